@@ -1,0 +1,1 @@
+"""Training data from packages, recipes, the loop."""
