@@ -1,0 +1,158 @@
+"""The decoder: Qwen2 and Qwen3 in plain PyTorch, over packed tokens.
+
+Shapes: T tokens, E hidden, H query heads, G key heads, D head_dim, V vocabulary.
+Tokens of several sequences lie side by side in one [T, E] tensor; who sees whom is the business of the
+`AttentionContext`, so encoding documents, generating text and training run the same layers.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codemem.model.config import DecoderConfig
+
+
+class AttentionContext(Protocol):
+    """Decides what each token attends to, and may keep what passes by."""
+
+    def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+        """Returns [T, H, D]. `hidden_TE` is the layer's RMS-normalised input; q and k are rotated."""
+        ...
+
+
+class RmsNorm(nn.Module):
+    """Root-mean-square normalisation, computed in float32 (arXiv:1910.07467)."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+
+
+class Rope(nn.Module):
+    """Rotary position embedding in the half-split convention (arXiv:2104.09864), for any integer position."""
+
+    def __init__(self, head_dim: int, theta: float) -> None:
+        super().__init__()
+        exponents = torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim
+        self.register_buffer("inverse_frequency", 1.0 / theta**exponents, persistent=False)
+
+    def tables(self, positions_T: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Cosine and sine, each [T, 1, D]."""
+        inverse_frequency: Tensor = self.inverse_frequency  # type: ignore[assignment]
+        angle = positions_T.float()[:, None] * inverse_frequency[None, :]
+        angle = torch.cat((angle, angle), dim=-1)[:, None, :]
+        return angle.cos().to(dtype), angle.sin().to(dtype)
+
+
+def rotate(x_THD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Applies RoPE to [T, heads, D]."""
+    first, second = x_THD.chunk(2, dim=-1)
+    return x_THD * cos + torch.cat((-second, first), dim=-1) * sin
+
+
+class Attention(nn.Module):
+    """Projections around attention. Query, key and value share one matrix, in this order."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_dim = config.heads, config.kv_heads, config.head_dim
+        width = (config.heads + 2 * config.kv_heads) * config.head_dim
+        self.qkv_proj = nn.Linear(config.hidden_size, width, bias=config.qkv_bias)
+        self.o_proj = nn.Linear(config.heads * config.head_dim, config.hidden_size, bias=False)
+        self.q_norm = RmsNorm(config.head_dim, config.rms_eps) if config.qk_norm else None
+        self.k_norm = RmsNorm(config.head_dim, config.rms_eps) if config.qk_norm else None
+
+    def project(self, hidden_TE: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries [T, H, D], rotated keys [T, G, D], values [T, G, D]."""
+        qkv = self.qkv_proj(hidden_TE).unflatten(-1, (self.heads + 2 * self.kv_heads, self.head_dim))
+        q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        return rotate(q, cos, sin), rotate(k, cos, sin), v
+
+
+class Mlp(nn.Module):
+    """SwiGLU. Gate and up share one matrix, in this order."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.gate_up_proj = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
+        return self.down_proj(F.silu(gate) * up)
+
+
+class Layer(nn.Module):
+    """One pre-norm decoder layer."""
+
+    def __init__(self, config: DecoderConfig, index: int) -> None:
+        super().__init__()
+        self.index = index
+        self.input_layernorm = RmsNorm(config.hidden_size, config.rms_eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = RmsNorm(config.hidden_size, config.rms_eps)
+        self.mlp = Mlp(config)
+
+    def forward(self, x_TE: Tensor, rope: tuple[Tensor, Tensor], context: AttentionContext) -> Tensor:
+        hidden = self.input_layernorm(x_TE)
+        q, k, v = self.self_attn.project(hidden, *rope)
+        attended = context.attend(self.index, hidden, q, k, v)
+        x_TE = x_TE + self.self_attn.o_proj(attended.flatten(1))
+        return x_TE + self.mlp(self.post_attention_layernorm(x_TE))
+
+    def observe(self, x_TE: Tensor, rope: tuple[Tensor, Tensor], context: AttentionContext) -> None:
+        """Shows the layer's inputs to the context without computing its output: the last layer of an encoding."""
+        hidden = self.input_layernorm(x_TE)
+        q, k, v = self.self_attn.project(hidden, *rope)
+        context.attend(self.index, hidden, q[:0], k, v)
+
+
+class Decoder(nn.Module):
+    """Embedding, layers, final norm and output matrix."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.layers))
+        self.norm = RmsNorm(config.hidden_size, config.rms_eps)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        if config.tied:
+            self.lm_head.weight = self.embed_tokens.weight
+        self.rope = Rope(config.head_dim, config.rope_theta)
+
+    def forward(
+        self,
+        ids_T: Tensor,
+        positions_T: Tensor,
+        context: AttentionContext,
+        *,
+        observe_only: int | None = None,
+    ) -> Tensor:
+        """Hidden states [T, E] after the final norm (not through the output matrix).
+
+        `observe_only`: the layer that is only shown its inputs; nothing above it runs and the hidden state that
+        enters it is returned without the final norm.
+        """
+        x = self.embed_tokens(ids_T)
+        rope = self.rope.tables(positions_T, x.dtype)
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            if layer.index == observe_only:
+                layer.observe(x, rope, context)
+                return x
+            x = layer(x, rope, context)
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def logits(self, hidden_NE: Tensor) -> Tensor:
+        """[N, V] for the rows given; callers pass only the rows that they sample from."""
+        return self.lm_head(hidden_NE)

@@ -1,0 +1,83 @@
+"""What an engine reports while it ranks and answers; plain data for the layers above."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """How a memory answers a query, before any text is read."""
+
+    scores: npt.NDArray[np.float32]
+    """[documents] the sum over the ranking layers of each document's best chunk; higher is better."""
+    best_chunk: npt.NDArray[np.int32]
+    """[documents] the chunk, counted within the document, whose summed score is highest."""
+    route_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document's text as the model will read it. `document` is its index in the bank."""
+
+    document: int
+    header: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerChoice:
+    layer: int
+    documents: Sequence[int]
+    """Bank indices by falling score."""
+    scores: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of Memory Interleave: what each layer routed to, what was named, and by whom."""
+
+    layers: Sequence[LayerChoice]
+    named: Sequence[int]
+    """Bank indices whose text is read next."""
+    by_model: bool
+    """True if the model wrote the names; False if routing decided because it wrote none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Spans that the model has read: bank index and byte range of the document's text."""
+
+    document: int
+    start_byte: int
+    end_byte: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """The next piece of the answer, valid Unicode."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The last event."""
+
+    text: str
+    found: bool
+    """False: the sources do not hold the answer, or the evidence is weak."""
+    cited: Sequence[Read]
+    """At most three of the spans that were read, the best evidence first."""
+    read: Sequence[Read]
+    route_ms: float
+    first_token_ms: float
+    tokens: int
+    tokens_per_second: float
+    stopped: str = field(default="end")
+    """'end', 'length' or 'cancelled'."""
+
+
+AnswerEvent = Round | Read | TextPiece | Answer

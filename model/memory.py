@@ -1,0 +1,174 @@
+"""Memory Sparse Attention: how documents become entries, and how text attends to them (arXiv:2603.23516, section 3).
+
+Shapes: T tokens, H query heads, G key heads, D head_dim, C chunks, M attended memory rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from codemem.kernels.pool import pool_chunks
+from codemem.kernels.route import fold_query
+from codemem.model.config import DecoderConfig, MemoryConfig
+from codemem.model.routers import Routers
+
+
+@dataclass(frozen=True, slots=True)
+class PooledLayer:
+    """One routed layer's memory of a pack of documents: means over each chunk.
+
+    `k` (after RoPE), `v` and `route` (before normalisation) are [C, G, D] in document order.
+    """
+
+    k: Tensor
+    v: Tensor
+    route: Tensor
+
+
+def attend_within(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Causal attention inside each of the packed sequences, [T, H, D].
+
+    One call a sequence: what a document sees, and the order of every sum, is independent of what it is packed with.
+    """
+    out = torch.empty_like(q_THD)
+    start = 0
+    for n in lengths:
+        rows = slice(start, start + n)
+        q, k, v = (x[rows].transpose(0, 1)[None] for x in (q_THD, k_TGD, v_TGD))
+        out[rows] = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)[0].transpose(0, 1)
+        start += n
+    return out
+
+
+class EncodingContext:
+    """Documents side by side, each seeing only itself; routed layers keep what the memory needs."""
+
+    def __init__(self, lengths: Sequence[int], routers: Routers, memory: MemoryConfig) -> None:
+        self.lengths = list(lengths)
+        self.routers = routers
+        self.memory = memory
+        self.pooled: dict[int, PooledLayer] = {}
+
+    def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+        if layer in self.memory.routed_layers:
+            keys = self.routers.at(layer).key(hidden_TE)
+            pooled = (pool_chunks(x, self.lengths, self.memory.chunk_tokens) for x in (k_TGD, v_TGD, keys))
+            self.pooled[layer] = PooledLayer(*pooled)
+        if not len(q_THD):  # the last layer of an encoding is only shown its inputs
+            return q_THD
+        return attend_within(q_THD, k_TGD, v_TGD, self.lengths)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRoute:
+    """What one routed layer chose in one pass."""
+
+    documents: Tensor
+    """Bank indices by falling score, [k]."""
+    scores: Tensor
+    """[k] float32."""
+
+
+class LayerMemory(Protocol):
+    """What text attention needs from a bank."""
+
+    def route(self, layer: int, query_TW: Tensor, k: int) -> LayerRoute:
+        """Top k documents for folded queries [T, G*D]."""
+        ...
+
+    def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled keys and values of these documents in ascending index order, [M, G, D] each."""
+        ...
+
+
+class LayerCache:
+    """Keys and values of one layer in one buffer, [memory rows | text rows], grown by doubling."""
+
+    def __init__(self, config: DecoderConfig, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
+        self.k, self.v = torch.empty((2, capacity, config.kv_heads, config.head_dim), device=device, dtype=dtype)
+        self.memory_rows = 0
+        self.text_rows = 0
+
+    def _reallocate(self, memory_rows: int, capacity: int) -> None:
+        for name in ("k", "v"):
+            old = getattr(self, name)
+            new = old.new_empty((capacity, *old.shape[1:]))
+            text = slice(self.memory_rows, self.memory_rows + self.text_rows)
+            new[memory_rows : memory_rows + self.text_rows] = old[text]
+            setattr(self, name, new)
+        self.memory_rows = memory_rows
+
+    def set_memory(self, k_MGD: Tensor, v_MGD: Tensor) -> None:
+        """Replaces the memory rows; the text rows stay."""
+        if len(k_MGD) != self.memory_rows:
+            room = len(self.k) - self.memory_rows
+            self._reallocate(len(k_MGD), room + len(k_MGD))
+        self.k[: self.memory_rows] = k_MGD
+        self.v[: self.memory_rows] = v_MGD
+
+    def append(self, k_TGD: Tensor, v_TGD: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds text rows; returns every row so far, memory first."""
+        start = self.memory_rows + self.text_rows
+        end = start + len(k_TGD)
+        if end > len(self.k):
+            self._reallocate(self.memory_rows, max(2 * len(self.k), end))
+        self.k[start:end] = k_TGD
+        self.v[start:end] = v_TGD
+        self.text_rows += len(k_TGD)
+        return self.k[:end], self.v[:end]
+
+    def truncate(self, text_rows: int) -> None:
+        """Forgets the text rows after the first `text_rows`."""
+        self.text_rows = text_rows
+
+
+def attend_cached(q_THD: Tensor, k_SGD: Tensor, v_SGD: Tensor, *, causal: bool = True) -> Tensor:
+    """Attention of the last T rows of S to everything before them (mask aligned bottom-right), [T, H, D].
+
+    `causal=False` lets the T rows see each other in both directions, as the public engine does with an appended question.
+    """
+    t, s = len(q_THD), len(k_SGD)
+    mask = None
+    if causal and t > 1:
+        mask = torch.ones(t, s, dtype=torch.bool, device=q_THD.device).tril_(s - t)
+    q, k, v = (x.transpose(0, 1)[None] for x in (q_THD, k_SGD, v_SGD))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)[0].transpose(0, 1)
+
+
+class TextContext:
+    """Text that grows: a cache a layer, memory in front of it in routed layers, routing while `routing` is set."""
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        memory: MemoryConfig,
+        routers: Routers,
+        bank: LayerMemory | None,
+        *,
+        capacity: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.config, self.memory, self.routers, self.bank = config, memory, routers, bank
+        self.layers = [LayerCache(config, capacity, device, dtype) for _ in range(config.layers)]
+        self.routing: Tensor | None = None
+        """Boolean [T]: the tokens of the next pass that route; None leaves the memory as it is."""
+        self.causal = True
+        self.routes: dict[int, LayerRoute] = {}
+
+    def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+        cache = self.layers[layer]
+        if self.routing is not None and self.bank is not None and layer in self.memory.routed_layers:
+            queries = self.routers.at(layer).query(hidden_TE[self.routing])
+            folded = fold_query(queries, self.config.kv_heads, normalise=self.memory.cosine)
+            chosen = self.bank.route(layer, folded, self.memory.top_k)
+            self.routes[layer] = chosen
+            cache.set_memory(*self.bank.fetch(layer, chosen.documents))
+        keys, values = cache.append(k_TGD, v_TGD)
+        if not len(q_THD):
+            return q_THD
+        return attend_cached(q_THD, keys, values, causal=self.causal)
