@@ -5,6 +5,7 @@ Text is data: `encode_text` never yields a control token, whatever the text spel
 
 import codecs
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -25,6 +26,7 @@ _QWEN2_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4
 """GGUF's token types; 5 (unused) pads the vocabulary."""
 
@@ -80,7 +82,7 @@ class Tokenizer:
     """A byte-level BPE tokenizer whose control tokens cannot be spelled by text."""
 
     def __init__(self, specification: dict[str, Any], *, vocabulary_size: int, eos_ids: Iterable[int]) -> None:
-        """`specification` is the parsed tokenizer.json; `vocabulary_size` the padded one, i.e. rows of the embedding."""
+        """`specification` is the parsed tokenizer.json, `vocabulary_size` the padded one: rows of the embedding."""
         added = specification.get("added_tokens") or []
         self.control: dict[str, int] = {token["content"]: token["id"] for token in added}
         """Control tokens by spelling: '<|im_start|>' -> 151644, ..."""
@@ -200,25 +202,22 @@ class IncrementalDetokeniser:
 def _ends_by_characters(text: str, spans: Sequence[tuple[int, int]]) -> npt.NDArray[np.uint32]:
     """Byte ends from spans in characters, for a text that normalisation changed.
 
-    Tokens that share a character all carry its whole span; all but the last are made to end within it.
+    A token ends where the next one starts, so that marks composed into a character before them count to it. Tokens that
+    share a character all carry its whole span; all but the last are made to end within it.
     """
     points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
     widths = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
     byte_of = np.concatenate([[0], np.cumsum(widths)])
     pairs = np.asarray(spans, dtype=np.int64).reshape(-1, 2)
-    starts, ends = byte_of[pairs[:, 0]], byte_of[pairs[:, 1]]
-    shared = starts[1:] < ends[:-1]
-    ends[:-1][shared] = starts[1:][shared] + 1
+    following = pairs[1:, 0]
+    shared = following < pairs[:-1, 1]
+    ends = np.append(byte_of[following] + shared, byte_of[-1:] if len(pairs) else [])
     return np.maximum.accumulate(ends).astype(np.uint32)
 
 
 def _encodable(text: str) -> str:
     """The text with lone surrogates replaced by U+FFFD, which takes as many bytes (3) as a surrogate would."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", errors="surrogatepass").decode("utf-16-le", errors="replace")
-    return text
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

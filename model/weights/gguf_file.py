@@ -1,7 +1,7 @@
 """Reading a GGUF file of the Qwen2 or Qwen3 shape: configuration, tokenizer and tensors under Hugging Face's names.
 
-GGUF stores query and key projections of these two architectures as released (their RoPE rotates halves, "NeoX" style), so
-nothing is permuted here; checked by identical greedy text in the tests.
+GGUF stores query and key projections of these two architectures as released (their RoPE rotates halves, "NeoX" style),
+so nothing is permuted here; checked by identical greedy text in the tests.
 """
 
 import logging

@@ -121,7 +121,7 @@ class MappedTensors(Mapping[str, torch.Tensor]):
         return tuple(self._files[name].get_slice(name).get_shape())
 
     def validate(self, expected: Mapping[str, tuple[int, ...]]) -> None:
-        """Raises `WeightsCorrupt` naming the first tensor that is missing or of another shape. More tensors are fine."""
+        """Raises `WeightsCorrupt` naming the first tensor missing or of another shape. Further tensors are fine."""
         for name, shape in expected.items():
             if name not in self._files:
                 raise WeightsCorrupt(f"the checkpoint lacks the tensor {name!r} of shape {list(shape)}")
