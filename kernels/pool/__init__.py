@@ -1,0 +1,101 @@
+"""Pooling: packed documents to one row a chunk (README.md has the maths).
+
+Shapes: L tokens of all documents, G groups, D head_dim, C chunks, N documents.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from codemem.kernels.pool import cpu
+from codemem.kernels.pool.chunks import chunk_table
+from codemem.kernels.route.keys import DTYPES, RoutingKeys, quantise_groups
+
+__all__ = ["Pooled", "PooledEntries", "chunk_table", "pool_chunks", "pool_entries"]
+
+PoolFormat = Literal["fp32", "bf16", "fp16", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """One row a chunk: row[c, g, d] = values[c, g, d] * scales[c, g]."""
+
+    values: Tensor
+    """[C, G, D] in the format asked for."""
+    scales: Tensor | None = None
+    """[C, G] float16 for int8, else None."""
+
+    def dequantise(self) -> Tensor:
+        """[C, G, D] float32."""
+        values = self.values.float()
+        return values if self.scales is None else values * self.scales.float()[..., None]
+
+    def as_routing_keys(self) -> RoutingKeys:
+        """The same memory as keys [C, G * D], a scale a group."""
+        return RoutingKeys(self.values.flatten(1), self.scales)
+
+
+@dataclass(frozen=True, slots=True)
+class PooledEntries:
+    """What one routed layer keeps of packed documents."""
+
+    keys: Pooled
+    values: Pooled
+    routing: Pooled
+    chunk_offsets: Tensor
+    """int64 [N + 1] on the CPU: document n owns rows chunk_offsets[n] : chunk_offsets[n + 1]."""
+
+
+def pool_chunks(x: Tensor, lengths: Tensor | Sequence[int], chunk_tokens: int = 64) -> Tensor:
+    """Means [C, ...] float32 over each chunk of the packed documents x [L, ...]; short chunks by their true length.
+
+    The bits of a document's rows do not depend on what it is packed with, in which order, or on the thread count.
+    Differentiable on every device.
+    """
+    first, count, _ = _table(x, lengths, chunk_tokens)
+    return cpu.pool_chunks(x, first, count, chunk_tokens)
+
+
+def pool_entries(
+    keys_LGD: Tensor,
+    values_LGD: Tensor,
+    routing_LGD: Tensor,
+    lengths: Tensor | Sequence[int],
+    *,
+    chunk_tokens: int = 64,
+    normalise: bool,
+    format: PoolFormat = "fp32",
+) -> PooledEntries:
+    """Keys (after RoPE), values and routing keys of packed documents, pooled and rounded to a format.
+
+    `normalise`: each group of a pooled routing key is divided by its length, after pooling. `format="int8"` has one
+    float16 scale a chunk and group. Inference only.
+    """
+    if not len(keys_LGD) == len(values_LGD) == len(routing_LGD):
+        raise ValueError(f"{len(keys_LGD)} keys, {len(values_LGD)} values and {len(routing_LGD)} routing keys")
+    with torch.no_grad():
+        first, count, offsets = _table(keys_LGD, lengths, chunk_tokens)
+        keys, values, routing = (
+            cpu.pool_chunks(x, first, count, chunk_tokens) for x in (keys_LGD, values_LGD, routing_LGD)
+        )
+        if normalise:
+            routing = normalize(routing, dim=-1)
+        return PooledEntries(_rounded(keys, format), _rounded(values, format), _rounded(routing, format), offsets)
+
+
+def _table(x: Tensor, lengths: Tensor | Sequence[int], chunk_tokens: int) -> tuple[Tensor, Tensor, Tensor]:
+    first, count, offsets = chunk_table(lengths, chunk_tokens)
+    rows = int(count.sum())
+    if rows != len(x):
+        raise ValueError(f"documents of {rows} tokens in all do not fill {len(x)} rows")
+    return first.to(x.device), count.to(x.device), offsets
+
+
+def _rounded(x: Tensor, format: PoolFormat) -> Pooled:
+    if format not in ("fp32", "bf16", "fp16", "int8"):
+        raise ValueError(f"unknown format {format!r}: fp32, bf16, fp16 or int8")
+    return Pooled(*quantise_groups(x, format)) if format == "int8" else Pooled(x.to(DTYPES[format]))
