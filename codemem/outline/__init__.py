@@ -1,0 +1,5 @@
+"""The lexical side of retrieval: definitions, paths and kinds of files (design.md, decision 5)."""
+
+from codemem.outline.outline import Outline, OutlineHit
+
+__all__ = ["Outline", "OutlineHit"]

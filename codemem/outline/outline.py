@@ -1,0 +1,142 @@
+"""The outline of a repository: what is defined where, searched without any index of bodies."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from codemem.indexer.document import SourceFile
+from codemem.outline.query import folded, understand
+from codemem.outline.ranking import DEFAULT_WEIGHTS, Index, Postings, Scores, Weights, score
+from codemem.outline.records import FileRecord, record
+from codemem.outline.words import terms
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineHit:
+    """A definition, or a whole file where none fits, that the outline names for a question."""
+
+    path: str
+    start_line: int
+    end_line: int
+    symbol: str | None
+    """Qualified name; None for a file named by its path alone."""
+    score: float
+
+
+class Outline:
+    """Definitions, paths and kinds of files, ranked for questions. Not safe for use by several threads at once."""
+
+    def __init__(
+        self, records: Iterable[FileRecord] = (), *, names: Sequence[str] = (), weights: Weights = DEFAULT_WEIGHTS
+    ) -> None:
+        self._records = {entry.path: entry for entry in records}
+        self._common = frozenset(term for name in names for term in terms(name))
+        self._weights = weights
+        self._index: Index | None = None
+        self._order: list[FileRecord] = []
+
+    @classmethod
+    def build(
+        cls, files: Iterable[SourceFile], *, names: Sequence[str] = (), weights: Weights = DEFAULT_WEIGHTS
+    ) -> "Outline":
+        """Outline of these files; `names` are the project's own names, which say little within it."""
+        return cls(map(record, files), names=names, weights=weights)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def update(self, file: SourceFile) -> None:
+        """Add a file, or replace what is known of it."""
+        self._records[file.path] = record(file)
+        self._index = None
+
+    def remove(self, path: str) -> None:
+        """Forget a file; one that is not known is no error."""
+        if self._records.pop(path, None) is not None:
+            self._index = None
+
+    def search(self, query: str, k: int = 10, *, per_file: int = 1) -> list[OutlineHit]:
+        """The `k` best places, at most `per_file` definitions of each file; nothing if no word of the query is known."""
+        scores = self.scores(query)
+        order = np.argsort(-scores.files, kind="stable")[:k]
+        hits = [hit for file in order if scores.files[file] > 0 for hit in self._hits(int(file), scores, per_file)]
+        return sorted(hits, key=lambda hit: -hit.score)[:k]
+
+    def scores(self, query: str) -> Scores:
+        """Scores of all files and symbols, in the order of `paths`."""
+        index = self._ready()
+        return score(index, understand(query, index.vocabulary, common=self._common), self._weights)
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of all files, sorted: the order of `scores(...).files`."""
+        self._ready()
+        return [entry.path for entry in self._order]
+
+    def _hits(self, file: int, scores: Scores, per_file: int) -> list[OutlineHit]:
+        entry = self._order[file]
+        value = float(scores.files[file])
+        first = self._first_symbol[file]
+        part = scores.symbols[first : first + len(entry.symbols)]
+        best = [int(i) for i in np.argsort(-part, kind="stable")[:per_file] if part[i] > 0]
+        if not best:
+            return [OutlineHit(entry.path, 1, entry.lines, None, value)]
+        top = float(part[best[0]])
+        hits = []
+        for number in best:
+            symbol = entry.symbols[number]
+            name = f"{symbol.scope}.{symbol.name}" if symbol.scope else symbol.name
+            share = 0.5 + 0.5 * float(part[number]) / top
+            hits.append(OutlineHit(entry.path, symbol.start_line, symbol.end_line, name, value * share))
+        return hits
+
+    def _ready(self) -> Index:
+        if self._index is None:
+            self._order = [self._records[path] for path in sorted(self._records)]
+            counts = [len(entry.symbols) for entry in self._order]
+            self._first_symbol = [0, *np.cumsum(counts).tolist()]
+            self._index = assemble(self._order)
+        return self._index
+
+
+def assemble(records: Sequence[FileRecord]) -> Index:
+    """The columns of these files."""
+    symbols = [(number, symbol) for number, entry in enumerate(records) for symbol in entry.symbols]
+    words: set[str] = set()
+    for entry in records:
+        words.update(entry.stem_terms, entry.folder_terms)
+    for _, symbol in symbols:
+        words.update(symbol.name_terms, symbol.context_terms, symbol.signature_terms)
+    vocabulary = sorted(words)
+    ids = {word: number for number, word in enumerate(vocabulary)}
+    by_name, by_stem = defaultdict(list), defaultdict(list)
+    for row, (_, symbol) in enumerate(symbols):
+        by_name[folded(symbol.name)].append(row)
+    for row, entry in enumerate(records):
+        base = entry.path.rpartition("/")[2].split(".", 1)[0]
+        by_stem[folded(base)].append(row)
+    return Index(
+        vocabulary=vocabulary,
+        term_ids=ids,
+        kinds=[entry.kind for entry in records],
+        file_of=np.array([number for number, _ in symbols], dtype=np.int64),
+        symbol_kinds=[symbol.kind for _, symbol in symbols],
+        name_sizes=np.array([len(symbol.name_terms) for _, symbol in symbols], dtype=np.float64),
+        folded_names={name: np.array(rows) for name, rows in by_name.items()},
+        folded_stems={name: np.array(rows) for name, rows in by_stem.items()},
+        scopes=[folded(symbol.scope.rpartition(".")[2]) for _, symbol in symbols],
+        names=_postings([symbol.name_terms for _, symbol in symbols], ids),
+        contexts=_postings([symbol.context_terms for _, symbol in symbols], ids),
+        signatures=_postings([symbol.signature_terms for _, symbol in symbols], ids),
+        stems=_postings([entry.stem_terms for entry in records], ids),
+        folders=_postings([entry.folder_terms for entry in records], ids),
+    )
+
+
+def _postings(words: Sequence[Sequence[str]], ids: dict[str, int]) -> Postings:
+    sizes = np.array([len(row) for row in words], dtype=np.int64)
+    rows = np.repeat(np.arange(len(words), dtype=np.int64), sizes)
+    terms = np.array([ids[word] for row in words for word in row], dtype=np.int64)
+    return Postings.build(terms, rows, np.ones(len(rows)), len(ids))
