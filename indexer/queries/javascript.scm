@@ -1,0 +1,19 @@
+; Definitions of JavaScript, JSX included.
+(class_declaration name: (_) @name) @definition.class
+(class name: (_) @name) @definition.class
+(function_declaration name: (identifier) @name) @definition.function
+(generator_function_declaration name: (identifier) @name) @definition.function
+(method_definition name: (_) @name) @definition.method
+(field_definition property: (_) @name) @definition.property
+(lexical_declaration (variable_declarator name: (identifier) @name
+  value: [(arrow_function) (function_expression) (generator_function)])) @definition.function
+(variable_declaration (variable_declarator name: (identifier) @name
+  value: [(arrow_function) (function_expression) (generator_function)])) @definition.function
+(lexical_declaration (variable_declarator name: (identifier) @name value: (class))) @definition.class
+(program (lexical_declaration (variable_declarator name: (identifier) @name)) @definition.constant)
+(program (variable_declaration (variable_declarator name: (identifier) @name)) @definition.variable)
+(export_statement declaration: (lexical_declaration (variable_declarator name: (identifier) @name)) @definition.constant)
+(expression_statement (assignment_expression
+  left: (member_expression object: (_) @scope property: (property_identifier) @name)
+  right: [(function_expression) (arrow_function)])) @definition.function
+(pair key: (_) @name value: [(function_expression) (arrow_function)]) @definition.method
