@@ -37,10 +37,12 @@ class DecoderConfig:
 
     @classmethod
     def from_huggingface(cls, raw: Mapping[str, Any]) -> "DecoderConfig":
-        """Reads a `config.json` of Qwen2, Qwen3 or MSA (model_type 'msa' is the Qwen3 shape)."""
+        """Reads a `config.json` of Qwen2, Qwen3 or MSA (the Qwen3 shape, unless `base_model_type` says 'qwen2')."""
         family = raw.get("model_type")
         if family not in ("qwen2", "qwen3", "msa"):
             raise WeightsCorrupt(f"model_type {family!r} is not supported: qwen2, qwen3 and msa are")
+        if family == "msa":
+            family = raw.get("base_model_type", "qwen3")
         try:
             theta = raw.get("rope_theta") or raw["rope_parameters"]["rope_theta"]
             return cls(

@@ -149,6 +149,15 @@ def _fill(
         parameter = torch.empty((rows, *parts[0].shape[1:]), device=device, dtype=dtype)
         start = 0
         for part in parts:
-            parameter[start : start + part.shape[0]].copy_(tensors[part.name])
+            _copy(tensors, part.name, parameter[start : start + part.shape[0]])
             start += part.shape[0]
         setattr(module.get_submodule(owner_name), leaf, nn.Parameter(parameter, requires_grad=False))
+
+
+def _copy(tensors: Mapping[str, Tensor], name: str, target: Tensor) -> None:
+    """Block by block where the mapping can do that, so that no whole tensor lies in memory beside its target."""
+    copy_into = getattr(tensors, "copy_into", None)
+    if copy_into is not None:
+        copy_into(name, target)
+    else:
+        target.copy_(tensors[name])

@@ -99,7 +99,7 @@ class MappedTensors(Mapping[str, torch.Tensor]):
             if not path.is_file():
                 raise WeightsMissing(f"{path} is missing")
             try:
-                opened = safe_open(path, framework="pt")
+                opened: Any = safe_open(path, framework="pt")
             except (SafetensorError, OSError) as error:
                 raise WeightsCorrupt(f"{path} is not a whole safetensors file ({error})") from error
             for name in opened.keys():  # noqa: SIM118 (a safe_open is not iterable)

@@ -1,0 +1,193 @@
+"""The memory of an MSA-4B model: numbered documents and what every routed layer keeps of them.
+
+A document's number is spelled in its text, so it is part of what is encoded: numbers are given once, in order, and
+never again, and a memory is kept and imported whole.
+Shapes: N documents, C chunks, G key heads, D head_dim, W = G x D.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from codemem.kernels.route import RoutingKeys, route, score_chunks, score_documents
+from codemem.model.memory import EncodingContext, LayerRoute, PooledLayer
+from codemem.model.msa4b.checkpoint import Msa4bModel
+from codemem.model.msa4b.config import Msa4bConfig
+from codemem.model.msa4b.tokens import NumberedDocument
+
+TOKENS_AT_ONCE = 16_384
+"""Tokens encoded in one pass, unless one document alone is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerEntries:
+    """What one routed layer keeps: a row a chunk, documents one after another."""
+
+    route: Tensor
+    """[C, W] routing keys as they are ranked with: each group L2-normalised for the cosine."""
+    norms: Tensor
+    """[C, G] float32: the lengths that the groups had; ones where nothing was normalised."""
+    k: Tensor
+    """[C, G, D]"""
+    v: Tensor
+    """[C, G, D]"""
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def take(self, rows: Tensor) -> "LayerEntries":
+        return LayerEntries(**{name: tensor[rows] for name, tensor in self.tensors().items()})
+
+    def reranked(self, *, cosine: bool) -> "LayerEntries":
+        """The same entries for the other ranking rule than they were made for, which is now `cosine` or not."""
+        keys_CGD = self.route.float().view(*self.norms.shape, -1)
+        if not cosine:
+            keys_CGD = keys_CGD * self.norms[..., None]
+        return _entries(keys_CGD, self.k, self.v, cosine=cosine, dtype=self.route.dtype)
+
+
+def _entries(route_CGD: Tensor, k: Tensor, v: Tensor, *, cosine: bool, dtype: torch.dtype) -> LayerEntries:
+    norms = route_CGD.float().norm(dim=-1)
+    keys = normalize(route_CGD.float(), dim=-1) if cosine else route_CGD
+    return LayerEntries(
+        keys.flatten(1).to(dtype), norms if cosine else torch.ones_like(norms), k.to(dtype), v.to(dtype)
+    )
+
+
+class Msa4bMemory:
+    """Documents and entries on one device; implements `LayerMemory`. Document indices are positions in `documents`."""
+
+    def __init__(self, config: Msa4bConfig, fingerprint: str, *, device: torch.device, dtype: torch.dtype) -> None:
+        self.config, self.fingerprint, self.device, self.dtype = config, fingerprint, device, dtype
+        self.documents: list[NumberedDocument] = []
+        self.next_number = 0
+        self._index: dict[int, int] = {}
+        self._parts: dict[int, list[LayerEntries]] = {layer: [] for layer in config.memory.routed_layers}
+        self._offsets: Tensor | None = None
+
+    @classmethod
+    def of(cls, model: Msa4bModel) -> "Msa4bMemory":
+        """An empty memory for this model, on its device and in its dtype."""
+        return cls(model.config, model.fingerprint, device=model.device, dtype=model.dtype)
+
+    def __len__(self) -> int:
+        return len(self.documents)
+
+    @property
+    def chunks(self) -> int:
+        return int(self.chunk_offsets[-1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all entries."""
+        return sum(t.nbytes for parts in self._parts.values() for part in parts for t in part.tensors().values())
+
+    def index_of(self, number: int) -> int | None:
+        """Where the document of this number lies, None if there is none."""
+        return self._index.get(number)
+
+    def add(self, model: Msa4bModel, texts: Sequence[str]) -> list[int]:
+        """Encodes texts as new documents; returns their numbers."""
+        numbers = list(range(self.next_number, self.next_number + len(texts)))
+        documents = model.protocol.documents(list(zip(numbers, texts, strict=True)))
+        for pack in packs(documents, TOKENS_AT_ONCE):
+            self.append(pack, encode(model, pack))
+        return numbers
+
+    def append(self, documents: Sequence[NumberedDocument], pooled: dict[int, PooledLayer]) -> None:
+        """Adds documents whose numbers are new and ascend, with their pooled layers in the same order."""
+        for document in documents:
+            if document.number < self.next_number:
+                raise ValueError(f"number {document.number} is taken: the next one is {self.next_number}")
+            self._index[document.number] = len(self.documents)
+            self.documents.append(document)
+            self.next_number = document.number + 1
+        for layer, parts in self._parts.items():
+            p, cosine = pooled[layer], self.config.memory.cosine
+            parts.append(_entries(p.route, p.k, p.v, cosine=cosine, dtype=self.dtype))
+        self._offsets = None
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Forgets documents; their numbers are not given again. Raises `KeyError` for a number that is not there."""
+        gone = {self._index[number] for number in numbers}
+        kept = [i for i in range(len(self.documents)) if i not in gone]
+        rows = self.rows(torch.tensor(kept, dtype=torch.int64, device=self.device))
+        for layer in self._parts:
+            self._parts[layer] = [self.layer(layer).take(rows)] if self.documents else []
+        self.documents = [self.documents[i] for i in kept]
+        self._index = {document.number: i for i, document in enumerate(self.documents)}
+        self._offsets = None
+
+    @property
+    def chunk_offsets(self) -> Tensor:
+        """[N + 1] int64 on the memory's device: document n owns chunks offsets[n] : offsets[n + 1]."""
+        if self._offsets is None:
+            counts = [0, *(len(document.chunk_ends) for document in self.documents)]
+            self._offsets = torch.from_numpy(np.cumsum(counts, dtype=np.int64)).to(self.device)
+        return self._offsets
+
+    def layer(self, layer: int) -> LayerEntries:
+        """The entries of a routed layer, in one piece."""
+        parts = self._parts[layer]
+        if not parts:
+            raise ValueError("the memory is empty")
+        if len(parts) > 1:
+            names = [field.name for field in fields(LayerEntries)]
+            joined = LayerEntries(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+            self._parts[layer] = parts = [joined]
+        return parts[0]
+
+    def route(self, layer: int, query_TW: Tensor, k: int) -> LayerRoute:
+        """The top k documents (all, if there are fewer) for folded queries [T, W]."""
+        return LayerRoute(*route(query_TW, RoutingKeys(self.layer(layer).route), self.chunk_offsets, k))
+
+    def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled keys and values [M, G, D] of these documents, in ascending order of index."""
+        rows = self.rows(documents.sort().values)
+        entries = self.layer(layer)
+        return entries.k[rows], entries.v[rows]
+
+    def chunk_scores(self, layer: int, query_TW: Tensor) -> Tensor:
+        """[C] float32."""
+        return score_chunks(query_TW, RoutingKeys(self.layer(layer).route))
+
+    def document_scores(self, layer: int, query_TW: Tensor) -> Tensor:
+        """[N] float32."""
+        return score_documents(query_TW, RoutingKeys(self.layer(layer).route), self.chunk_offsets)
+
+    def rows(self, documents: Tensor) -> Tensor:
+        """Chunk indices of the documents listed, one document after another."""
+        starts = self.chunk_offsets[documents]
+        counts = self.chunk_offsets[documents + 1] - starts
+        within = torch.arange(int(counts.sum()), device=self.device)
+        return within + torch.repeat_interleave(starts - (counts.cumsum(0) - counts), counts)
+
+
+def packs(documents: Sequence[NumberedDocument], tokens: int) -> Iterator[list[NumberedDocument]]:
+    """Consecutive documents of at most `tokens` tokens together; a longer one alone."""
+    pack: list[NumberedDocument] = []
+    size = 0
+    for document in documents:
+        if pack and size + len(document.ids) > tokens:
+            yield pack
+            pack, size = [], 0
+        pack.append(document)
+        size += len(document.ids)
+    if pack:
+        yield pack
+
+
+@torch.inference_mode()
+def encode(model: Msa4bModel, documents: Sequence[NumberedDocument]) -> dict[int, PooledLayer]:
+    """Reads documents, each by itself from position 0, and pools what the routed layers keep."""
+    memory = model.config.memory
+    lengths = [len(document.ids) for document in documents]
+    ids = torch.from_numpy(np.concatenate([document.ids for document in documents]).astype(np.int64)).to(model.device)
+    positions = torch.cat([torch.arange(n) for n in lengths]).to(model.device)
+    context = EncodingContext(lengths, model.routers, memory)
+    model.decoder(ids, positions, context, observe_only=memory.routed_layers[-1])
+    return context.pooled

@@ -1,0 +1,106 @@
+"""Attention over padded batches, differentiable: what training runs in place of the product's packed contexts.
+
+Shapes: B sequences, n tokens each (right-padded), H query heads, G key heads, D head_dim, C chunks, M memory rows.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from codemem.model.config import MemoryConfig
+from codemem.model.routers import Routers
+
+
+@dataclass(slots=True)
+class PaddedMemory:
+    """One layer's pooled documents: `k` and `v` [N, C, G, D], `route` [N, C, G*D] normalised."""
+
+    k: Tensor
+    v: Tensor
+    route: Tensor
+
+
+def in_the_dtype_of(x: Tensor) -> torch.autocast:
+    """Router weights are trained in float32 and multiplied in the activations' precision."""
+    return torch.autocast(x.device.type, torch.bfloat16, enabled=x.dtype == torch.bfloat16)
+
+
+def pool_padded(x_BnGD: Tensor, mask_Bn: Tensor, chunk: int) -> Tensor:
+    """Means over chunks by their true lengths, [B, n/chunk, G, D]; n is a multiple of `chunk`."""
+    b, n = mask_Bn.shape
+    weight = mask_Bn.view(b, n // chunk, chunk, 1, 1).to(x_BnGD.dtype)
+    total = (x_BnGD.view(b, n // chunk, chunk, *x_BnGD.shape[2:]) * weight).sum(2, dtype=torch.float32)
+    return total / weight.sum(2, dtype=torch.float32).clamp_min(1)
+
+
+class DocumentBatch:
+    """Encodes [B, n] documents; positions restart in each, right padding is harmless under a causal mask."""
+
+    def __init__(self, mask_Bn: Tensor, routers: Routers, memory: MemoryConfig) -> None:
+        self.mask, self.routers, self.memory = mask_Bn, routers, memory
+        self.pooled: dict[int, PaddedMemory] = {}
+
+    def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+        b, n = self.mask.shape
+        k, v = k_TGD.view(b, n, *k_TGD.shape[1:]), v_TGD.view(b, n, *v_TGD.shape[1:])
+        if layer in self.memory.routed_layers:
+            with in_the_dtype_of(hidden_TE):
+                keys = self.routers.at(layer).key(hidden_TE).view(b, n, *k_TGD.shape[1:])
+            chunk = self.memory.chunk_tokens
+            route = F.normalize(pool_padded(keys, self.mask, chunk), dim=-1).flatten(2)
+            self.pooled[layer] = PaddedMemory(
+                pool_padded(k, self.mask, chunk), pool_padded(v, self.mask, chunk), route
+            )
+        if not len(q_THD):
+            return q_THD
+        q = q_THD.view(b, n, *q_THD.shape[1:])
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        return out.transpose(1, 2).reshape(b * n, *q_THD.shape[1:])
+
+
+@dataclass(slots=True)
+class TextMemory:
+    """What a batch of texts attends to in one layer: `k`, `v` [B, M, G, D] and `mask` [B, M]."""
+
+    k: Tensor
+    v: Tensor
+    mask: Tensor
+
+
+class TextBatch:
+    """[B, n] texts with memory in front; keeps the folded routing queries of the tokens that route."""
+
+    def __init__(
+        self, mask_Bn: Tensor, routes_Bn: Tensor, routers: Routers, memory: MemoryConfig, stored: dict[int, TextMemory]
+    ) -> None:
+        self.mask, self.routes, self.routers, self.memory, self.stored = mask_Bn, routes_Bn, routers, memory, stored
+        self.queries: dict[int, Tensor] = {}
+
+    def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+        b, n = self.mask.shape
+        if layer in self.memory.routed_layers:
+            with in_the_dtype_of(hidden_TE):
+                q = self.routers.at(layer).query(hidden_TE)
+            q = F.normalize(q.float(), dim=-1)
+            heads, groups = q.shape[1], k_TGD.shape[1]
+            folded = q.view(b, n, groups, heads // groups, -1).sum(3) / heads
+            self.queries[layer] = folded.flatten(2)
+        if not len(q_THD):
+            return q_THD
+        q = q_THD.view(b, n, *q_THD.shape[1:]).transpose(1, 2)
+        k = k_TGD.view(b, n, *k_TGD.shape[1:])
+        v = v_TGD.view(b, n, *v_TGD.shape[1:])
+        stored = self.stored.get(layer)
+        if stored is None:
+            k, v = k.transpose(1, 2), v.transpose(1, 2)
+            out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        else:
+            k = torch.cat((stored.k.to(k.dtype), k), 1).transpose(1, 2)
+            v = torch.cat((stored.v.to(v.dtype), v), 1).transpose(1, 2)
+            causal = torch.ones(n, n, dtype=torch.bool, device=q.device).tril_()
+            visible = torch.cat((stored.mask[:, None, :].expand(b, n, -1), causal.expand(b, n, n)), 2)
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible[:, None], enable_gqa=True)
+        return out.transpose(1, 2).reshape(b * n, *q_THD.shape[1:])
