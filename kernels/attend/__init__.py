@@ -1,0 +1,42 @@
+"""Attention of active tokens over routed memory and the text so far (README.md has the maths).
+
+Shapes: T active tokens, H query heads, G key heads, D head_dim, M memory rows, S local rows (the active tokens last).
+"""
+
+from torch import Tensor
+
+from codemem.kernels.attend import cpu
+
+__all__ = ["attend"]
+
+
+def attend(
+    q_THD: Tensor,
+    memory_k_MGD: Tensor,
+    memory_v_MGD: Tensor,
+    local_k_SGD: Tensor,
+    local_v_SGD: Tensor,
+    *,
+    causal: bool = True,
+) -> Tensor:
+    """[T, H, D]: each token over all M memory rows and, bottom-right aligned, the local rows s <= S - T + t.
+
+    Softmax is plain, over both parts together, scaled by D^-0.5; head h reads group h // (H / G). `causal=False` lets
+    the active tokens see each other in both directions. M and T may be 0. Differentiable.
+    """
+    _check(q_THD, (memory_k_MGD, memory_v_MGD), (local_k_SGD, local_v_SGD))
+    if not len(q_THD):
+        return q_THD
+    return cpu.attend(q_THD, memory_k_MGD, memory_v_MGD, local_k_SGD, local_v_SGD, causal=causal)
+
+
+def _check(q: Tensor, memory: tuple[Tensor, Tensor], local: tuple[Tensor, Tensor]) -> None:
+    tokens, heads, head_dim = q.shape
+    groups = local[0].shape[1]
+    for name, (k, v) in {"memory": memory, "local": local}.items():
+        if k.shape != v.shape or k.shape[1:] != (groups, head_dim) or heads % groups:
+            raise ValueError(
+                f"{name} keys {tuple(k.shape)} and values {tuple(v.shape)} do not fit queries {tuple(q.shape)}"
+            )
+    if tokens > len(local[0]):
+        raise ValueError(f"{tokens} active tokens need their own rows at the end of the {len(local[0])} local ones")
