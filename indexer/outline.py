@@ -5,11 +5,12 @@ node only gives a scope to what it holds (a Rust impl block); `@scope` captures 
 around the definition (a Go receiver). Of two patterns that capture the same node, the one that is written first decides.
 """
 
+import re
 import time
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
-from typing import cast
+from typing import Literal, cast
 
 from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 from tree_sitter_language_pack import SupportedLanguage, get_language
@@ -23,6 +24,7 @@ _WRAPPERS = frozenset(
     "expression_statement internal_module".split()
 )
 _MEMBER_HOLDERS = frozenset({"class", "interface", "struct", "trait", "enum"})
+_CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*")
 _MAX_NAME = 200
 _WINDOW = 1 << 17
 _Matches = list[tuple[int, dict[str, list[Node]]]]
@@ -69,10 +71,9 @@ def parse(source: bytes, language: str, seconds: float) -> Tree | None:
     if grammar is None:
         return None
     deadline = time.monotonic() + seconds
-    view = memoryview(source)
     try:
         return Parser(grammar).parse(
-            lambda offset, _point: view[offset:],
+            lambda offset, _point: source[offset:],  # all of it at once, without a copy: py-tree-sitter crashes on views
             encoding="utf8",
             progress_callback=lambda _offset, _error: time.monotonic() > deadline,
         )
@@ -88,10 +89,10 @@ def outline_regions(source: bytes, language: str, seconds: float = 2.0) -> list[
     tree = parse(source, language, seconds)
     if tree is None:
         return []
-    return _nest(_found(_matches(query, tree.root_node, len(source), seconds), source))
+    return _nest(_found(_matches(query, tree.root_node, source, seconds), source))
 
 
-def _matches(query: Query, root: Node, size: int, seconds: float) -> _Matches:
+def _matches(query: Query, root: Node, source: bytes, seconds: float) -> _Matches:
     """All matches, window by window so that time can run out between them (then those found so far).
 
     A match that reaches into several windows comes several times. The cursor's own progress callback is not used: in
@@ -99,13 +100,32 @@ def _matches(query: Query, root: Node, size: int, seconds: float) -> _Matches:
     """
     deadline = time.monotonic() + seconds
     matches: _Matches = []
-    for start in range(0, size, _WINDOW):
+    for start in range(0, len(source), _WINDOW):
         cursor = QueryCursor(query)
-        cursor.set_byte_range(start, min(start + _WINDOW, size))
-        matches += cursor.matches(root)
+        cursor.set_byte_range(start, min(start + _WINDOW, len(source)))
+        matches += cursor.matches(root, partial(_is_one_of, source))
         if time.monotonic() > deadline:
             break
     return matches
+
+
+def _is_one_of(
+    source: bytes,
+    predicate: str,
+    arguments: list[tuple[str, Literal["capture", "string"]]],
+    _pattern: int,
+    captures: dict[str, list[Node]],
+) -> bool:
+    """`(#one-of? @capture "word" ...)`: the only predicate of our queries.
+
+    tree-sitter's own predicates ask a tree that was parsed with a time limit for its text, at the cost of a copy of the
+    file each.
+    """
+    if predicate != "one-of?":
+        raise ValueError(f"an outline query uses the unknown predicate #{predicate}")
+    words = {word for word, kind in arguments if kind == "string"}
+    nodes = captures.get(arguments[0][0], [])
+    return all(source[node.start_byte : node.end_byte].decode("utf-8", "replace") in words for node in nodes)
 
 
 @dataclass(slots=True)
@@ -151,11 +171,12 @@ def _definition(capture: str, node: Node, name: Node, scopes: list[Node] | None,
     while parent is not None and parent.type in _WRAPPERS and parent.named_child_count <= _wrapped(parent):
         node, parent = parent, parent.parent
     first = _with_comments(node)
+    text = _text(name, source)
     end, end_point = node.end_byte, node.end_point
     end_row = end_point.row - (end_point.column == 0 and end_point.row > node.start_point.row)
     return _Found(
-        kind=capture.removeprefix("definition."),
-        name=_text(name, source),
+        kind=_kind(capture, text),
+        name=text,
         scope=_text(scopes[0], source) if scopes else "",
         start=first.start_byte,
         end=end,
@@ -164,6 +185,12 @@ def _definition(capture: str, node: Node, name: Node, scopes: list[Node] | None,
         body=node.start_byte,
         listed=capture != "container",
     )
+
+
+def _kind(capture: str, name: str) -> str:
+    """The captured kind; a variable whose name is all capitals is a constant by the custom of most languages."""
+    kind = capture.removeprefix("definition.")
+    return "constant" if kind == "variable" and _CONSTANT.fullmatch(name) else kind
 
 
 def _wrapped(parent: Node) -> int:

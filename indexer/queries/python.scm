@@ -1,8 +1,6 @@
 ; Definitions of Python. Module-level assignments are constants or variables; those inside functions are not listed.
 (class_definition name: (identifier) @name) @definition.class
 (function_definition name: (identifier) @name) @definition.function
-((module (assignment left: (identifier) @name) @definition.constant)
-  (#match? @name "^_*[A-Z][A-Z0-9_]*$"))
 (module (assignment left: (identifier) @name) @definition.variable)
 (class_definition body: (block (assignment left: (identifier) @name) @definition.property))
 (type_alias_statement left: (type (identifier) @name)) @definition.type
