@@ -108,7 +108,7 @@ def assemble(records: Sequence[FileRecord]) -> Index:
     for entry in records:
         words.update(entry.stem_terms, entry.folder_terms)
     for _, symbol in symbols:
-        words.update(symbol.name_terms, symbol.context_terms, symbol.signature_terms)
+        words.update(symbol.name_terms, symbol.context_terms, symbol.signature_terms, symbol.doc_terms)
     vocabulary = sorted(words)
     ids = {word: number for number, word in enumerate(vocabulary)}
     by_name, by_stem = defaultdict(list), defaultdict(list)
@@ -123,6 +123,7 @@ def assemble(records: Sequence[FileRecord]) -> Index:
         kinds=[entry.kind for entry in records],
         file_of=np.array([number for number, _ in symbols], dtype=np.int64),
         symbol_kinds=[symbol.kind for _, symbol in symbols],
+        stem_sizes=np.array([len(entry.stem_terms) for entry in records], dtype=np.float64),
         name_sizes=np.array([len(symbol.name_terms) for _, symbol in symbols], dtype=np.float64),
         folded_names={name: np.array(rows) for name, rows in by_name.items()},
         folded_stems={name: np.array(rows) for name, rows in by_stem.items()},
@@ -130,6 +131,7 @@ def assemble(records: Sequence[FileRecord]) -> Index:
         names=_postings([symbol.name_terms for _, symbol in symbols], ids),
         contexts=_postings([symbol.context_terms for _, symbol in symbols], ids),
         signatures=_postings([symbol.signature_terms for _, symbol in symbols], ids),
+        docs=_postings([symbol.doc_terms for _, symbol in symbols], ids),
         stems=_postings([entry.stem_terms for entry in records], ids),
         folders=_postings([entry.folder_terms for entry in records], ids),
     )

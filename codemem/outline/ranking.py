@@ -20,11 +20,12 @@ Ints = npt.NDArray[np.int64]
 class Weights:
     """The constants of the ranking. One set serves every repository and language."""
 
-    stem: float = 3.0
-    folder: float = 1.0
+    stem: float = 1.0
+    folder: float = 0.3
     name: float = 1.0
     context: float = 0.3
     signature: float = 0.3
+    doc: float = 0.3
     saturation: float = 1.2
     length: float = 0.4
     best_symbol: float = 0.6
@@ -80,6 +81,8 @@ class Index:
     file_of: Ints
     """File of each symbol [symbols]."""
     symbol_kinds: list[str]
+    stem_sizes: Floats
+    """Terms in each file's name [files]."""
     name_sizes: Floats
     """Terms in each symbol's name [symbols]."""
     folded_names: dict[str, Ints]
@@ -91,6 +94,7 @@ class Index:
     names: Postings
     contexts: Postings
     signatures: Postings
+    docs: Postings
     stems: Postings
     folders: Postings
 
@@ -112,44 +116,49 @@ def score(index: Index, query: Query, weights: Weights = DEFAULT_WEIGHTS) -> Sco
     kind_weight = np.array([weights.symbols.get(kind, 0.5) for kind in index.symbol_kinds])
     symbols = np.zeros(len(index.file_of))
     name_hits = np.zeros(len(index.file_of))
-    files = np.zeros(index.files)
+    files, stems, stem_hits = (np.zeros(index.files) for _ in range(3))
     sizes = np.bincount(index.file_of, minlength=index.files).astype(np.float64)
     norm = 1 - weights.length + weights.length * sizes / max(1.0, sizes.mean() if len(sizes) else 1.0)
     for term in query.terms:
-        in_name, around, in_path = _occurrences(index, term.variants, weights)
+        in_name, around, in_stem, in_folder = _occurrences(index, term.variants, weights)
         evidence = np.maximum(in_name, around)
-        count = in_path + np.bincount(index.file_of, weights=evidence * kind_weight, minlength=index.files) / norm
-        matched = int(np.count_nonzero(count))
+        count = np.bincount(index.file_of, weights=evidence * kind_weight, minlength=index.files) / norm
+        matched = int(np.count_nonzero(count + in_stem + in_folder))
         if not matched:
             continue
         rarity = term.weight * np.log(1 + (index.files - matched + 0.5) / (matched + 0.5))
-        files += rarity * count / (count + weights.saturation)
+        files += rarity * (count / (count + weights.saturation) + weights.folder * in_folder)
+        stems += rarity * in_stem
+        stem_hits += in_stem
         symbols += rarity * evidence
         name_hits += in_name
     symbols *= kind_weight * (0.5 + 0.5 * np.minimum(1.0, name_hits / np.maximum(1.0, index.name_sizes)))
     best = np.zeros(index.files)
     np.maximum.at(best, index.file_of, symbols)
     files += weights.best_symbol * best
+    files += weights.stem * stems * (0.5 + 0.5 * np.minimum(1.0, stem_hits / np.maximum(1.0, index.stem_sizes)))
     _exact(index, query, weights, files, symbols, kind_weight)
     return Scores(files * _priors(index, query, weights), symbols)
 
 
-def _occurrences(index: Index, variants: object, weights: Weights) -> tuple[Floats, Floats, Floats]:
+def _occurrences(index: Index, variants: object, weights: Weights) -> tuple[Floats, Floats, Floats, Floats]:
     in_name = np.zeros(len(index.file_of))
     around = np.zeros(len(index.file_of))
-    in_path = np.zeros(index.files)
+    in_stem = np.zeros(index.files)
+    in_folder = np.zeros(index.files)
     for word, sureness in variants.items():  # type: ignore[attr-defined]
         term = index.term_ids[word]
         for postings, weight, target in (
             (index.names, weights.name, in_name),
             (index.contexts, weights.context, around),
             (index.signatures, weights.signature, around),
-            (index.folders, weights.folder, in_path),
-            (index.stems, weights.stem, in_path),
+            (index.docs, weights.doc, around),
+            (index.folders, 1.0, in_folder),
+            (index.stems, 1.0, in_stem),
         ):
             rows, values = postings.of(term)
             target[rows] = np.maximum(target[rows], sureness * weight * values)
-    return in_name, around, in_path
+    return in_name, around, in_stem, in_folder
 
 
 def _exact(

@@ -1,16 +1,14 @@
 """What the outline keeps of one file: its path, kind and definitions as terms; no text of any body."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from codemem.indexer.document import Document, SourceFile, Symbol
-from codemem.outline.words import parts, stem, terms
+from codemem.indexer.document import SourceFile, Symbol
+from codemem.outline.heads import Lines, head
+from codemem.outline.words import STOP_STEMS, parts, stem, terms
 
 CONTAINER_STEMS = frozenset({"__init__", "index", "mod", "lib", "main", "package-info", "init", "__main__"})
 """File names that say "this folder": the folder's name then counts as the file's own."""
-
-SIGNATURE_LINES = 4
-"""Lines after a definition's first that its signature may take up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +24,8 @@ class SymbolRecord:
     context_terms: tuple[str, ...]
     """Of the enclosing scopes."""
     signature_terms: tuple[str, ...]
+    doc_terms: tuple[str, ...]
+    """Of the first sentence that documents it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ def record(file: SourceFile) -> FileRecord:
     folders = folder.split("/") if folder else []
     if name.lower() in CONTAINER_STEMS and folders:
         name = f"{name} {folders[-1]}"
+    lines = Lines(file.documents)
     return FileRecord(
         path=file.path,
         oid=file.oid,
@@ -55,11 +56,12 @@ def record(file: SourceFile) -> FileRecord:
         lines=max((document.end_line for document in file.documents), default=1),
         stem_terms=_unique(terms(name)),
         folder_terms=_unique(term for part in folders for term in terms(part)),
-        symbols=tuple(_symbol(symbol, file.documents) for symbol in file.symbols),
+        symbols=tuple(_symbol(symbol, lines) for symbol in file.symbols),
     )
 
 
-def _symbol(symbol: Symbol, documents: Sequence[Document]) -> SymbolRecord:
+def _symbol(symbol: Symbol, lines: Lines) -> SymbolRecord:
+    signature, sentence = head(symbol, lines)
     return SymbolRecord(
         kind=symbol.kind,
         name=symbol.name,
@@ -68,32 +70,10 @@ def _symbol(symbol: Symbol, documents: Sequence[Document]) -> SymbolRecord:
         end_line=symbol.end_line,
         name_terms=_unique(map(stem, parts(symbol.name))),
         context_terms=_unique(terms(symbol.scope)),
-        signature_terms=_unique(terms(signature(symbol, documents))),
+        signature_terms=_unique(terms(signature)),
+        doc_terms=_unique(term for term in terms(sentence) if term not in STOP_STEMS),
     )
 
 
-def signature(symbol: Symbol, documents: Sequence[Document]) -> str:
-    """The definition's text from its first line to where its body starts: parameters, types, bases."""
-    for document in documents:
-        if document.start_line <= symbol.start_line <= document.end_line:
-            lines = document.text.split("\n")[symbol.start_line - document.start_line :][: SIGNATURE_LINES + 1]
-            lines = lines[: symbol.end_line - symbol.start_line + 1]
-            return _before_body("\n".join(lines))
-    return ""
-
-
-def _before_body(text: str) -> str:
-    """Cut at the first `{`, `;`, or line-ending `:` outside parentheses."""
-    depth = 0
-    for place, character in enumerate(text):
-        if character in "([":
-            depth += 1
-        elif character in ")]":
-            depth -= 1
-        elif depth <= 0 and (character in "{;" or text.startswith((":\n", ":\r\n", "=>"), place)):
-            return text[:place]
-    return text.split("\n", 1)[0]
-
-
-def _unique(words: "map[str] | Sequence[str] | object") -> tuple[str, ...]:
-    return tuple(dict.fromkeys(words))  # type: ignore[call-overload]
+def _unique(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))

@@ -94,3 +94,5 @@ def _short_forms() -> dict[str, tuple[str, ...]]:
 
 SHORT_FORMS = _short_forms()
 """Stem -> stems that mean the same in the names of programs, both ways."""
+
+STOP_STEMS = frozenset(stem(word) for word in STOP_WORDS)
