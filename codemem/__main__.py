@@ -1,0 +1,5 @@
+"""`python -m codemem` is `codemem`."""
+
+from codemem.cli import main
+
+main()

@@ -1,0 +1,78 @@
+"""What commands answer, and its JSON: the contract of design.md. Keys may be added, never renamed or taken away."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from codemem.indexer import Skipped
+from codemem.snapshot import Behind
+
+
+@dataclass(frozen=True, slots=True)
+class IndexResult:
+    path: str
+    model: str | None
+    documents: int
+    tokens: int
+    encoded: int
+    """Documents encoded now."""
+    reused: int
+    """Documents whose entries were there."""
+    removed: int
+    """Documents of the last manifest that are gone."""
+    skipped: Sequence[Skipped]
+    seconds: float
+    tokens_per_second: float
+    """Of what was encoded now; 0 if nothing was."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPlace:
+    """One result of `find`. Lines are 1-based and inclusive."""
+
+    repository: str
+    path: str
+    start_line: int
+    end_line: int
+    symbol: str | None
+    score: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindResult:
+    query: str
+    model: str | None
+    """None where the outline alone answered."""
+    commit: str | None
+    fresh: bool
+    behind: Behind
+    took_ms: float
+    route_ms: float
+    results: Sequence[FoundPlace]
+    router: str = "both"
+    """What it was ranked by: 'memory', 'outline' or 'both'."""
+    notes: Sequence[str] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusResult:
+    path: str
+    model: str | None
+    commit: str | None
+    fresh: bool
+    documents: int
+    tokens: int
+    bytes: int
+    behind: Behind
+    daemon: None = None
+    """No daemon runs in this version."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

@@ -1,0 +1,141 @@
+"""Brings a manifest and its outline to what is on disk: compares, then reads the changed files alone."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from codemem.indexer import (
+    FileEntry,
+    Listing,
+    Selection,
+    Skipped,
+    SourceFile,
+    Tree,
+    UnreadableFileError,
+    blob_id,
+    read_file,
+)
+from codemem.manifest import LeftOut, Manifest
+from codemem.manifest_build import next_manifest
+from codemem.progress import Meter, Report, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How a tree differs from a manifest."""
+
+    listing: Listing
+    added: Sequence[FileEntry]
+    changed: Sequence[FileEntry]
+    removed: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+    @property
+    def entries(self) -> list[FileEntry]:
+        """Files to read: the changed ones first, for they are what someone works on."""
+        return [*self.changed, *self.added]
+
+
+@dataclass(slots=True)
+class Synced:
+    """The outcome of `synchronise`."""
+
+    manifest: Manifest
+    read: dict[str, SourceFile] = field(default_factory=dict)
+    """Files read now, with their text."""
+    dropped: frozenset[str] = frozenset()
+    """Files of the old manifest that are gone or now left out."""
+    unread: Sequence[FileEntry] = ()
+    """Changed files for which the time was too short; the new manifest does not have them."""
+
+
+def compare(tree: Tree, manifest: Manifest, *, selection: Selection) -> Changes:
+    """Lists the tree and compares ids; only files whose stat data differ from last time are read for that."""
+    listing = tree.list(manifest.stat_cache, selection=selection)
+    left_out = {file.path: file.oid for file in manifest.left_out}
+    oids = dict(zip(manifest.paths, manifest.oids(), strict=True)) | left_out
+    added, changed = [], []
+    for entry in listing.entries:
+        known = oids.pop(entry.path, None)
+        if known is None:
+            added.append(entry)
+        elif known != entry.oid or entry.reincluded != (entry.path in manifest.reincluded):
+            changed.append(entry)
+    removed = frozenset(path for path in oids if path in manifest)
+    return Changes(listing, added, changed, removed)
+
+
+def synchronise(
+    tree: Tree,
+    manifest: Manifest,
+    changes: Changes,
+    *,
+    selection: Selection,
+    deadline: float | None = None,
+    report: Report = silent,
+) -> Synced:
+    """The manifest of what `changes` found. Stops reading at `deadline` (time.monotonic) and says what is left."""
+    read: dict[str, SourceFile] = {}
+    left_out: dict[str, LeftOut] = {}
+    vanished: list[Skipped] = []
+    entries = changes.entries
+    meter = Meter(report, "reading files", len(entries), "files")
+    count = 0
+    for entry in entries:
+        if deadline is not None and time.monotonic() > deadline:
+            break
+        outcome = _read(tree, entry, selection)
+        if isinstance(outcome, SourceFile):
+            read[entry.path] = outcome
+        elif isinstance(outcome, LeftOut):
+            left_out[entry.path] = outcome
+        else:
+            vanished.append(outcome)
+        count += 1
+        meter.advance(1)
+    return _assemble(manifest, changes, read=read, left_out=left_out, vanished=vanished, unread=entries[count:])
+
+
+def _assemble(
+    manifest: Manifest,
+    changes: Changes,
+    *,
+    read: dict[str, SourceFile],
+    left_out: dict[str, LeftOut],
+    vanished: list[Skipped],
+    unread: Sequence[FileEntry],
+) -> Synced:
+    """Files that were not read are in no part of the new manifest, so that the next comparison finds them again."""
+    open_paths = {entry.path for entry in unread} | {skipped.path for skipped in vanished}
+    listed = {entry.path for entry in changes.listing.entries}
+    kept = [f for f in manifest.left_out if f.path in listed and f.path not in read and f.path not in open_paths]
+    ruled_out = {file.path: file for file in kept} | left_out
+    dropped = changes.removed | {p for p in (*left_out, *open_paths) if p in manifest}
+    reincluded = {e.path for e in changes.listing.entries if e.reincluded and e.path not in open_paths}
+    manifest = next_manifest(
+        manifest,
+        read,
+        removed=dropped,
+        skipped=[*changes.listing.skipped, *vanished],
+        left_out=sorted(ruled_out.values(), key=lambda file: file.path),
+        reincluded=reincluded,
+        stat_cache=changes.listing.stat_cache,
+    )
+    return Synced(manifest, read, frozenset(dropped), unread)
+
+
+def _read(tree: Tree, entry: FileEntry, selection: Selection) -> SourceFile | LeftOut | Skipped:
+    try:
+        data = tree.read(entry)
+    except UnreadableFileError as error:
+        return Skipped(entry.path, str(error))
+    outcome = read_file(
+        entry.path, data, reincluded=entry.reincluded, selection=selection, object_format=tree.object_format
+    )
+    return (
+        LeftOut(entry.path, blob_id(data, tree.object_format), outcome.reason)
+        if isinstance(outcome, Skipped)
+        else outcome
+    )

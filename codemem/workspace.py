@@ -1,0 +1,181 @@
+"""A tree that is indexed: its files, its configuration, and where its manifest lies."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import filelock
+
+from codemem.config import RepositoryConfig, Settings, load_repository_config
+from codemem.errors import CodememError, RepositoryError
+from codemem.indexer import IndexerError, Selection, Tree, open_tree
+from codemem.manifest import Manifest
+from codemem.manifest_file import ManifestUnreadableError, read_manifest, write_manifest
+
+FOLDER = "codemem"
+PLAIN_FOLDER = ".codemem"
+
+
+@dataclass(slots=True)
+class Workspace:
+    """One indexed tree. Close it, or use it in `with`."""
+
+    tree: Tree
+    config: RepositoryConfig
+    places: tuple[Path, ...]
+    """Folders for the manifest, the preferred one first; the last is the user's own and can always be written."""
+    file_name: str
+    notes: list[str] = field(default_factory=list)
+    """What the user should know, one line each."""
+
+    @property
+    def root(self) -> Path:
+        return self.tree.root
+
+    @property
+    def name(self) -> str:
+        """What results call this repository: its absolute path."""
+        return os.fspath(self.tree.root)
+
+    @property
+    def selection(self) -> Selection:
+        limit = self.config.max_file_bytes
+        return Selection() if limit is None else Selection(max_file_bytes=limit)
+
+    def load(self) -> Manifest | None:
+        """The manifest last saved; None if there is none, or none that can be read (a note then says so)."""
+        for place in self.places:
+            try:
+                manifest = read_manifest(place / self.file_name)
+            except ManifestUnreadableError as error:
+                self.notes.append(f"the manifest in {place} is built anew: {error}")
+                continue
+            except OSError as error:
+                self.notes.append(f"the manifest in {place} cannot be read: {error.strerror}")
+                continue
+            if manifest is not None:
+                return manifest
+        return None
+
+    def load_relative(self) -> Manifest | None:
+        """A manifest of another worktree of the same repository, to start from: most files are the same."""
+        if self.tree.common_dir is None:
+            return None
+        for path in sorted((self.tree.common_dir / FOLDER).glob(f"*/{self.file_name}")):
+            try:
+                return read_manifest(path)
+            except (ManifestUnreadableError, OSError):
+                continue
+        return None
+
+    def save(self, manifest: Manifest) -> None:
+        """Writes the manifest to the first place that takes it. Raises CodememError if none does."""
+        refused: list[str] = []
+        for place in self.places:
+            try:
+                _prepare(place, self.root)
+                write_manifest(place / self.file_name, manifest)
+                return
+            except OSError as error:
+                refused.append(f"{place}: {error.strerror or error}")
+        raise CodememError(f"the manifest cannot be written ({'; '.join(refused)}): free space or check permissions")
+
+    def saved_bytes(self) -> int:
+        """Size of the manifest on disk."""
+        return sum(p.stat().st_size for place in self.places if (p := place / self.file_name).is_file())
+
+    def clean(self) -> list[Path]:
+        """Removes the manifest and the folders made for it; the paths removed."""
+        removed = []
+        for place in self.places:
+            for path in (place / self.file_name, place / f"{self.file_name}.lock", place / ".gitignore"):
+                if path.is_file() and not path.is_symlink():
+                    path.unlink()
+                    removed.append(path)
+            for folder in (place, place.parent):
+                if folder.name in (FOLDER, PLAIN_FOLDER) or folder.parent.name == FOLDER:
+                    _remove_if_empty(folder)
+        return removed
+
+    @contextmanager
+    def writing(self, *, wait: bool) -> Iterator[bool]:
+        """Holds the lock of those who encode for this tree; yields False if another process does and `wait` is off."""
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=-1 if wait else 0)
+        except filelock.Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _lock(self) -> filelock.BaseFileLock:
+        for place in self.places:
+            try:
+                _prepare(place, self.root)
+            except OSError:
+                continue
+            if os.access(place, os.W_OK):
+                return filelock.FileLock(place / f"{self.file_name}.lock", mode=0o600)
+        raise CodememError(f"no folder for the manifest of {self.root} can be written: check {self.places[-1]}")
+
+    def close(self) -> None:
+        self.tree.close()
+
+    def __enter__(self) -> "Workspace":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_workspace(path: Path, settings: Settings, *, whole: bool) -> Workspace:
+    """The tree at `path`; with `whole`, the repository around it unless that very folder was indexed by itself.
+
+    Raises RepositoryError if there is no such folder or git refuses it, ConfigurationError for its configuration.
+    """
+    try:
+        tree = open_tree(path)
+    except IndexerError as error:
+        raise RepositoryError(str(error)) from error
+    workspace = _workspace(tree, settings)
+    if whole and tree.prefix and not any((place / workspace.file_name).is_file() for place in workspace.places):
+        tree.close()
+        return open_workspace(tree.root, settings, whole=False)
+    return workspace
+
+
+def _workspace(tree: Tree, settings: Settings) -> Workspace:
+    prefix = hashlib.sha256(tree.prefix.encode()).hexdigest()[:12] if tree.prefix else ""
+    file_name = f"manifest-{prefix}" if prefix else "manifest"
+    identity = hashlib.sha256(os.fsencode(tree.root)).hexdigest()[:24]
+    fallback = settings.places.manifests / identity
+    if tree.common_dir is None or tree.git_dir is None:
+        own = tree.root / PLAIN_FOLDER
+    else:
+        worktree = "main" if tree.git_dir == tree.common_dir else f"worktree-{tree.git_dir.name}"
+        own = tree.common_dir / FOLDER / worktree
+    return Workspace(tree, load_repository_config(tree.root), (own, fallback), file_name)
+
+
+def _prepare(place: Path, root: Path) -> None:
+    """Makes the folder. Raises OSError if it, or one made with it, is a link: a repository must not redirect it."""
+    for folder in (place.parent, place) if place.parent.name == FOLDER else (place,):
+        if folder.is_symlink():
+            raise OSError(f"{folder} is a symbolic link")
+    place.mkdir(parents=True, exist_ok=True)
+    ignore = place / ".gitignore"
+    if place.name == PLAIN_FOLDER and place.parent == root and not ignore.exists():
+        ignore.write_text("*\n", encoding="ascii")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:  # not empty, or not there
+        return
