@@ -97,6 +97,8 @@ class LayerCache:
         for name in ("k", "v"):
             old = getattr(self, name)
             new = old.new_empty((capacity, *old.shape[1:]))
+            kept = min(memory_rows, self.memory_rows)
+            new[:kept] = old[:kept]
             text = slice(self.memory_rows, self.memory_rows + self.text_rows)
             new[memory_rows : memory_rows + self.text_rows] = old[text]
             setattr(self, name, new)
@@ -158,6 +160,10 @@ class TextContext:
         self.routing: Tensor | None = None
         """Boolean [T]: the tokens of the next pass that route; None leaves the memory as it is."""
         self.causal = True
+        self.kept: dict[int, Tensor] = {}
+        """By routed layer, folded queries of earlier passes that take part in every choice."""
+        self.queries: dict[int, Tensor] = {}
+        """By routed layer, the folded queries of the last choice."""
         self.routes: dict[int, LayerRoute] = {}
 
     def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
@@ -165,6 +171,9 @@ class TextContext:
         if self.routing is not None and self.bank is not None and layer in self.memory.routed_layers:
             queries = self.routers.at(layer).query(hidden_TE[self.routing])
             folded = fold_query(queries, self.config.kv_heads, normalise=self.memory.cosine)
+            if layer in self.kept:
+                folded = torch.cat((self.kept[layer], folded))
+            self.queries[layer] = folded
             chosen = self.bank.route(layer, folded, self.memory.top_k)
             self.routes[layer] = chosen
             cache.set_memory(*self.bank.fetch(layer, chosen.documents))
