@@ -1,11 +1,9 @@
-"""The catalogue: an SQLite database (WAL) that says where every entry lies. It can be rebuilt from the segments.
+"""The catalogue: where every entry lies. It can be rebuilt from the segments.
 
 Every row that says where something lies carries a checksum of its own (`row_check`). A row that fails it, like a
 database that SQLite finds malformed, raises CatalogueDamagedError; the store then rebuilds the catalogue.
 """
 
-import contextlib
-import os
 import sqlite3
 import struct
 import time
@@ -18,35 +16,13 @@ import xxhash
 from codemem.model.entry import EntryLayout
 from codemem.model.errors import StoreError
 from codemem.model.store.columns import Columns
+from codemem.model.store.database import CatalogueDamagedError, Database, expect, reading, sqlite_errors
 from codemem.model.store.segment import layout_from_json, layout_to_json
 
-APPLICATION_ID = 0x636D656D
-SCHEMA_VERSION = 1
-BUSY_TIMEOUT_S = 30.0
 BATCH = 500
 """Keys a statement: below the 999 variables that older SQLite builds allow."""
 FUTURE_S = 86_400
 """A stamp further ahead than this came from a clock that was wrong."""
-
-SCHEMA = """
-CREATE TABLE layouts (
-    id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, layout TEXT NOT NULL, row_check BLOB NOT NULL);
-CREATE TABLE segments (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, layout INTEGER NOT NULL, entries INTEGER NOT NULL,
-    chunks INTEGER NOT NULL, bytes INTEGER NOT NULL, row_check BLOB NOT NULL);
-CREATE TABLE entries (
-    layout INTEGER NOT NULL, key BLOB NOT NULL, segment INTEGER NOT NULL, first INTEGER NOT NULL,
-    chunks INTEGER NOT NULL, tokens INTEGER NOT NULL, checksums BLOB NOT NULL, row_check BLOB NOT NULL,
-    used_sequence INTEGER NOT NULL, used_at INTEGER NOT NULL, PRIMARY KEY (layout, key)) WITHOUT ROWID;
-CREATE INDEX entries_by_segment ON entries (segment);
-CREATE TABLE doomed (name TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL);
-INSERT INTO clock VALUES (1, 0);
-"""
-
-
-class CatalogueDamagedError(StoreError):
-    """The catalogue is malformed; rebuild it from the segments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,144 +70,22 @@ def _entry_check(key: bytes, checksums: bytes, *numbers: int) -> bytes:
     return xxhash.xxh3_64_digest(struct.pack("<qqqqq", *numbers) + key + checksums)
 
 
-def _expect(condition: bool, what: str) -> None:
-    if not condition:
-        raise CatalogueDamagedError(f"the store's catalogue is damaged: {what}")
-
-
-@contextlib.contextmanager
-def sqlite_errors(path: Path) -> Iterator[None]:
-    """Turns SQLite's errors into StoreError, and those that mean damage into CatalogueDamagedError."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        schema_lost = any(sign in str(error) for sign in ("no such table", "no such column", "decode to UTF-8"))
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or schema_lost:
-            raise CatalogueDamagedError(f"the store's catalogue is damaged: {error}") from error
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            message = f"no space left for the store in {path.parent}: free some, or run `codemem clean` ({error})"
-        elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-            message = f"the store in {path.parent} cannot be written: check its owner and permissions ({error})"
-        elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            message = f"the store in {path.parent} is busy with another process: try again ({error})"
-        else:
-            message = f"the store's catalogue in {path.parent} failed: {error}"
-        raise StoreError(message) from error
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Around statements whose values are unpacked: one of another type than was written means damage, too."""
-    with sqlite_errors(path):
-        try:
-            yield
-        except (struct.error, OverflowError, TypeError, ValueError, KeyError, AttributeError) as error:
-            raise CatalogueDamagedError(f"the store's catalogue holds a value of the wrong type: {error}") from error
-
-
-def create_catalogue(path: Path) -> None:
-    """Makes an empty catalogue in a new file of mode 0600."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    with sqlite_errors(path), contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.executescript(
-            f"PRAGMA journal_mode = WAL; BEGIN; PRAGMA application_id = {APPLICATION_ID}; "
-            f"PRAGMA user_version = {SCHEMA_VERSION}; {SCHEMA} COMMIT;"
-        )
-
-
-class Catalogue:
-    """A connection to one catalogue file. Not thread-safe: the store serialises its calls."""
+class Catalogue(Database):
+    """The tables of a catalogue. Not thread-safe: the store serialises its calls."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, identity: tuple[int, int] | None) -> None:
-        self._db = connection
-        self.path = path
-        self._identity = identity
+        super().__init__(connection, path, identity)
         self._segments: dict[int, SegmentRow] = {}
-
-    @classmethod
-    def open(cls, path: Path, *, read_only: bool) -> "Catalogue":
-        """Raises StoreError when the file cannot be opened, CatalogueDamagedError when it is no catalogue of ours."""
-        if not path.exists():
-            raise CatalogueDamagedError(f"the store's catalogue {path} is gone")
-        mode = "ro" if read_only else "rw"
-        uri = f"{path.absolute().as_uri()}?mode={mode}"
-        with sqlite_errors(path):
-            connection = sqlite3.connect(
-                uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
-            )
-        try:
-            status = path.stat()
-            catalogue = cls(connection, path, (status.st_dev, status.st_ino))
-            with sqlite_errors(path):
-                connection.execute("PRAGMA synchronous = NORMAL")
-                identity = catalogue._one("PRAGMA application_id"), catalogue._one("PRAGMA user_version")
-                catalogue._one("SELECT count(*) FROM sqlite_master")
-            _expect(identity == (APPLICATION_ID, SCHEMA_VERSION), "its identity is not codemem's")
-        except BaseException:
-            connection.close()
-            raise
-        return catalogue
-
-    @classmethod
-    def in_memory(cls, path: Path) -> "Catalogue":
-        """An empty catalogue of this process, in place of one at `path` that cannot be opened."""
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        connection.executescript(SCHEMA)
-        return cls(connection, path, None)
-
-    def replaced(self) -> bool:
-        """Whether another file stands under the name now."""
-        if self._identity is None:
-            return False
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
-            return True
-        return (status.st_dev, status.st_ino) != self._identity
-
-    def close(self) -> None:
-        """Closes the connection; the last one of all processes folds the WAL into the file."""
-        self._db.close()
-
-    def _one(self, statement: str, *values: object) -> int:
-        row = self._db.execute(statement, values).fetchone()
-        _expect(row is not None and isinstance(row[0], int), "a value is missing")
-        return int(row[0])
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing, and durable against a kill when it ends."""
-        with sqlite_errors(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Several reads that see one state."""
-        with sqlite_errors(self.path):
-            self._db.execute("BEGIN")
-            try:
-                yield
-            finally:
-                with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
 
     # Layouts
 
     def layouts(self) -> dict[int, EntryLayout]:
         """All layouts by their number."""
         result: dict[int, EntryLayout] = {}
-        with _reading(self.path):
+        with reading(self.path):
             rows = self._db.execute("SELECT id, fingerprint, layout, row_check FROM layouts").fetchall()
             for number, fingerprint, text, check in rows:
-                _expect(_check(number, fingerprint, text) == check, "a layout does not match its checksum")
+                expect(_check(number, fingerprint, text) == check, "a layout does not match its checksum")
                 result[number] = layout_from_json(text)
         return result
 
@@ -261,12 +115,12 @@ class Catalogue:
 
     def segments(self) -> dict[int, SegmentRow]:
         """All segments by their number."""
-        with _reading(self.path):
+        with reading(self.path):
             rows = self._db.execute(
                 "SELECT id, name, layout, entries, chunks, bytes, row_check FROM segments"
             ).fetchall()
             for *fields, check in rows:
-                _expect(_check(*fields) == check, "a segment's row does not match its checksum")
+                expect(_check(*fields) == check, "a segment's row does not match its checksum")
         self._segments = {row[0]: SegmentRow(*row[:6]) for row in rows}
         return self._segments
 
@@ -296,9 +150,10 @@ class Catalogue:
         return number
 
     def _add_segment_row(self, layout: int, name: str, size: int, columns: Columns) -> int:
-        self._db.execute("DELETE FROM doomed WHERE name = ?", (name,))
-        last = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'segments'").fetchone()
-        number = int(last[0]) + 1 if last else 1
+        number = self._one(
+            "SELECT 1 + max(coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'segments'), 0), "
+            "coalesce((SELECT max(id) FROM segments), 0))"
+        )
         fields = (number, name, layout, len(columns), len(columns.chunk_ends), size)
         self._db.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)", (*fields, _check(*fields)))
         return number
@@ -373,21 +228,19 @@ class Catalogue:
         return self._rows("ORDER BY CAST(used_sequence AS INTEGER), layout, key")
 
     def _rows(self, clause: str, *values: object) -> list[tuple[int, EntryRow]]:
-        statement = (
-            "SELECT layout, key, segment, first, chunks, tokens, checksums, CAST(used_at AS INTEGER), row_check "
-            f"FROM entries {clause}"
-        )
+        columns = "layout, key, segment, first, chunks, tokens, checksums, CAST(used_at AS INTEGER), row_check"
+        statement = f"SELECT {columns} FROM entries {clause}"  # noqa: S608 - clauses are this file's own
         result = []
-        with _reading(self.path):
+        with reading(self.path):
             for layout, key, segment, first, chunks, tokens, sums, used, check in self._db.execute(statement, values):
                 expected = _entry_check(key, sums, layout, segment, first, chunks, tokens)
-                _expect(expected == check, "an entry's row does not match its checksum")
+                expect(expected == check, "an entry's row does not match its checksum")
                 result.append((layout, EntryRow(key, segment, first, chunks, tokens, sums, used)))
         return result
 
     def live_chunks(self) -> dict[int, int]:
         """Segment -> chunks of its live entries; segments without one are absent."""
-        with _reading(self.path):
+        with reading(self.path):
             rows = self._db.execute("SELECT segment, sum(chunks) FROM entries GROUP BY segment").fetchall()
             return {int(number): int(chunks) for number, chunks in rows}
 
@@ -400,14 +253,41 @@ class Catalogue:
         with sqlite_errors(self.path):
             return self._one("SELECT count(*) FROM entries")
 
+    def totals(self) -> dict[int, tuple[int, int, int]]:
+        """Layout -> entries, chunks, tokens."""
+        with reading(self.path):
+            rows = self._db.execute(
+                "SELECT layout, count(*), sum(chunks), sum(tokens) FROM entries GROUP BY layout"
+            ).fetchall()
+            return {int(row[0]): (int(row[1]), int(row[2]), int(row[3])) for row in rows}
+
+    def drop_unused(self, since: int, now: int) -> int:
+        """Forgets entries last used before `since`; a stamp in the future counts as now. Within a transaction."""
+        statement = "DELETE FROM entries WHERE min(CAST(used_at AS INTEGER), ?) < ?"
+        return self._db.execute(statement, (now, since)).rowcount
+
+    def drop_layout(self, number: int) -> None:
+        """Forgets a layout and all of its segments. Within a transaction."""
+        for row in list(self.segments().values()):
+            if row.layout == number:
+                self.doom_segment(row.id)
+        self._db.execute("DELETE FROM layouts WHERE id = ?", (number,))
+
+    def integrity(self, *, full: bool) -> list[str]:
+        """What is wrong with the database or with any row. May also raise CatalogueDamagedError."""
+        with reading(self.path):
+            check = "PRAGMA integrity_check(3)" if full else "PRAGMA quick_check(3)"
+            found = [str(text) for (text,) in self._db.execute(check) if text != "ok"]
+        layouts, segments = self.layouts(), self.segments()
+        found += [f"segment {row.name} has no layout" for row in segments.values() if row.layout not in layouts]
+        lost = sum(
+            row.segment not in segments or segments[row.segment].layout != layout for layout, row in self._rows("")
+        )
+        return found + ([f"{lost} entries have no segment"] if lost else [])
+
     def _tick(self) -> int:
         self._db.execute("UPDATE clock SET sequence = sequence + 1")
         return self._one("SELECT sequence FROM clock")
-
-    def data_version(self) -> int:
-        """A number that changes when another connection has committed."""
-        with sqlite_errors(self.path):
-            return self._one("PRAGMA data_version")
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from codemem.model.store import maintenance
-from codemem.model.store.catalogue import Catalogue, CatalogueDamagedError, EntryRow, SegmentRow
-from codemem.model.store.columns import Columns, checksums_of, parts_of
+from codemem.model.store.catalogue import Catalogue, EntryRow, SegmentRow
+from codemem.model.store.columns import checksums_of, parts_of
+from codemem.model.store.database import CatalogueDamagedError
+from codemem.model.store.loading import load_columns
 from codemem.model.store.records import Problem, VerifyReport
 from codemem.model.store.segment import Segment, SegmentDamagedError
 
@@ -93,10 +93,9 @@ def _index_damage(segment: Segment, live: list[EntryRow]) -> str:
 
 def _corrupt(segment: Segment, live: list[EntryRow]) -> list[EntryRow]:
     """The entries whose bytes do not match the catalogue's checksums; reads all of them, checked before or not."""
-    parts = list(parts_of(segment.layout).values())
-    columns: Columns = segment.columns_at(live)
     if not live:
         return []
-    expected = np.frombuffer(b"".join(row.checksums for row in live), np.uint64).reshape(len(live), -1)
-    good = (checksums_of(parts, columns) == expected).all(axis=1)
+    parts = parts_of(segment.layout)
+    columns, _ = load_columns(lambda number: segment, segment.layout, list(parts), live)
+    good = (checksums_of(list(parts.values()), columns) == columns.checksums).all(axis=1)
     return [row for row, fine in zip(live, good, strict=True) if not fine]

@@ -9,8 +9,9 @@ from typing import Self, TypeVar
 
 from codemem.model.errors import StoreError
 from codemem.model.store import maintenance
-from codemem.model.store.catalogue import Catalogue, CatalogueDamagedError, now_s
+from codemem.model.store.catalogue import Catalogue
 from codemem.model.store.checking import check_store
+from codemem.model.store.database import CatalogueDamagedError
 from codemem.model.store.folder import SegmentFolder
 from codemem.model.store.opening import (
     CATALOGUE,
@@ -42,7 +43,9 @@ class StoreDirectory:
     Threads may share it; processes open it once each (never across a fork).
     """
 
-    def __init__(self, directory: str | Path, *, read_only: bool, options: StoreOptions | None, on_event: OnEvent | None):
+    def __init__(
+        self, directory: str | Path, *, read_only: bool, options: StoreOptions | None, on_event: OnEvent | None
+    ):
         """Use `open`."""
         self.path = Path(directory).absolute()
         self.read_only = read_only
@@ -52,6 +55,7 @@ class StoreDirectory:
         self.lock = StoreLock(self.path, self.options.lock_timeout_s)
         self.mutex = threading.RLock()
         self._catalogue: Catalogue | None = None
+        self._seen_version = -1
         self._closed = False
 
     @classmethod
@@ -180,6 +184,21 @@ class StoreDirectory:
         except SegmentDamagedError as error:
             raise SegmentDamagedError(str(error), number) from error
 
+    def tidy(self, numbers: Collection[int]) -> None:
+        """After a load: lets go of segments compacted away, and rewrites those used that need it, if nobody else is."""
+        catalogue = self.catalogue()
+        version = catalogue.data_version()
+        if version != self._seen_version:
+            self._seen_version = version
+            self.folder.forget(self.folder.known() - {row.name for row in catalogue.segments().values()})
+        damaged = [row for row in map(catalogue.segment, numbers) if self.folder.is_damaged(row.name)]
+        if damaged and not self.read_only and self.lock.try_acquire():
+            try:
+                with contextlib.suppress(StoreError, OSError):  # the load itself has worked; the next one tries again
+                    maintenance.compact(catalogue, self.folder, damaged, self.options, self.on_event)
+            finally:
+                self.lock.release()
+
     # What users ask of the store as a whole
 
     def stats(self) -> StoreStats:
@@ -217,9 +236,7 @@ class StoreDirectory:
             before = self.retry(lambda db: (db.count(), db.segment_bytes()))
             if unused_since is not None:
                 since = unused_since
-                self.retry(
-                    lambda db: maintenance.drop_unused(db, self.folder, since, now_s(), self.options, self.on_event)
-                )
+                self.retry(lambda db: maintenance.drop_unused(db, self.folder, since, self.options, self.on_event))
             else:
                 chosen = None if fingerprints is None else set(fingerprints)
                 self.retry(lambda db: maintenance.drop_layouts(db, self.folder, chosen))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from codemem.model.entry import EntryLayout
 from codemem.model.store.columns import Columns
-from codemem.model.store.segment import SUFFIX, Segment, serialise
+from codemem.model.store.segment import SUFFIX, Segment, open_segment, salvage_segment, serialise
 
 TEMPORARY = ".tmp"
 MOST_OPEN = 256
@@ -25,16 +25,30 @@ class SegmentFolder:
         self._checked: dict[str, npt.NDArray[np.bool_]] = {}
 
     def open(self, name: str) -> Segment:
-        """Raises FileNotFoundError or SegmentCorrupt."""
+        """Raises FileNotFoundError or SegmentDamagedError."""
         segment = self._open.get(name)
         if segment is None:
-            segment = Segment(self.path / name)
-            segment.checked = self._checked.setdefault(name, segment.checked)
-            self._open[name] = segment
-            while len(self._open) > MOST_OPEN:
-                self._open.popitem(last=False)
+            segment = open_segment(self.path / name)
+            self._keep(segment)
         self._open.move_to_end(name)
         return segment
+
+    def salvage(self, name: str, layout: EntryLayout, entries: int, chunks: int) -> Segment:
+        """Opens a segment whose header is damaged; the same errors."""
+        segment = salvage_segment(self.path / name, layout, entries, chunks)
+        self._keep(segment)
+        return segment
+
+    def _keep(self, segment: Segment) -> None:
+        segment.checked = self._checked.setdefault(segment.name, segment.checked)
+        self._open[segment.name] = segment
+        while len(self._open) > MOST_OPEN:
+            self._open.popitem(last=False)
+
+    def is_damaged(self, name: str) -> bool:
+        """Whether a segment is open with a damage that left its rows readable."""
+        segment = self._open.get(name)
+        return segment is not None and bool(segment.damage)
 
     def forget(self, names: set[str]) -> None:
         """Closes segments that are no longer part of the store."""

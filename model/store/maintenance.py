@@ -1,11 +1,11 @@
 """What keeps a store in order: recovery after kills, eviction, compaction. All of it holds the store's lock."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from codemem.model.entry import EntryLayout
-from codemem.model.store.catalogue import Catalogue, EntryRow, SegmentRow
+from codemem.model.store.catalogue import Catalogue, EntryRow, SegmentRow, now_s
 from codemem.model.store.columns import Columns, parts_of
 from codemem.model.store.folder import SegmentFolder
 from codemem.model.store.loading import find_corrupt, load_columns
@@ -19,6 +19,18 @@ LEAST_ALIVE = 0.5
 """Segments with a smaller share of live chunks are compacted."""
 SMALL = 8
 """A segment is small below 1/SMALL of the usual size."""
+
+
+def open_segment(catalogue: Catalogue, folder: SegmentFolder, number: int) -> Segment:
+    """A segment by its number, its rows read without its header where that is damaged.
+
+    Raises FileNotFoundError or SegmentDamagedError when there is nothing to read.
+    """
+    row = catalogue.segment(number)
+    try:
+        return folder.open(row.name)
+    except SegmentDamagedError:
+        return folder.salvage(row.name, catalogue.layouts()[row.layout], row.entries, row.chunks)
 
 
 def unclean(catalogue: Catalogue, folder: SegmentFolder) -> bool:
@@ -43,6 +55,8 @@ def recover(catalogue: Catalogue, folder: SegmentFolder, on_event: OnEvent) -> N
     orphans = present - known.keys()
     if orphans:
         gained = adopt_segments(catalogue, folder, orphans, on_event)
+        for name in orphans - {row.name for row in catalogue.segments().values()}:
+            folder.remove(name)
         on_event(StoreEvent("adopted", f"{len(orphans)} segments of an interrupted process: {gained} entries gained"))
     for name in known.keys() - present:
         _drop_segment(catalogue, folder, known[name], f"segment {name} is gone", on_event)
@@ -102,7 +116,8 @@ def evict(catalogue: Catalogue, folder: SegmentFolder, limit: int, options: Stor
     if victims:
         for layout in {layout for layout, _ in victims}:
             catalogue.drop(layout, [entry for number, entry in victims if number == layout])
-        on_event(StoreEvent("evicted", f"{len(victims)} least recently used entries made room for new ones"))
+        message = f"{len(victims)} least recently used entries made room for new ones"
+        on_event(StoreEvent("evicted", message, tuple(entry.key for _, entry in victims)))
     remove_dead(catalogue, folder)
     total = catalogue.segment_bytes()
     chosen = []
@@ -113,6 +128,34 @@ def evict(catalogue: Catalogue, folder: SegmentFolder, limit: int, options: Stor
         chosen.append(row)
         total -= row.bytes - int(alive)
     compact(catalogue, folder, chosen, options, on_event)
+
+
+def compact_sparse(catalogue: Catalogue, folder: SegmentFolder, options: StoreOptions, on_event: OnEvent) -> None:
+    """Compacts segments that are less than half alive, and merges small ones if there are many."""
+    remove_dead(catalogue, folder)
+    alive = catalogue.live_chunks()
+    segments = list(catalogue.segments().values())
+    sparse = [row for row in segments if alive.get(row.id, 0) < LEAST_ALIVE * row.chunks]
+    compact(catalogue, folder, sparse, options, on_event)
+    keep_small(catalogue, folder, None, options, on_event)
+
+
+def drop_unused(
+    catalogue: Catalogue, folder: SegmentFolder, since: float, options: StoreOptions, on_event: OnEvent
+) -> None:
+    """Drops entries last used before `since` (Unix seconds) and gives their room back."""
+    with catalogue.transaction():
+        catalogue.drop_unused(int(since), int(now_s()))
+    compact_sparse(catalogue, folder, options, on_event)
+
+
+def drop_layouts(catalogue: Catalogue, folder: SegmentFolder, fingerprints: Collection[str] | None) -> None:
+    """Drops everything of some layouts, or of all."""
+    with catalogue.transaction():
+        for number, layout in catalogue.layouts().items():
+            if fingerprints is None or layout.fingerprint in fingerprints:
+                catalogue.drop_layout(number)
+    _bury(catalogue, folder, catalogue.doomed())
 
 
 def compact(
@@ -157,13 +200,13 @@ def _live_columns(
 ) -> Columns | None:
     """The entries that are whole; the others are named in an event and stay behind."""
 
-    def open_segment(number: int) -> Segment:
-        return folder.open(catalogue.segment(number).name)
+    def opener(number: int) -> Segment:
+        return open_segment(catalogue, folder, number)
 
     unreadable: set[int] = set()
     for number in {entry.segment for entry in entries}:
         try:
-            open_segment(number)
+            opener(number)
         except (FileNotFoundError, SegmentDamagedError):
             unreadable.add(number)
     lost = [entry for entry in entries if entry.segment in unreadable]
@@ -171,8 +214,8 @@ def _live_columns(
     columns = None
     if kept:
         parts = list(parts_of(layout))
-        columns, _ = load_columns(open_segment, layout, parts, kept)
-        bad = find_corrupt(open_segment, layout, parts, columns, kept)
+        columns, _ = load_columns(opener, layout, parts, kept)
+        bad = find_corrupt(opener, layout, parts, columns, kept)
         lost += [kept[at] for at in bad]
         good = np.ones(len(kept), np.bool_)
         good[bad] = False

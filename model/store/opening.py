@@ -10,13 +10,8 @@ import filelock
 import xxhash
 
 from codemem.model.errors import StoreError
-from codemem.model.store.catalogue import (
-    APPLICATION_ID,
-    SCHEMA_VERSION,
-    Catalogue,
-    create_catalogue,
-    now_s,
-)
+from codemem.model.store.catalogue import Catalogue, now_s
+from codemem.model.store.database import APPLICATION_ID, SCHEMA_VERSION, create_catalogue
 from codemem.model.store.folder import SegmentFolder, sync_directory
 from codemem.model.store.records import StoreEvent
 from codemem.model.store.segment import SegmentDamagedError
@@ -27,6 +22,11 @@ OLD_CATALOGUE = "catalogue.corrupt.sqlite"
 SEGMENTS = "segments"
 LOCK = "lock"
 MARKER = "format"
+KNOWN_FILES = (
+    MARKER, f"{MARKER}.tmp", LOCK, *(name + end for name in (CATALOGUE, NEW_CATALOGUE, OLD_CATALOGUE) for end in
+    ("", "-wal", "-shm", "-journal")),
+)  # fmt: skip
+"""Everything of a store beside its folder of segments."""
 OnEvent = Callable[[StoreEvent], None]
 
 
@@ -200,7 +200,8 @@ def _companions(path: Path) -> tuple[Path, Path]:
 def adopt_segments(catalogue: Catalogue, folder: SegmentFolder, names: set[str], on_event: OnEvent) -> int:
     """Gives rows to segments that have none; returns the entries gained. Holds the lock, unless all is in memory.
 
-    A segment that brings nothing new is left to be removed as dead; one that cannot be read is named in an event.
+    A segment that brings nothing new is left to be removed as dead; one that cannot be read is named in an event and
+    gets no rows.
     """
     before = catalogue.count()
     for name in sorted(names):

@@ -110,6 +110,15 @@ class StoreStats:
 
 
 @dataclass(frozen=True, slots=True)
+class CleanReport:
+    """What `clean` removed."""
+
+    entries: int
+    bytes: int
+    """Of segment files."""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that `verify` found."""
 

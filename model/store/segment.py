@@ -10,6 +10,7 @@ import json
 import math
 import mmap
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,12 @@ DTYPES = {
 
 
 class SegmentDamagedError(StoreError):
-    """A segment's header or index is damaged, or the file is no segment."""
+    """A segment's header or index is damaged, or the file is no segment, or it is gone."""
+
+    def __init__(self, message: str, number: int = 0) -> None:
+        super().__init__(message)
+        self.number = number
+        """The segment's number in the catalogue, where the raiser knows it."""
 
 
 def layout_to_json(layout: EntryLayout) -> str:
@@ -68,7 +74,7 @@ def check_layout(layout: EntryLayout) -> None:
 
 
 def serialise(layout: EntryLayout, columns: Columns) -> tuple[str, bytes]:
-    """File name and bytes of a segment. Equal columns give equal names."""
+    """File name and bytes of a segment. Names are never used twice, even for equal columns."""
     arrays: dict[str, npt.NDArray[Any]] = {
         "entry.keys": columns.keys,
         "entry.chunks": columns.chunks,
@@ -77,7 +83,12 @@ def serialise(layout: EntryLayout, columns: Columns) -> tuple[str, bytes]:
         CHUNK_ENDS: columns.chunk_ends,
         **columns.tensors,
     }
-    about = {"format": FORMAT, "layout": layout_to_json(layout), "index": _index_checksum(arrays)}
+    about = {
+        "format": FORMAT,
+        "layout": layout_to_json(layout),
+        "index": _index_checksum(arrays),
+        "nonce": secrets.token_hex(8),
+    }
     data = safetensors.numpy.save(arrays, {"codemem": json.dumps(about, separators=(",", ":"), sort_keys=True)})
     return _name_of(data[: 8 + int.from_bytes(data[:8], "little")]), data
 
@@ -103,61 +114,28 @@ class ArrayPlace:
 
 
 class Segment:
-    """An open segment. The file may be unlinked meanwhile: what is mapped stays readable.
+    """An open segment. The file may be unlinked meanwhile: what is mapped stays readable."""
 
-    Opening checks the header and the file's size; the index is checked when `index` is first asked for.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Raises FileNotFoundError, or SegmentDamagedError when header or size are not what the name says."""
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            header = _read_header(file, size, path.name)
-            self.path = path
-            self.name = path.name
-            self.size = size
-            try:
-                self._parse(header)
-            except (ValueError, KeyError, TypeError, IndexError) as error:
-                raise SegmentDamagedError(
-                    f"segment {path.name} has a header that codemem did not write: {error}"
-                ) from error
-            self._map = _mapping(file)
-        self._arrays = {name: self._array(self._map, place) for name, place in self._places.items()}
-        self.checked = np.zeros((len(parts_of(self.layout)), self.chunks), np.bool_)
+    def __init__(self, path: Path, file: BinaryIO, layout: EntryLayout, places: Mapping[str, ArrayPlace]) -> None:
+        """Use `open_segment` or `salvage_segment`."""
+        self.path = path
+        self.name = path.name
+        self.layout = layout
+        self.size = os.fstat(file.fileno()).st_size
+        self.entries, self.chunks = places["entry.keys"].shape[0], places[CHUNK_ENDS].shape[0]
+        self.index_checksum = ""
+        self.damage = ""
+        """What is wrong with the file although its rows can be read; empty for a sound one."""
+        self._places = places
+        self._map = _mapping(file)
+        self._arrays = {name: self._array(self._map, place) for name, place in places.items()}
+        self.checked = np.zeros((len(parts_of(layout)), self.chunks), np.bool_)
         """[parts, chunks]: at an entry's first chunk, whether this process found the part's checksum right."""
 
-    def _parse(self, header: bytes) -> None:
-        fields = json.loads(header[8:])
-        about = json.loads(fields.pop("__metadata__")["codemem"])
-        if about["format"] != FORMAT:
-            raise ValueError(f"format {about['format']}")
-        self.layout = layout_from_json(about["layout"])
-        self._index = str(about["index"])
-        self._places: dict[str, ArrayPlace] = {}
-        end = len(header)
-        for name, field in sorted(fields.items(), key=lambda item: int(item[1]["data_offsets"][0])):
-            dtype, shape = DTYPES[field["dtype"]], tuple(int(n) for n in field["shape"])
-            start, stop = (len(header) + int(at) for at in field["data_offsets"])
-            if start != end or stop - start != math.prod(shape) * np.dtype(dtype).itemsize:
-                raise ValueError(f"array {name} lies wrong")
-            self._places[name] = ArrayPlace(dtype, shape, start)
-            end = stop
-        if end != self.size:
-            raise ValueError(f"{self.size} bytes instead of {end}")
-        self.entries, self.chunks = self._places["entry.keys"].shape[0], self._places[CHUNK_ENDS].shape[0]
-        expected: dict[str, tuple[str, tuple[int, ...]]] = {
-            spec.name: (spec.dtype, (self.chunks, spec.width)) for spec in self.layout.tensors
-        }
-        expected |= {
-            "entry.keys": ("uint8", (self.entries, KEY_BYTES)),
-            "entry.chunks": ("uint32", (self.entries,)),
-            "entry.tokens": ("uint32", (self.entries,)),
-            "entry.checksums": ("uint64", (self.entries, len(parts_of(self.layout)))),
-            CHUNK_ENDS: ("uint32", (self.chunks,)),
-        }
-        if {name: (place.dtype, place.shape) for name, place in self._places.items()} != expected:
-            raise ValueError("arrays other than its layout's")
+    @property
+    def index_bytes(self) -> int:
+        """What a check without the rows reads."""
+        return self.size - sum(int(self._arrays[spec.name].nbytes) for spec in self.layout.tensors)
 
     @staticmethod
     def _array(mapping: mmap.mmap, place: ArrayPlace) -> Array:
@@ -182,7 +160,7 @@ class Segment:
 
     def columns(self) -> Columns:
         """All entries, alive or not. Raises SegmentDamagedError when the index does not match its checksum."""
-        if _index_checksum(self._arrays) != self._index:
+        if _index_checksum(self._arrays) != self.index_checksum:
             raise SegmentDamagedError(f"segment {self.name}: its index does not match its checksum")
         chunks = self._arrays["entry.chunks"].astype(np.uint32, copy=False)
         if offsets_of(chunks)[-1] != self.chunks:
@@ -195,6 +173,88 @@ class Segment:
             tensors={spec.name: self._arrays[spec.name] for spec in self.layout.tensors},
             checksums=self._arrays["entry.checksums"].astype(np.uint64, copy=False),
         )
+
+
+def open_segment(path: Path) -> Segment:
+    """Checks header and size; the index is checked when it is asked for (`columns`), rows when they are used.
+
+    Raises FileNotFoundError, or SegmentDamagedError when the header is not what the file's name says.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        header = _read_header(file, size, path.name)
+        try:
+            layout, index, places = _parse(header, size)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise SegmentDamagedError(
+                f"segment {path.name} has a header that codemem did not write: {error}"
+            ) from error
+        segment = Segment(path, file, layout, places)
+    segment.index_checksum = index
+    return segment
+
+
+def salvage_segment(path: Path, layout: EntryLayout, entries: int, chunks: int) -> Segment:
+    """Opens a segment without its header, from what the catalogue knows; its rows have their own checksums.
+
+    Raises FileNotFoundError, or SegmentDamagedError when the file is shorter than its arrays.
+    """
+    shapes = _shapes(layout, entries, chunks)
+    # The order of the arrays is the library's: asked of it with empty ones.
+    empty = safetensors.numpy.save({name: np.empty(0, np.dtype(dtype)) for name, (dtype, _) in shapes.items()})
+    fields: dict[str, Any] = json.loads(empty[8 : 8 + int.from_bytes(empty[:8], "little")])
+    with path.open("rb") as file:
+        at = os.fstat(file.fileno()).st_size - sum(_nbytes(*shapes[name]) for name in fields)
+        if at < 8:
+            raise SegmentDamagedError(f"segment {path.name} is truncated")
+        places: dict[str, ArrayPlace] = {}
+        for name in fields:
+            dtype, shape = shapes[name]
+            places[name] = ArrayPlace(dtype, shape, at)
+            at += _nbytes(dtype, shape)
+        segment = Segment(path, file, layout, places)
+    segment.damage = "its header is damaged"
+    return segment
+
+
+def _nbytes(dtype: str, shape: tuple[int, ...]) -> int:
+    return math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def _shapes(layout: EntryLayout, entries: int, chunks: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name -> dtype and shape of everything in a segment."""
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {
+        "entry.keys": ("uint8", (entries, KEY_BYTES)),
+        "entry.chunks": ("uint32", (entries,)),
+        "entry.tokens": ("uint32", (entries,)),
+        "entry.checksums": ("uint64", (entries, len(parts_of(layout)))),
+        CHUNK_ENDS: ("uint32", (chunks,)),
+    }
+    return shapes | {spec.name: (spec.dtype, (chunks, spec.width)) for spec in layout.tensors}
+
+
+def _parse(header: bytes, size: int) -> tuple[EntryLayout, str, dict[str, ArrayPlace]]:
+    """Layout, checksum of the index and places. Raises ValueError and its like when anything is not as written."""
+    fields = json.loads(header[8:])
+    about = json.loads(fields.pop("__metadata__")["codemem"])
+    if about["format"] != FORMAT:
+        raise ValueError(f"format {about['format']}")
+    layout = layout_from_json(about["layout"])
+    places: dict[str, ArrayPlace] = {}
+    end = len(header)
+    for name, field in sorted(fields.items(), key=lambda item: int(item[1]["data_offsets"][0])):
+        dtype, shape = DTYPES[field["dtype"]], tuple(int(n) for n in field["shape"])
+        start, stop = (len(header) + int(at) for at in field["data_offsets"])
+        if start != end or stop - start != _nbytes(dtype, shape):
+            raise ValueError(f"array {name} lies wrong")
+        places[name] = ArrayPlace(dtype, shape, start)
+        end = stop
+    if end != size:
+        raise ValueError(f"{size} bytes instead of {end}")
+    expected = _shapes(layout, places["entry.keys"].shape[0], places[CHUNK_ENDS].shape[0])
+    if {name: (place.dtype, place.shape) for name, place in places.items()} != expected:
+        raise ValueError("arrays other than its layout's")
+    return layout, str(about["index"]), places
 
 
 def _mapping(file: BinaryIO) -> mmap.mmap:

@@ -1,0 +1,169 @@
+"""The SQLite side of the catalogue: its file, its schema, transactions, and what errors mean."""
+
+import contextlib
+import os
+import sqlite3
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from codemem.model.errors import StoreError
+
+APPLICATION_ID = 0x636D656D
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 30.0
+
+SCHEMA = """
+CREATE TABLE layouts (
+    id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, layout TEXT NOT NULL, row_check BLOB NOT NULL);
+CREATE TABLE segments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, layout INTEGER NOT NULL, entries INTEGER NOT NULL,
+    chunks INTEGER NOT NULL, bytes INTEGER NOT NULL, row_check BLOB NOT NULL);
+CREATE TABLE entries (
+    layout INTEGER NOT NULL, key BLOB NOT NULL, segment INTEGER NOT NULL, first INTEGER NOT NULL,
+    chunks INTEGER NOT NULL, tokens INTEGER NOT NULL, checksums BLOB NOT NULL, row_check BLOB NOT NULL,
+    used_sequence INTEGER NOT NULL, used_at INTEGER NOT NULL, PRIMARY KEY (layout, key)) WITHOUT ROWID;
+CREATE INDEX entries_by_segment ON entries (segment);
+CREATE TABLE doomed (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL);
+INSERT INTO clock VALUES (1, 0);
+"""
+
+
+class CatalogueDamagedError(StoreError):
+    """The catalogue is malformed; rebuild it from the segments."""
+
+
+def expect(condition: bool, what: str) -> None:
+    if not condition:
+        raise CatalogueDamagedError(f"the store's catalogue is damaged: {what}")
+
+
+@contextlib.contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Turns SQLite's errors into StoreError, and those that mean damage into CatalogueDamagedError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        schema_lost = any(sign in str(error) for sign in ("no such table", "no such column", "decode to UTF-8"))
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or schema_lost:
+            raise CatalogueDamagedError(f"the store's catalogue is damaged: {error}") from error
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            message = f"no space left for the store in {path.parent}: free some, or run `codemem clean` ({error})"
+        elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            message = f"the store in {path.parent} cannot be written: check its owner and permissions ({error})"
+        elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            message = f"the store in {path.parent} is busy with another process: try again ({error})"
+        else:
+            message = f"the store's catalogue in {path.parent} failed: {error}"
+        raise StoreError(message) from error
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Around statements whose values are unpacked: one of another type than was written means damage, too."""
+    with sqlite_errors(path):
+        try:
+            yield
+        except (struct.error, OverflowError, TypeError, ValueError, KeyError, AttributeError) as error:
+            raise CatalogueDamagedError(f"the store's catalogue holds a value of the wrong type: {error}") from error
+
+
+def create_catalogue(path: Path) -> None:
+    """Makes an empty catalogue in a new file of mode 0600."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with sqlite_errors(path), contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(
+            f"PRAGMA journal_mode = WAL; BEGIN; PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION}; {SCHEMA} COMMIT;"
+        )
+
+
+class Database:
+    """A connection to one catalogue file. Not thread-safe: the store serialises its calls."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, identity: tuple[int, int] | None) -> None:
+        self._db = connection
+        self.path = path
+        self._identity = identity
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool) -> Self:
+        """Raises StoreError when the file cannot be opened, CatalogueDamagedError when it is no catalogue of ours."""
+        if not path.exists():
+            raise CatalogueDamagedError(f"the store's catalogue {path} is gone")
+        mode = "ro" if read_only else "rw"
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
+        with sqlite_errors(path):
+            connection = sqlite3.connect(
+                uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
+            )
+        try:
+            status = path.stat()
+            catalogue = cls(connection, path, (status.st_dev, status.st_ino))
+            with sqlite_errors(path):
+                connection.execute("PRAGMA synchronous = NORMAL")
+                identity = catalogue._one("PRAGMA application_id"), catalogue._one("PRAGMA user_version")
+                catalogue._one("SELECT count(*) FROM sqlite_master")
+            expect(identity == (APPLICATION_ID, SCHEMA_VERSION), "its identity is not codemem's")
+        except BaseException:
+            connection.close()
+            raise
+        return catalogue
+
+    @classmethod
+    def in_memory(cls, path: Path) -> Self:
+        """An empty catalogue of this process, in place of one at `path` that cannot be opened."""
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection.executescript(SCHEMA)
+        return cls(connection, path, None)
+
+    def replaced(self) -> bool:
+        """Whether another file stands under the name now."""
+        if self._identity is None:
+            return False
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return True
+        return (status.st_dev, status.st_ino) != self._identity
+
+    def close(self) -> None:
+        """Closes the connection; the last one of all processes folds the WAL into the file."""
+        self._db.close()
+
+    def _one(self, statement: str, *values: object) -> int:
+        row = self._db.execute(statement, values).fetchone()
+        expect(row is not None and isinstance(row[0], int), "a value is missing")
+        return int(row[0])
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, and durable against a kill when it ends."""
+        with sqlite_errors(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Several reads that see one state."""
+        with sqlite_errors(self.path):
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed."""
+        with sqlite_errors(self.path):
+            return self._one("PRAGMA data_version")
