@@ -5,28 +5,35 @@ it is complete; `source.json` in it says what it was made from and what it must 
 """
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
 from codemem.model.errors import WeightsCorrupt, WeightsMissing
+from codemem.model.weights.files import (
+    Progress,
+    file_sha256,
+    make_folder,
+    read_json,
+    require_space,
+    sync_folder,
+    write_json,
+)
 from codemem.model.weights.gguf_file import GgufFile, GgufTensor
 from codemem.model.weights.safetensors_file import PlannedTensor, WrittenFile, header_sha256, write_safetensors
 
 FORMAT = 1
 """Raised when the same GGUF file would give another folder."""
 
-Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all."""
+_SPARE_BYTES = 64 << 20
+"""For the tokenizer and what else is written beside the tensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +49,37 @@ class CacheRecord:
     model: WrittenFile
 
 
-def cached_checkpoint(gguf_path: Path, cache: Path, progress: Progress | None = None) -> Path:
+def cached_checkpoint(
+    gguf_path: Path, cache: Path, *, sha256: str | None = None, progress: Progress | None = None
+) -> Path:
     """Folder of the dequantised file, made now if it is not there yet.
 
-    `cache` is the folder that holds all such folders. Raises `WeightsMissing` without file and cache, `WeightsCorrupt`
-    for a file that cannot be read.
+    `cache` is the folder that holds all such folders, `sha256` what the file must have if that is known. Raises
+    `WeightsMissing` without file and cache, `WeightsCorrupt` for a file that cannot be read or is another one.
     """
     place = hashlib.sha256(os.fsencode(gguf_path.resolve())).hexdigest()[:12]
     folder = cache / f"{gguf_path.stem}-{place}"
-    if _is_current(folder, gguf_path):
-        return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"{folder.name}.lock"):
-        if not _is_current(folder, gguf_path):
-            _convert(gguf_path, folder, progress)
+    if not _is_current(folder, gguf_path):
+        make_folder(cache)
+        with FileLock(cache / f"{folder.name}.lock"):
+            if not _is_current(folder, gguf_path):
+                _convert(gguf_path, folder, sha256, progress)
+    record = read_record(folder)
+    if sha256 is not None and (record is None or record.source_sha256 != sha256):
+        raise _another_file(gguf_path, sha256)
     return folder
 
 
 def read_record(folder: Path) -> CacheRecord | None:
     """The folder's source.json; none if it is no such folder or of another format."""
-    try:
-        fields = json.loads((folder / "source.json").read_text(encoding="utf-8"))
-        model = WrittenFile(**fields.pop("model"))
-        record = CacheRecord(model=model, **fields)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    fields = read_json(folder / "source.json")
+    if fields is None or fields.get("format") != FORMAT:
         return None
-    return record if record.format == FORMAT else None
+    try:
+        model = WrittenFile(**fields.pop("model"))
+        return CacheRecord(model=model, **fields)
+    except (KeyError, TypeError):
+        return None
 
 
 def check_cache(folder: Path) -> None:
@@ -97,39 +109,50 @@ def _is_current(folder: Path, gguf_path: Path) -> bool:
     return now.st_size == record.source_bytes and file_sha256(gguf_path) == record.source_sha256
 
 
-def _convert(gguf_path: Path, folder: Path, progress: Progress | None) -> None:
+def _another_file(path: Path, sha256: str) -> WeightsCorrupt:
+    return WeightsCorrupt(f"{path} fails its checksum ({sha256} is wanted): delete it and run `codemem model pull`")
+
+
+def _convert(gguf_path: Path, folder: Path, sha256: str | None, progress: Progress | None) -> None:
     if not gguf_path.is_file():
         raise WeightsMissing(f"{gguf_path} is missing: run `codemem model pull`")
     state = gguf_path.stat()
-    source = GgufFile(gguf_path)
-    tensors = list(source.tensors())
-    total = sum(_planned(t, lambda n: None).nbytes for t in tensors)
-    require_space(folder.parent, total + (64 << 20))
-    done = 0
-
-    def advance(elements: int) -> None:
-        nonlocal done
-        done += elements
-        if progress is not None:
-            progress(min(done, total), total)
-
+    source_sha256 = file_sha256(gguf_path)
+    if sha256 is not None and source_sha256 != sha256:
+        raise _another_file(gguf_path, sha256)
     for stale in folder.parent.glob(f"{folder.name}.*.part"):
         shutil.rmtree(stale, ignore_errors=True)  # left by a killed run; we hold the lock
+    source = GgufFile(gguf_path)
     partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
     try:
-        with (partial / "model.safetensors").open("wb") as file:
-            written = write_safetensors(file, [_planned(t, advance) for t in tensors], {"format": "pt"})
-        eos = source.eos_ids()
-        _write_json(partial / "config.json", source.config())
-        _write_json(partial / "generation_config.json", {"eos_token_id": eos})
+        written = _write_model(source, partial / "model.safetensors", progress)
+        write_json(partial / "config.json", source.config())
+        write_json(partial / "generation_config.json", {"eos_token_id": source.eos_ids()})
         (partial / "tokenizer.json").write_text(source.tokenizer_json(), encoding="utf-8")
-        record = CacheRecord(FORMAT, gguf_path.name, file_sha256(gguf_path), state.st_size, state.st_mtime_ns, written)
-        _write_json(partial / "source.json", asdict(record))
+        record = CacheRecord(FORMAT, gguf_path.name, source_sha256, state.st_size, state.st_mtime_ns, written)
+        write_json(partial / "source.json", asdict(record))
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
+        sync_folder(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_model(source: GgufFile, target: Path, progress: Progress | None) -> WrittenFile:
+    done = 0
+
+    def advance(nbytes: int) -> None:
+        nonlocal done
+        done += nbytes
+        if progress is not None:
+            progress(done, total)
+
+    planned = [_planned(tensor, advance) for tensor in source.tensors()]
+    total = sum(tensor.nbytes for tensor in planned)
+    require_space(target.parent, total + _SPARE_BYTES)
+    with target.open("wb") as file:
+        return write_safetensors(file, planned, {"format": "pt"})
 
 
 def _planned(tensor: GgufTensor, advance: Callable[[int], None]) -> PlannedTensor:
@@ -141,25 +164,3 @@ def _planned(tensor: GgufTensor, advance: Callable[[int], None]) -> PlannedTenso
             yield block
 
     return PlannedTensor(tensor.name, tensor.shape, dtype, rows())
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def require_space(folder: Path, needed: int) -> None:
-    """Raises `WeightsMissing` when the disk of `folder` has fewer than `needed` bytes left."""
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise WeightsMissing(
-            f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed: make room or set another folder"
-        )
