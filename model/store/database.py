@@ -1,6 +1,7 @@
 """The SQLite side of the catalogue: its file, its schema, transactions, and what errors mean."""
 
 import contextlib
+import functools
 import os
 import sqlite3
 import struct
@@ -13,6 +14,14 @@ from codemem.model.errors import StoreError
 APPLICATION_ID = 0x636D656D
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0
+
+DAMAGE = (
+    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT,
+    # Our statements are right for our schema: that they fail, or meet a row twice, means another schema or other rows.
+    sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH,
+)  # fmt: skip
+FIXED_HEADER = (bytes([1, 1, 0, 64, 32, 32]), bytes([2, 2, 0, 64, 32, 32]))
+"""Bytes 18 to 23 of an SQLite file, with a rollback journal or a log; other versions would make it read-only."""
 
 SCHEMA = """
 CREATE TABLE layouts (
@@ -45,10 +54,11 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     """Turns SQLite's errors into StoreError, and those that mean damage into CatalogueDamagedError."""
     try:
         yield
+    except UnicodeDecodeError as error:  # of a name in the schema, or within an error message
+        raise CatalogueDamagedError(f"the store's catalogue is damaged: {error}") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        schema_lost = any(sign in str(error) for sign in ("no such table", "no such column", "decode to UTF-8"))
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or schema_lost:
+        if code in DAMAGE or "decode to UTF-8" in str(error):
             raise CatalogueDamagedError(f"the store's catalogue is damaged: {error}") from error
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             message = f"no space left for the store in {path.parent}: free some, or run `codemem clean` ({error})"
@@ -81,6 +91,17 @@ def create_catalogue(path: Path) -> None:
         )
 
 
+def _schema_of(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    return connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name").fetchall()
+
+
+@functools.cache
+def _own_schema() -> list[tuple[str, str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return _schema_of(connection)
+
+
 class Database:
     """A connection to one catalogue file. Not thread-safe: the store serialises its calls."""
 
@@ -106,8 +127,11 @@ class Database:
             with sqlite_errors(path):
                 connection.execute("PRAGMA synchronous = NORMAL")
                 identity = catalogue._one("PRAGMA application_id"), catalogue._one("PRAGMA user_version")
-                catalogue._one("SELECT count(*) FROM sqlite_master")
+                schema = _schema_of(connection)
+            with path.open("rb") as file:
+                expect(file.read(24)[18:] in FIXED_HEADER, "its header is not SQLite's")
             expect(identity == (APPLICATION_ID, SCHEMA_VERSION), "its identity is not codemem's")
+            expect(schema == _own_schema(), "its tables are not codemem's")
         except BaseException:
             connection.close()
             raise

@@ -60,8 +60,7 @@ def test_neighbours_of_one_segment_are_mapped_and_anything_else_is_copied(tmp_pa
         # torch takes them without a warning, and a stray write reaches neither the file nor other loads
         torch.from_numpy(mapped.tensors["v.1"]).fill_(0.0)
         assert_holds(store.load([key(n) for n in range(2, 9)]), list(range(2, 9)))
-    assert_holds_again = Store.open(tmp_path, LAYOUT)
-    with assert_holds_again as store:
+    with Store.open(tmp_path, LAYOUT) as store:
         assert store.verify(full=True).ok
 
 
@@ -194,9 +193,14 @@ def test_a_layout_that_cannot_be_stored_is_refused(tmp_path: Path, tensors: tupl
 
 def test_what_is_done_is_kept_when_the_caller_fails(tmp_path: Path) -> None:
     store = Store.open(tmp_path, LAYOUT)
-    with pytest.raises(KeyboardInterrupt), store:
-        store.append([entry(1)])
-        raise KeyboardInterrupt
+
+    def work() -> None:
+        with store:
+            store.append([entry(1)])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     with Store.open(tmp_path, LAYOUT) as again:
         assert again.has([key(1)])
     with pytest.raises(StoreError, match="closed"):
