@@ -3,14 +3,18 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from codemem.indexer.document import SourceFile
+from codemem.indexer.document import FILE_KINDS, SYMBOL_KINDS, SourceFile
+from codemem.outline import storage
 from codemem.outline.query import folded, understand
 from codemem.outline.ranking import DEFAULT_WEIGHTS, Index, Postings, Scores, Weights, score
 from codemem.outline.records import FileRecord, record
 from codemem.outline.words import terms
+
+_KIND_PLACES = {kind: place for place, kind in enumerate(SYMBOL_KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,9 @@ class Outline:
         self._weights = weights
         self._index: Index | None = None
         self._order: list[FileRecord] = []
+        self._changed = set(self._records)
+        self._removed: set[str] = set()
+        self._file: Path | None = None
 
     @classmethod
     def build(
@@ -50,12 +57,40 @@ class Outline:
     def update(self, file: SourceFile) -> None:
         """Add a file, or replace what is known of it."""
         self._records[file.path] = record(file)
+        self._changed.add(file.path)
         self._index = None
 
     def remove(self, path: str) -> None:
         """Forget a file; one that is not known is no error."""
         if self._records.pop(path, None) is not None:
+            self._changed.discard(path)
+            self._removed.add(path)
             self._index = None
+
+    @property
+    def oids(self) -> dict[str, str]:
+        """Path -> blob id of every file: what need not be read again."""
+        return {path: entry.oid for path, entry in self._records.items()}
+
+    @classmethod
+    def load(cls, path: Path, *, names: Sequence[str] = (), weights: Weights = DEFAULT_WEIGHTS) -> "Outline":
+        """An outline that was saved. Raises FileNotFoundError or OutlineFormatError."""
+        outline = cls(storage.read(path), names=names, weights=weights)
+        outline._changed.clear()
+        outline._file = path
+        return outline
+
+    def save(self, path: Path) -> None:
+        """Write to a file; to the file that this outline was loaded from or saved to last, only what changed since.
+
+        Raises OutlineFormatError if the file exists and is no outline.
+        """
+        anew = path != self._file
+        changed = self._records if anew else self._changed
+        storage.write(path, (self._records[name] for name in sorted(changed)), sorted(self._removed), anew=anew)
+        self._changed.clear()
+        self._removed.clear()
+        self._file = path
 
     def search(self, query: str, k: int = 10, *, per_file: int = 1) -> list[OutlineHit]:
         """The `k` best places, at most `per_file` definitions of each file; nothing if no word of the query is known."""
@@ -78,7 +113,7 @@ class Outline:
     def _hits(self, file: int, scores: Scores, per_file: int) -> list[OutlineHit]:
         entry = self._order[file]
         value = float(scores.files[file])
-        first = self._first_symbol[file]
+        first = int(self._ready().first_symbol[file])
         part = scores.symbols[first : first + len(entry.symbols)]
         best = [int(i) for i in np.argsort(-part, kind="stable")[:per_file] if part[i] > 0]
         if not best:
@@ -95,8 +130,6 @@ class Outline:
     def _ready(self) -> Index:
         if self._index is None:
             self._order = [self._records[path] for path in sorted(self._records)]
-            counts = [len(entry.symbols) for entry in self._order]
-            self._first_symbol = [0, *np.cumsum(counts).tolist()]
             self._index = assemble(self._order)
         return self._index
 
@@ -111,22 +144,26 @@ def assemble(records: Sequence[FileRecord]) -> Index:
         words.update(symbol.name_terms, symbol.context_terms, symbol.signature_terms, symbol.doc_terms)
     vocabulary = sorted(words)
     ids = {word: number for number, word in enumerate(vocabulary)}
-    by_name, by_stem = defaultdict(list), defaultdict(list)
+    by_name, by_stem, by_base = defaultdict(list), defaultdict(list), defaultdict(list)
     for row, (_, symbol) in enumerate(symbols):
         by_name[folded(symbol.name)].append(row)
     for row, entry in enumerate(records):
-        base = entry.path.rpartition("/")[2].split(".", 1)[0]
-        by_stem[folded(base)].append(row)
+        base = entry.path.rpartition("/")[2]
+        by_stem[folded(base.split(".", 1)[0])].append(row)
+        by_base[base.lower()].append(row)
     return Index(
         vocabulary=vocabulary,
         term_ids=ids,
-        kinds=[entry.kind for entry in records],
+        kinds=np.array([FILE_KINDS.index(entry.kind) for entry in records], dtype=np.int64),
         file_of=np.array([number for number, _ in symbols], dtype=np.int64),
-        symbol_kinds=[symbol.kind for _, symbol in symbols],
+        first_symbol=np.cumsum([0, *(len(entry.symbols) for entry in records)], dtype=np.int64),
+        symbol_kinds=np.array([_KIND_PLACES.get(symbol.kind, 0) for _, symbol in symbols], dtype=np.int64),
         stem_sizes=np.array([len(entry.stem_terms) for entry in records], dtype=np.float64),
         name_sizes=np.array([len(symbol.name_terms) for _, symbol in symbols], dtype=np.float64),
         folded_names={name: np.array(rows) for name, rows in by_name.items()},
         folded_stems={name: np.array(rows) for name, rows in by_stem.items()},
+        paths=[entry.path for entry in records],
+        folded_paths={base: np.array(rows) for base, rows in by_base.items()},
         scopes=[folded(symbol.scope.rpartition(".")[2]) for _, symbol in symbols],
         names=_postings([symbol.name_terms for _, symbol in symbols], ids),
         contexts=_postings([symbol.context_terms for _, symbol in symbols], ids),
@@ -141,4 +178,4 @@ def _postings(words: Sequence[Sequence[str]], ids: dict[str, int]) -> Postings:
     sizes = np.array([len(row) for row in words], dtype=np.int64)
     rows = np.repeat(np.arange(len(words), dtype=np.int64), sizes)
     terms = np.array([ids[word] for row in words for word in row], dtype=np.int64)
-    return Postings.build(terms, rows, np.ones(len(rows)), len(ids))
+    return Postings.build(terms, rows, len(ids))

@@ -1,22 +1,32 @@
 """A question taken apart: the words that count, and the identifiers that it spells out."""
 
+import math
 import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from codemem.outline.words import SHORT_FORMS, STOP_WORDS, identifiers, parts, stem
 
+_PATH = re.compile(r"[\w.@~+-]*(?:[/\\][\w.@~+-]+)+|[\w-]+\.[A-Za-z]{1,4}\b")
+_HYPHENATED = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)+")
 _QUALIFIED = re.compile(r"[^\W\d]\w*(?:(?:::|->|[.#/\\])[^\W\d]\w*)+")
 _COMPOUND = re.compile(r"[a-z0-9][A-Z]|[A-Za-z0-9]_+[A-Za-z0-9]|^_+[A-Za-z]")
-_TEST_WORDS = frozenset({"test", "tests", "testing", "tested", "spec", "unittest", "fixture", "fixtures", "mock", "mocks"})
+_TEST_WORDS = frozenset(
+    {"test", "tests", "testing", "tested", "spec", "unittest", "fixture", "fixtures", "mock", "mocks"}
+)
 _DOC_WORDS = frozenset({"doc", "docs", "documentation", "readme", "changelog", "tutorial", "guide"})
 _EXAMPLE_WORDS = frozenset({"example", "examples", "demo", "sample", "samples"})
-_CONFIG_WORDS = frozenset({"config", "configuration", "settings", "ci", "workflow", "dependency", "dependencies", "build"})
+_CONFIG_WORDS = frozenset(
+    {"config", "configuration", "settings", "ci", "workflow", "dependency", "dependencies", "build"}
+)
 
 PREFIX_WEIGHT = 0.6
 SHORT_FORM_WEIGHT = 0.7
-JOINED_WEIGHT = 1.0
+BODY_WEIGHT = 0.4
+LONG = 40
+"""Words after which a question is a report: its first line says what it is about, the rest counts less."""
 MIN_PREFIX = 4
 
 
@@ -40,6 +50,8 @@ class Query:
     """Identifiers written out in the question, lower case without separators, the most specific first."""
     scoped: tuple[tuple[str, str], ...]
     """(last scope, name) of qualified identifiers such as `Session.get`."""
+    paths: tuple[str, ...]
+    """Paths and file names written out in the question, '/'-separated."""
     bare: bool
     """The whole question is one identifier or one word."""
     kinds: frozenset[str]
@@ -51,27 +63,56 @@ def understand(text: str, vocabulary: Sequence[str], *, common: Collection[str] 
     text = text.strip()
     words = identifiers(text)
     bare = len(text.split()) == 1 and bool(words)
-    names, scoped = _spelled(text, words, bare)
-    content = [part for word in words for part in parts(word)]
-    kept = [word for word in content if bare or word not in STOP_WORDS]
+    title = text if len(words) <= LONG else text.split("\n", 1)[0]
+    emphasis = _emphasis(title, text, bare)
     terms: dict[str, Term] = {}
-    for word in kept or content:
+    for word, weight in emphasis.items():
         root = stem(word)
         if root not in terms:
-            weight = 0.3 if root in common and not bare else 1.0
-            terms[root] = Term(word, weight, variants(word, vocabulary))
-    joined = [a + b for a, b in zip(content, content[1:], strict=False)]
-    for word in joined:
+            scale = 0.3 if root in common and not bare else 1.0
+            terms[root] = Term(word, weight * scale, variants(word, vocabulary, narrow=weight < 1))
+    for word in _joined(_content(title, bare)):
         root = stem(word)
-        if root not in terms and _known(root, vocabulary) and len(word) >= 6:
-            terms[root] = Term(word, 1.0, {root: JOINED_WEIGHT})
-    return Query(tuple(terms.values()), names, scoped, bare, _kinds(set(content)))
+        if root not in terms and _known(root, vocabulary):
+            terms[root] = Term(word, 1.0, {root: 1.0})
+    names, scoped = _spelled(text, words, bare)
+    asked = _kinds({part for word in identifiers(title) for part in parts(word)})
+    return Query(tuple(terms.values()), names, scoped, _paths(text), bare, asked)
 
 
-def variants(word: str, vocabulary: Sequence[str]) -> dict[str, float]:
-    """Words of the outline that stand for a word: its stem, its short forms, what it abbreviates or is abbreviated to."""
+def _emphasis(title: str, text: str, bare: bool) -> dict[str, float]:
+    """Weight of each word of the question."""
+    weights = dict.fromkeys(_content(title, bare), 1.0)
+    if title != text:
+        for word, count in Counter(_content(text, bare)).items():
+            weights.setdefault(word, BODY_WEIGHT * min(2.0, 1 + math.log2(count) / 2))
+    return weights
+
+
+def _content(text: str, bare: bool) -> list[str]:
+    every = [part for word in identifiers(text) for part in parts(word)]
+    return [word for word in every if bare or word not in STOP_WORDS] or every
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Neighbours that may be written as one name: key log, keylog."""
+    return [a + b for a, b in zip(words, words[1:], strict=False) if len(a) >= 2 and len(b) >= 2 and len(a + b) >= 6]
+
+
+def _paths(text: str) -> tuple[str, ...]:
+    found = (match.replace("\\", "/").strip("./~") for match in _PATH.findall(text))
+    return tuple(dict.fromkeys(path for path in found if path))
+
+
+def variants(word: str, vocabulary: Sequence[str], *, narrow: bool = False) -> dict[str, float]:
+    """Words of the outline that stand for a word: its stem, its short forms, what it abbreviates or is abbreviated to.
+
+    `narrow` leaves it at the stem: in a long report the title's words already say what is meant.
+    """
     root = stem(word)
     found = {root: 1.0} if _known(root, vocabulary) else {}
+    if narrow:
+        return found
     for other in SHORT_FORMS.get(root, ()):
         if _known(other, vocabulary):
             found.setdefault(other, SHORT_FORM_WEIGHT)
@@ -96,7 +137,8 @@ def _spelled(text: str, words: Sequence[str], bare: bool) -> tuple[tuple[str, ..
     for match in _QUALIFIED.findall(text):
         pieces = identifiers(match)
         scoped.append((folded(pieces[-2]), folded(pieces[-1])))
-    names = [folded(word) for word in words if bare or _COMPOUND.search(word) or _called(text, word)]
+    words = [*words, *_HYPHENATED.findall(text)]
+    names = [folded(word) for word in words if bare or _COMPOUND.search(word) or "-" in word or _called(text, word)]
     names += [name for _, name in scoped]
     return tuple(dict.fromkeys(names)), tuple(dict.fromkeys(scoped))
 
@@ -108,7 +150,7 @@ def _called(text: str, word: str) -> bool:
 
 def folded(name: str) -> str:
     """A name without its case and separators, so that spellings of one name are equal."""
-    return name.replace("_", "").lower()
+    return name.replace("_", "").replace("-", "").lower()
 
 
 def _kinds(words: set[str]) -> frozenset[str]:

@@ -5,11 +5,15 @@ name, folders, names of definitions and their surroundings), plus the fit of its
 names earn, times how likely its kind of file is meant. docs/outline.md argues for each part.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
 
+from codemem.indexer.document import FILE_KINDS, SYMBOL_KINDS
 from codemem.outline.query import Query
 
 Floats = npt.NDArray[np.float64]
@@ -23,25 +27,44 @@ class Weights:
     stem: float = 1.0
     folder: float = 0.3
     name: float = 1.0
-    context: float = 0.3
+    context: float = 0.2
     signature: float = 0.3
-    doc: float = 0.3
+    doc: float = 0.4
     saturation: float = 1.2
-    length: float = 0.4
+    length: float = 0.3
     best_symbol: float = 0.6
     exact_name: float = 6.0
     exact_stem: float = 4.0
+    exact_path: float = 8.0
     kinds: dict[str, float] = field(
         default_factory=lambda: {
-            "code": 1.0, "config": 0.5, "docs": 0.4, "example": 0.4, "test": 0.3, "data": 0.3, "generated": 0.3,
+            "code": 1.0,
+            "config": 0.5,
+            "docs": 0.4,
+            "example": 0.4,
+            "test": 0.3,
+            "data": 0.3,
+            "generated": 0.3,
             "vendored": 0.3,
         }  # fmt: skip
     )
     symbols: dict[str, float] = field(
         default_factory=lambda: {
-            "class": 1.0, "interface": 1.0, "struct": 1.0, "trait": 1.0, "enum": 0.9, "type": 0.9, "module": 0.8,
-            "function": 0.8, "constructor": 0.6, "method": 0.7, "macro": 0.5, "constant": 0.4, "property": 0.4,
-            "variable": 0.4, "section": 0.5,
+            "class": 1.0,
+            "interface": 1.0,
+            "struct": 1.0,
+            "trait": 1.0,
+            "enum": 0.9,
+            "type": 0.9,
+            "module": 0.8,
+            "function": 0.8,
+            "constructor": 0.6,
+            "method": 0.7,
+            "macro": 0.5,
+            "constant": 0.4,
+            "property": 0.4,
+            "variable": 0.4,
+            "section": 0.5,
         }  # fmt: skip
     )
 
@@ -51,22 +74,20 @@ DEFAULT_WEIGHTS = Weights()
 
 @dataclass(frozen=True, slots=True)
 class Postings:
-    """Where terms occur: rows of term `t` are `rows[starts[t]:starts[t + 1]]`, with a weight each."""
+    """Where terms occur: those of term `t` are `rows[starts[t]:starts[t + 1]]`, each row once."""
 
     starts: Ints
     rows: Ints
-    weights: Floats
 
     @classmethod
-    def build(cls, terms: Ints, rows: Ints, weights: Floats, vocabulary_size: int) -> "Postings":
+    def build(cls, terms: Ints, rows: Ints, vocabulary_size: int) -> "Postings":
         order = np.argsort(terms, kind="stable")
         starts = np.zeros(vocabulary_size + 1, dtype=np.int64)
         np.cumsum(np.bincount(terms, minlength=vocabulary_size), out=starts[1:])
-        return cls(starts, rows[order], weights[order])
+        return cls(starts, rows[order])
 
-    def of(self, term: int) -> tuple[Ints, Floats]:
-        part = slice(self.starts[term], self.starts[term + 1])
-        return self.rows[part], self.weights[part]
+    def of(self, term: int) -> Ints:
+        return self.rows[self.starts[term] : self.starts[term + 1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +97,14 @@ class Index:
     vocabulary: list[str]
     """Sorted."""
     term_ids: dict[str, int]
-    kinds: list[str]
-    """Kind of each file [files]."""
+    kinds: Ints
+    """Place in FILE_KINDS [files]."""
     file_of: Ints
     """File of each symbol [symbols]."""
-    symbol_kinds: list[str]
+    first_symbol: Ints
+    """Symbols of file `f` are rows `first_symbol[f]` to `first_symbol[f + 1]` [files + 1]."""
+    symbol_kinds: Ints
+    """Place in SYMBOL_KINDS [symbols]."""
     stem_sizes: Floats
     """Terms in each file's name [files]."""
     name_sizes: Floats
@@ -89,6 +113,10 @@ class Index:
     """Folded name -> its symbols."""
     folded_stems: dict[str, Ints]
     """Folded file name -> its files."""
+    paths: list[str]
+    """[files]."""
+    folded_paths: dict[str, Ints]
+    """Lower-case last part of a path -> its files."""
     scopes: list[str]
     """Folded last scope of each symbol [symbols]."""
     names: Postings
@@ -100,7 +128,24 @@ class Index:
 
     @property
     def files(self) -> int:
-        return len(self.kinds)
+        return len(self.paths)
+
+    @property
+    def symbol_counts(self) -> Floats:
+        """Symbols of each file [files]."""
+        return np.diff(self.first_symbol).astype(np.float64)
+
+    def symbol_weights(self, weights: Weights) -> Floats:
+        """How much a definition's kind counts [symbols]."""
+        return np.array([weights.symbols.get(kind, 0.5) for kind in SYMBOL_KINDS])[self.symbol_kinds]
+
+    def best_of_files(self, symbols: Floats) -> Floats:
+        """The highest of its symbols' scores for each file, 0 without symbols [files]."""
+        best = np.zeros(self.files)
+        filled = np.flatnonzero(np.diff(self.first_symbol))
+        if len(filled):
+            best[filled] = np.maximum.reduceat(symbols, self.first_symbol[filled])
+        return best
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,73 +158,101 @@ class Scores:
 
 def score(index: Index, query: Query, weights: Weights = DEFAULT_WEIGHTS) -> Scores:
     """Score everything for one question."""
-    kind_weight = np.array([weights.symbols.get(kind, 0.5) for kind in index.symbol_kinds])
-    symbols = np.zeros(len(index.file_of))
-    name_hits = np.zeros(len(index.file_of))
+    kind_weight = index.symbol_weights(weights)
+    symbols, name_hits = np.zeros(len(index.file_of)), np.zeros(len(index.file_of))
     files, stems, stem_hits = (np.zeros(index.files) for _ in range(3))
-    sizes = np.bincount(index.file_of, minlength=index.files).astype(np.float64)
-    norm = 1 - weights.length + weights.length * sizes / max(1.0, sizes.mean() if len(sizes) else 1.0)
+    norm = 1 - weights.length + weights.length * index.symbol_counts / max(1.0, float(index.symbol_counts.mean()))
     for term in query.terms:
-        in_name, around, in_stem, in_folder = _occurrences(index, term.variants, weights)
-        evidence = np.maximum(in_name, around)
-        count = np.bincount(index.file_of, weights=evidence * kind_weight, minlength=index.files) / norm
+        rows, in_name, evidence = _in_symbols(index, term.variants, weights)
+        in_stem, in_folder = _in_paths(index, term.variants)
+        count = np.bincount(index.file_of[rows], weights=evidence * kind_weight[rows], minlength=index.files) / norm
         matched = int(np.count_nonzero(count + in_stem + in_folder))
         if not matched:
             continue
-        rarity = term.weight * np.log(1 + (index.files - matched + 0.5) / (matched + 0.5))
+        rarity = term.weight * math.log(1 + (index.files - matched + 0.5) / (matched + 0.5))
         files += rarity * (count / (count + weights.saturation) + weights.folder * in_folder)
         stems += rarity * in_stem
         stem_hits += in_stem
-        symbols += rarity * evidence
-        name_hits += in_name
+        symbols[rows] += rarity * evidence
+        name_hits[rows] += in_name
     symbols *= kind_weight * (0.5 + 0.5 * np.minimum(1.0, name_hits / np.maximum(1.0, index.name_sizes)))
-    best = np.zeros(index.files)
-    np.maximum.at(best, index.file_of, symbols)
-    files += weights.best_symbol * best
+    files += weights.best_symbol * index.best_of_files(symbols)
     files += weights.stem * stems * (0.5 + 0.5 * np.minimum(1.0, stem_hits / np.maximum(1.0, index.stem_sizes)))
-    _exact(index, query, weights, files, symbols, kind_weight)
+    _exact(index, query, weights, files, symbols)
     return Scores(files * _priors(index, query, weights), symbols)
 
 
-def _occurrences(index: Index, variants: object, weights: Weights) -> tuple[Floats, Floats, Floats, Floats]:
-    in_name = np.zeros(len(index.file_of))
-    around = np.zeros(len(index.file_of))
-    in_stem = np.zeros(index.files)
-    in_folder = np.zeros(index.files)
-    for word, sureness in variants.items():  # type: ignore[attr-defined]
+def _in_symbols(index: Index, variants: Mapping[str, float], weights: Weights) -> tuple[Ints, Floats, Floats]:
+    """(symbols touched, how surely their name has the term, how surely anything of them has it), each [touched]."""
+    found: list[tuple[Ints, float, bool]] = []
+    for word, sureness in variants.items():
         term = index.term_ids[word]
-        for postings, weight, target in (
-            (index.names, weights.name, in_name),
-            (index.contexts, weights.context, around),
-            (index.signatures, weights.signature, around),
-            (index.docs, weights.doc, around),
-            (index.folders, 1.0, in_folder),
-            (index.stems, 1.0, in_stem),
+        for postings, weight, is_name in (
+            (index.names, weights.name, True),
+            (index.contexts, weights.context, False),
+            (index.signatures, weights.signature, False),
+            (index.docs, weights.doc, False),
         ):
-            rows, values = postings.of(term)
-            target[rows] = np.maximum(target[rows], sureness * weight * values)
-    return in_name, around, in_stem, in_folder
+            rows = postings.of(term)
+            if weight and len(rows):
+                found.append((rows, sureness * weight, is_name))
+    if not found:
+        return np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0)
+    touched, places = np.unique(np.concatenate([rows for rows, _, _ in found]), return_inverse=True)
+    in_name, evidence = np.zeros(len(touched)), np.zeros(len(touched))
+    start = 0
+    for rows, weight, is_name in found:
+        place = places[start : start + len(rows)]
+        start += len(rows)
+        evidence[place] = np.maximum(evidence[place], weight)
+        if is_name:
+            in_name[place] = np.maximum(in_name[place], weight)
+    return touched, in_name, evidence
 
 
-def _exact(
-    index: Index, query: Query, weights: Weights, files: Floats, symbols: Floats, kind_weight: Floats
-) -> None:
-    """Definitions whose whole name the question spells out, and files that are called so."""
+def _in_paths(index: Index, variants: Mapping[str, float]) -> tuple[Floats, Floats]:
+    """How surely each file's name and its folders have a term [files]."""
+    in_stem, in_folder = np.zeros(index.files), np.zeros(index.files)
+    for word, sureness in variants.items():
+        term = index.term_ids[word]
+        for postings, target in ((index.stems, in_stem), (index.folders, in_folder)):
+            rows = postings.of(term)
+            target[rows] = np.maximum(target[rows], sureness)
+    return in_stem, in_folder
+
+
+def _exact(index: Index, query: Query, weights: Weights, files: Floats, symbols: Floats) -> None:
+    """Definitions whose whole name the question spells out, files that are called so, and paths that it writes out."""
+    kind_weight = index.symbol_weights(weights)
+    share = 1.0 if query.bare else 0.5 / math.sqrt(max(1, len(query.names) / 3))
     for name in query.names:
         rows = index.folded_names.get(name)
         if rows is not None:
+            rarity = 1 - math.log(len(rows)) / math.log(len(index.file_of) + 1)
             scopes = {scope for scope, wanted in query.scoped if wanted == name}
             fits = np.array([0.5 if scopes and index.scopes[row] not in scopes else 1.0 for row in rows])
-            gain = weights.exact_name * kind_weight[rows] * fits * (1.0 if query.bare else 0.5)
+            gain = share * weights.exact_name * kind_weight[rows] * fits * (1.0 if query.bare else rarity)
             symbols[rows] += gain
-            best = np.zeros(index.files)
-            np.maximum.at(best, index.file_of[rows], gain)
-            files += best
+            gains = np.zeros(index.files)
+            np.maximum.at(gains, index.file_of[rows], gain)
+            files += gains
         called = index.folded_stems.get(name)
         if called is not None:
-            files[called] += weights.exact_stem * (1.0 if query.bare else 0.5)
+            files[called] += share * weights.exact_stem
+    for path in query.paths:
+        rows = index.folded_paths.get(path.rpartition("/")[2].lower())
+        if rows is not None:
+            fit = np.array([_common_tail(path, index.paths[row]) for row in rows])
+            files[rows[fit == fit.max()]] += weights.exact_path / math.sqrt(len(query.paths))
+
+
+def _common_tail(path: str, other: str) -> int:
+    """How many of their last parts two paths share."""
+    pairs = zip(reversed(path.lower().split("/")), reversed(other.lower().split("/")), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _priors(index: Index, query: Query, weights: Weights) -> Floats:
-    asked = query.kinds
-    return np.array([1.0 if kind in asked else weights.kinds.get(kind, 0.5) for kind in index.kinds])
+    """How likely a file of its kind is meant, 1 for kinds that the question asks for [files]."""
+    by_kind = [1.0 if kind in query.kinds else weights.kinds.get(kind, 0.5) for kind in FILE_KINDS]
+    return np.array(by_kind)[index.kinds]

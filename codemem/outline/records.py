@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from codemem.indexer.document import SourceFile, Symbol
 from codemem.outline.heads import Lines, head
@@ -68,11 +69,23 @@ def _symbol(symbol: Symbol, lines: Lines) -> SymbolRecord:
         scope=symbol.scope,
         start_line=symbol.start_line,
         end_line=symbol.end_line,
-        name_terms=_unique(map(stem, parts(symbol.name))),
-        context_terms=_unique(terms(symbol.scope)),
+        name_terms=name_terms(symbol.name),
+        context_terms=scope_terms(symbol.scope),
         signature_terms=_unique(terms(signature)),
         doc_terms=_unique(term for term in terms(sentence) if term not in STOP_STEMS),
     )
+
+
+@lru_cache(maxsize=200_000)
+def name_terms(name: str) -> tuple[str, ...]:
+    """Terms of a definition's name."""
+    return _unique(map(stem, parts(name)))
+
+
+@lru_cache(maxsize=50_000)
+def scope_terms(scope: str) -> tuple[str, ...]:
+    """Terms of the scopes around a definition."""
+    return _unique(terms(scope))
 
 
 def _unique(words: Iterable[str]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ STOP_WORDS = frozenset(
     nor not now of off on once one only onto or other our out over own per same shall should show so some such than that
     the their them then there these they this those through to too under up upon us use used uses using very via was we
     were what when where whether which while who whom whose why will with within without work works would you your
-    find explain code file files repository defined implemented implementation implements implement inside""".split()
+    find explain defined implemented implementation implements implement inside""".split()
 )
 
 # Short forms that are no prefix of what they stand for; prefixes (auth, config, init) are found by rule instead.

@@ -1,0 +1,88 @@
+"""An outline on disk: one SQLite file, one row a source file, so that a change rewrites only what changed."""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from codemem.outline.errors import OutlineFormatError
+from codemem.outline.records import FileRecord, SymbolRecord, name_terms, scope_terms
+
+APPLICATION_ID = 0x636D6F6C
+"""'cmol', in SQLite's header: tells an outline from any other database."""
+VERSION = 1
+
+
+def write(path: Path, changed: Iterable[FileRecord], removed: Iterable[str], *, anew: bool) -> None:
+    """Store rows in one transaction; `anew` drops all earlier ones. Raises OutlineFormatError for a foreign file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _open(path) as database, database:
+        if anew:
+            database.execute("DELETE FROM files")
+        database.executemany("DELETE FROM files WHERE path = ?", ((name,) for name in removed))
+        rows = ((entry.path, entry.oid, _pack(entry)) for entry in changed)
+        database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
+
+
+def read(path: Path) -> list[FileRecord]:
+    """All rows. Raises FileNotFoundError, or OutlineFormatError."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no outline at {path}")
+    try:
+        with _open(path) as database:
+            return [_unpack(*row) for row in database.execute("SELECT path, oid, record FROM files ORDER BY path")]
+    except (zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise OutlineFormatError(f"the outline at {path} is damaged: {error}") from error
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(path, timeout=30)) as database:
+            found, version = (
+                database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+            )
+            tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if tables and (found, version) != (APPLICATION_ID, VERSION):
+                raise OutlineFormatError(f"{path} is no outline of this version")
+            if not tables:
+                database.execute(
+                    "CREATE TABLE files (path TEXT PRIMARY KEY, oid TEXT NOT NULL, record BLOB NOT NULL) WITHOUT ROWID"
+                )
+                database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                database.execute(f"PRAGMA user_version = {VERSION}")
+            yield database
+    except sqlite3.DatabaseError as error:
+        raise OutlineFormatError(f"the outline at {path} cannot be read: {error}") from error
+
+
+def _pack(entry: FileRecord) -> bytes:
+    """Terms of names follow from the names and are left out."""
+    symbols = [
+        [s.kind, s.name, s.scope, s.start_line, s.end_line, " ".join(s.signature_terms), " ".join(s.doc_terms)]
+        for s in entry.symbols
+    ]
+    columns = [entry.kind, entry.lines, " ".join(entry.stem_terms), " ".join(entry.folder_terms), symbols]
+    return zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 1)
+
+
+def _unpack(path: Any, oid: Any, packed: Any) -> FileRecord:
+    kind, lines, stem_terms, folder_terms, rows = json.loads(zlib.decompress(packed))
+    symbols = tuple(
+        SymbolRecord(
+            kind=symbol_kind,
+            name=name,
+            scope=scope,
+            start_line=start,
+            end_line=end,
+            name_terms=name_terms(name),
+            context_terms=scope_terms(scope),
+            signature_terms=tuple(signature.split()),
+            doc_terms=tuple(doc.split()),
+        )
+        for symbol_kind, name, scope, start, end, signature, doc in rows
+    )
+    return FileRecord(path, oid, kind, lines, tuple(stem_terms.split()), tuple(folder_terms.split()), symbols)
