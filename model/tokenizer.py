@@ -201,7 +201,9 @@ def _backend(specification: dict[str, Any], vocabulary: dict[str, int]) -> token
 
     The vocabulary goes in as objects rather than as JSON, which halves the time to load.
     """
-    model = {name: value for name, value in specification["model"].items() if name not in ("type", "vocab", "merges")}
+    settings = specification["model"].items()
+    # A file may spell an absent prefix as null, which the library's constructor does not take.
+    model = {name: value for name, value in settings if name not in ("type", "vocab", "merges") and value is not None}
     pairs = (merge.split(" ") if isinstance(merge, str) else merge for merge in specification["model"]["merges"])
     merges = [(left, right) for left, right in pairs]
     frame = {
