@@ -107,19 +107,17 @@ def _paths(text: str) -> tuple[str, ...]:
 def variants(word: str, vocabulary: Sequence[str], *, narrow: bool = False) -> dict[str, float]:
     """Words of the outline that stand for a word: its stem, its short forms, what it abbreviates or is abbreviated to.
 
-    `narrow` leaves it at the stem: in a long report the title's words already say what is meant.
+    `narrow` leaves out longer words that start with it: the body of a long report has hundreds of words.
     """
     root = stem(word)
     found = {root: 1.0} if _known(root, vocabulary) else {}
-    if narrow:
-        return found
     for other in SHORT_FORMS.get(root, ()):
         if _known(other, vocabulary):
             found.setdefault(other, SHORT_FORM_WEIGHT)
     for length in range(MIN_PREFIX, len(root)):
         if _known(root[:length], vocabulary):
             found.setdefault(root[:length], PREFIX_WEIGHT * length / len(root) + 0.1)
-    if len(root) >= MIN_PREFIX:
+    if len(root) >= MIN_PREFIX and not narrow:
         place = bisect_left(vocabulary, root)
         while place < len(vocabulary) and vocabulary[place].startswith(root):
             found.setdefault(vocabulary[place], PREFIX_WEIGHT * len(root) / len(vocabulary[place]))
