@@ -20,6 +20,7 @@ from codemem.evals.golden_engine import BEGIN, EngineTokenizer
 from codemem.evals.golden_replay import Replay
 from codemem.model.errors import WeightsCorrupt, WeightsMissing
 from codemem.model.msa4b.checkpoint import load_msa4b, read_json
+from codemem.model.msa4b.config import Ranking
 
 TOLERANCES: dict[str, float] = {"memory": 1e-4, "template": 1e-4, "hidden": 1e-4, "scores": 2e-5, "logits": 3e-4}
 """Absolute, float32, as the vectors' own documentation suggests; what is counted or chosen must be equal."""
@@ -77,7 +78,7 @@ def run_case(path: Path) -> dict[str, Any]:
 def _replay(directory: Path, case: dict[str, Any], stored: Mapping[str, Tensor]) -> Replay:
     """The checkpoint under the case's own settings, which the engine was given by changing its configuration."""
     folder = directory / case["checkpoint"]
-    ranking = "cosine" if case["aux_loss_method"] == "INFONCE" else "dot"
+    ranking: Ranking = "cosine" if case["aux_loss_method"] == "INFONCE" else "dot"
     model = load_msa4b(folder, dtype=torch.float32, ranking=ranking)
     memory = dataclasses.replace(
         model.config.memory, top_k=case["top_k_docs"], chunk_tokens=case["pooling_kernel_size"]

@@ -90,13 +90,27 @@ class Msa4bMemory:
         """Where the document of this number lies, None if there is none."""
         return self._index.get(number)
 
-    def add(self, model: Msa4bModel, texts: Sequence[str]) -> list[int]:
-        """Encodes texts as new documents; returns their numbers."""
+    def add(self, model: Msa4bModel, texts: Sequence[tuple[str, str]]) -> list[int]:
+        """Encodes new documents, (header, text) each; returns their numbers."""
         numbers = list(range(self.next_number, self.next_number + len(texts)))
-        documents = model.protocol.documents(list(zip(numbers, texts, strict=True)))
+        numbered = [(number, header, text) for number, (header, text) in zip(numbers, texts, strict=True)]
+        documents = model.protocol.documents(numbered)
         for pack in packs(documents, TOKENS_AT_ONCE):
             self.append(pack, encode(model, pack))
         return numbers
+
+    def restore_documents(self, documents: Sequence[NumberedDocument], next_number: int) -> None:
+        """Sets the documents of an empty memory whose layers are restored next."""
+        self.documents = list(documents)
+        self._index = {document.number: i for i, document in enumerate(self.documents)}
+        self.next_number = next_number
+        self._offsets = None
+
+    def restore_layer(self, layer: int, entries: LayerEntries) -> None:
+        """Sets a layer's entries. Raises `ValueError` if they are not one row a chunk of the documents."""
+        if any(len(tensor) != self.chunks for tensor in entries.tensors().values()):
+            raise ValueError(f"layer {layer} does not hold {self.chunks} chunks")
+        self._parts[layer] = [entries]
 
     def append(self, documents: Sequence[NumberedDocument], pooled: dict[int, PooledLayer]) -> None:
         """Adds documents whose numbers are new and ascend, with their pooled layers in the same order."""

@@ -60,12 +60,27 @@ class Shards(Mapping[str, Tensor]):
     def shape(self, name: str) -> tuple[int, ...]:
         return self._places[name].shape
 
+    def dtype(self, name: str) -> torch.dtype:
+        return self._places[name].dtype
+
+    def file(self, name: str) -> Path:
+        return self._places[name].path
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that hold tensors, by name."""
+        return sorted({place.path for place in self._places.values()})
+
+    def nbytes(self, name: str) -> int:
+        place = self._places[name]
+        return place.dtype.itemsize * torch.Size(place.shape).numel()
+
     def start(self, name: str, size: int = 4096) -> bytes:
         """The tensor's first bytes as stored."""
         place = self._places[name]
         with place.path.open("rb") as file:
             file.seek(place.offset)
-            return file.read(min(size, place.dtype.itemsize * torch.Size(place.shape).numel()))
+            return file.read(min(size, self.nbytes(name)))
 
     def copy_into(self, name: str, target: Tensor) -> None:
         """Fills `target` (contiguous, of the tensor's shape, any device and floating type) a block at a time."""

@@ -72,27 +72,25 @@ class Protocol:
             raise WeightsCorrupt(f"tokenizer.json lacks the control token {spelling}")
         return self.tokenizer.control[spelling]
 
-    def document(self, number: int, text: str) -> NumberedDocument:
-        """`<|im_start|>[number]. text[number]<|im_end|>`."""
-        return self.documents([(number, text)])[0]
+    def document(self, number: int, header: str, text: str) -> NumberedDocument:
+        """`<|im_start|>[number]. header text[number]<|im_end|>`, nothing between header and text."""
+        return self.documents([(number, header, text)])[0]
 
-    def documents(self, numbered: Sequence[tuple[int, str]]) -> list[NumberedDocument]:
-        """`document` of each (number, text), tokenised on all cores."""
-        framed = [f"[{number}]. {text}[{number}]" for number, text in numbered]
+    def documents(self, numbered: Sequence[tuple[int, str, str]]) -> list[NumberedDocument]:
+        """`document` of each (number, header, text), tokenised on all cores."""
+        framed = [f"[{number}]. {header}{text}[{number}]" for number, header, text in numbered]
         done = []
         pairs = zip(numbered, self.tokenizer.encode_batch_with_offsets(framed), strict=True)
-        for (number, text), (inner, ends) in pairs:
+        for (number, header, text), (inner, ends) in pairs:
             ids = np.concatenate(([self.turn_start], inner, [self.turn_end])).astype(np.uint32)
-            # A lone surrogate is replaced by U+FFFD, which takes the same three bytes.
-            size = len(text.encode("utf-8", errors="surrogatepass"))
-            within = np.clip(ends.astype(np.int64) - len(f"[{number}]. "), 0, size)
-            all_ends = np.concatenate(([0], within, [size]))
+            before, size = len(f"[{number}]. ") + _utf8_bytes(header), _utf8_bytes(text)
+            all_ends = np.concatenate(([0], np.clip(ends.astype(np.int64) - before, 0, size), [size]))
             last = np.minimum(np.arange(self.chunk_tokens, len(ids) + self.chunk_tokens, self.chunk_tokens), len(ids))
             done.append(NumberedDocument(number, ids, all_ends[last - 1].astype(np.uint32)))
         return done
 
-    def document_text(self, number: int, ids: Sequence[int]) -> bytes:
-        """The bytes of a document's text, from the ids that `document` made (normalised as the tokenizer does)."""
+    def document_text(self, number: int, ids: Sequence[int] | npt.NDArray[np.uint32]) -> bytes:
+        """Header and text of a document, from the ids that `document` made (normalised as the tokenizer does)."""
         inner = b"".join(self.tokenizer.token_bytes(int(i)) for i in ids[1:-1])
         return inner[len(f"[{number}]. ") : len(inner) - len(f"[{number}]")]
 
@@ -108,7 +106,7 @@ class Protocol:
         return Prompt(prompt.ids, [i < routing for i in range(len(prompt.ids))])
 
     def source(self, number: int, text: str) -> list[int]:
-        """One document's text as it is appended after a round."""
+        """One document, header and text, as it is appended after a round."""
         return self.tokenizer.encode_text(f"[{number}]. {text}\n")
 
     def sources(self, sources: Sequence[Sequence[int]]) -> Prompt:
@@ -125,6 +123,11 @@ class Protocol:
         if self.retrieval_end is not None:
             return [self.retrieval_end]
         return self.tokenizer.encode_text(RETRIEVAL_END.decode())
+
+
+def _utf8_bytes(text: str) -> int:
+    """Lone surrogates count as the three bytes of U+FFFD, which the tokenizer reads in their place."""
+    return len(text.encode("utf-8", errors="surrogatepass"))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,48 @@
+"""How long routing takes, measured beside it."""
+
+import time
+
+import torch
+from torch import Tensor
+
+from codemem.model.memory import LayerMemory, LayerRoute
+from codemem.model.msa4b.memory import Msa4bMemory
+
+
+class RoutingClock:
+    """A memory that measures how long its routing takes."""
+
+    def __init__(self, memory: Msa4bMemory) -> None:
+        self._memory = memory
+        self._seconds = 0.0
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    def route(self, layer: int, query_TW: Tensor, k: int) -> LayerRoute:
+        if query_TW.device.type != "cuda":
+            started = time.perf_counter()
+            chosen = self._memory.route(layer, query_TW, k)
+            self._seconds += time.perf_counter() - started
+            return chosen
+        # Events, because waiting for the GPU in every layer would cost more than the routing.
+        before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        before.record()
+        chosen = self._memory.route(layer, query_TW, k)
+        after.record()
+        self._events.append((before, after))
+        return chosen
+
+    def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
+        return self._memory.fetch(layer, documents)
+
+    @property
+    def milliseconds(self) -> float:
+        for before, after in self._events:
+            after.synchronize()
+            self._seconds += before.elapsed_time(after) / 1000
+        self._events.clear()
+        return 1000 * self._seconds
+
+
+def route_ms(bank: LayerMemory | None) -> float:
+    """What a clocked memory has measured so far; 0 for any other."""
+    return bank.milliseconds if isinstance(bank, RoutingClock) else 0.0
