@@ -20,6 +20,10 @@ class Symbol:
     end_line: int
     start_byte: int
     end_byte: int
+    signature: str = ""
+    """The definition's first line below its comments; on while it ends in an open bracket; 200 characters at most."""
+    doc: str = ""
+    """First line of its docstring or of the comment above, without comment marks; '' if there is none."""
 
     @property
     def qualified_name(self) -> str:

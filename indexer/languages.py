@@ -4,50 +4,14 @@ Languages are named as in tree-sitter-language-pack; what has no grammar there i
 """
 
 import re
+import tomllib
+from importlib.resources import files
 
 TEXT = "text"
 
-_BY_NAME = {
-    ".bash_aliases": "bash", ".bash_profile": "bash", ".bashrc": "bash", ".profile": "bash", ".zshrc": "bash",
-    ".vimrc": "vim", ".gitattributes": "gitattributes", ".gitignore": "gitignore", ".codememignore": "gitignore",
-    ".dockerignore": "gitignore", ".npmignore": "gitignore", ".editorconfig": "ini", ".gitconfig": "ini",
-    ".babelrc": "json", ".eslintrc": "json", ".prettierrc": "json", ".clang-format": "yaml", ".clang-tidy": "yaml",
-    "brewfile": "ruby", "build": "starlark", "build.bazel": "starlark", "workspace": "starlark",
-    "cmakelists.txt": "cmake", "containerfile": "dockerfile", "dockerfile": "dockerfile", "gemfile": "ruby",
-    "gnumakefile": "make", "makefile": "make", "jenkinsfile": "groovy", "kconfig": "kconfig", "meson.build": "meson",
-    "pipfile": "toml", "podfile": "ruby", "rakefile": "ruby", "vagrantfile": "ruby", "go.mod": "gomod",
-    "requirements.txt": "requirements", "constraints.txt": "requirements", "pkgbuild": "bash",
-}  # fmt: skip
-
-_EXTENSIONS = {
-    "actionscript": "as", "ada": "adb ads", "agda": "agda", "apex": "apex", "astro": "astro",
-    "bash": "sh bash zsh ksh bats", "beancount": "beancount", "bicep": "bicep", "bitbake": "bb bbclass",
-    "c": "c h", "cairo": "cairo", "capnp": "capnp", "clarity": "clar", "clojure": "clj cljs cljc edn", "cmake": "cmake",
-    "cobol": "cob cbl cpy", "commonlisp": "lisp lsp asd",
-    "cpp": "cc cpp cxx c++ hh hpp hxx h++ ipp inl tpp ino", "csharp": "cs csx", "css": "css", "csv": "csv",
-    "cuda": "cu cuh", "d": "d di", "dart": "dart", "dockerfile": "dockerfile", "elisp": "el", "elixir": "ex exs",
-    "elm": "elm", "erlang": "erl hrl", "fennel": "fnl", "firrtl": "fir", "fish": "fish",
-    "fortran": "f f77 f90 f95 f03 f08 for", "fsharp": "fs fsx", "fsharp_signature": "fsi", "func": "fc",
-    "gdscript": "gd", "gleam": "gleam", "glsl": "glsl vert frag geom comp", "gn": "gn gni", "go": "go",
-    "graphql": "graphql gql", "groovy": "groovy gradle", "hack": "hack", "hare": "ha", "haskell": "hs",
-    "haxe": "hx", "hcl": "hcl", "heex": "heex", "hlsl": "hlsl", "html": "html htm xhtml",
-    "ini": "ini cfg", "janet": "janet", "java": "java", "javascript": "js mjs cjs jsx", "json": "json jsonc json5 webmanifest",
-    "jsonnet": "jsonnet libsonnet", "julia": "jl", "kdl": "kdl", "kotlin": "kt kts", "latex": "tex sty cls",
-    "linkerscript": "ld lds", "llvm": "ll", "lua": "lua rockspec", "luau": "luau", "magik": "magik", "make": "mk mak",
-    "markdown": "md markdown mdx qmd rmd", "mermaid": "mmd mermaid", "nim": "nim nims", "ninja": "ninja", "nix": "nix",
-    "objc": "m mm", "ocaml": "ml", "ocaml_interface": "mli", "odin": "odin", "org": "org", "pascal": "pas pp dpr",
-    "perl": "pl pm t", "php": "php phtml php5", "po": "po pot", "pony": "pony", "powershell": "ps1 psm1 psd1",
-    "prisma": "prisma", "properties": "properties", "proto": "proto", "psv": "psv", "puppet": "puppet",
-    "purescript": "purs", "python": "py pyi pyw pyx pxd", "qmljs": "qml", "r": "r", "racket": "rkt", "rego": "rego",
-    "rst": "rst", "ruby": "rb rake gemspec ru", "rust": "rs", "scala": "scala sc sbt", "scheme": "scm ss sld",
-    "scss": "scss", "smithy": "smithy", "solidity": "sol", "sparql": "rq sparql", "sql": "sql ddl dml",
-    "squirrel": "nut", "starlark": "bzl star bazel", "svelte": "svelte", "swift": "swift", "tablegen": "td",
-    "tcl": "tcl tk", "terraform": "tf tfvars", "thrift": "thrift", "toml": "toml", "tsv": "tsv", "tsx": "tsx",
-    "twig": "twig", "typescript": "ts mts cts", "typst": "typ", "v": "v vsh", "verilog": "sv svh vh",
-    "vhdl": "vhd vhdl", "vim": "vim", "vue": "vue", "wat": "wat", "wgsl": "wgsl",
-    "xml": "xml xsd xsl xslt svg plist csproj props targets resx xaml", "yaml": "yaml yml", "yuck": "yuck", "zig": "zig zon",
-}  # fmt: skip
-_BY_EXTENSION = {extension: language for language, names in _EXTENSIONS.items() for extension in names.split()}
+_NAMES = tomllib.loads(files(__package__).joinpath("languages.toml").read_text("utf-8"))
+_BY_NAME = {name: language for language, names in _NAMES["names"].items() for name in names.split()}
+_BY_EXTENSION = {ending: language for language, endings in _NAMES["extensions"].items() for ending in endings.split()}
 
 _INTERPRETERS = (
     (re.compile(rb"^#!.*\bpython[0-9.]*\b"), "python"),
@@ -67,9 +31,11 @@ _INTERPRETERS = (
     (re.compile(rb"^<\?xml\b"), "xml"),
 )
 
-_CPP_HEADER = re.compile(rb"^\s*(?:class\s+\w|namespace\b|template\s*<|using\s+\w|(?:public|private|protected)\s*:)", re.M)
-_OBJC_HEADER = re.compile(rb"^\s*@(?:interface|protocol|class|import)\b|^#import\b", re.M)
-_OBJC = re.compile(rb"^\s*(?:@(?:implementation|interface|protocol|import|end)\b|#import\b)", re.M)
+_CPP_HEADER = re.compile(
+    rb"^\s*(?:class\s+\w|namespace\b|template\s*<|using\s+\w|(?:public|private|protected)\s*:)", re.M
+)
+_OBJC_HEADER = re.compile(rb"^\s*@(?:interface|protocol|class|import)\b|^#import\b", re.MULTILINE)
+_OBJC = re.compile(rb"^\s*(?:@(?:implementation|interface|protocol|import|end)\b|#import\b)", re.MULTILINE)
 
 
 def detect_language(path: str, data: bytes = b"") -> str:
@@ -102,10 +68,10 @@ def _ambiguous(language: str, name: str, data: bytes) -> str:
         return "cpp" if _CPP_HEADER.search(head) else "c"
     if name.endswith(".m") and head and not _OBJC.search(head):
         return "matlab"
-    if name.endswith(".v") and re.search(rb"^\s*(?:end)?module\b", head, re.M):
+    if name.endswith(".v") and re.search(rb"^\s*(?:end)?module\b", head, re.MULTILINE):
         return "verilog"
-    if name.endswith(".pp") and not re.search(rb"^\s*(?:program|unit|uses)\b", head, re.M | re.I):
+    if name.endswith(".pp") and not re.search(rb"^\s*(?:program|unit|uses)\b", head, re.MULTILINE | re.IGNORECASE):
         return "puppet"
-    if name.endswith(".t") and not re.search(rb"^\s*(?:use|my|package)\s", head, re.M):
+    if name.endswith(".t") and not re.search(rb"^\s*(?:use|my|package)\s", head, re.MULTILINE):
         return TEXT
     return language

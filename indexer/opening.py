@@ -47,4 +47,6 @@ def _ignored(repository: Repository, folder: Path) -> bool:
         run_git(repository.root, "check-ignore", "--quiet", "--", os.fspath(folder))
     except RepositoryError:
         return False
-    return not run_git(repository.root, "ls-files", "-z", "--", f":(top,literal){os.path.relpath(folder, repository.root)}")
+    return not run_git(
+        repository.root, "ls-files", "-z", "--", f":(top,literal){os.path.relpath(folder, repository.root)}"
+    )

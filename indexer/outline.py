@@ -1,13 +1,18 @@
 """Definitions in a file, found by tree-sitter queries that are kept as data in `queries/`.
 
-A query captures `@name` inside a node captured as `@definition.KIND` (one of SYMBOL_KINDS), or as `@container` where the
-node only gives a scope to what it holds (a Rust impl block); `@scope` captures a scope that is written elsewhere than
-around the definition (a Go receiver). Of two patterns that capture the same node, the one that is written first decides.
+Captures of a query:
+`@definition.KIND`  a definition, KIND one of SYMBOL_KINDS; `@name` inside it names it (several names are joined by '.')
+`@container`        a node that only gives `@name` as scope to what it holds (a Rust impl block)
+`@scope`            a scope that is written elsewhere than around the definition (a Go receiver)
+`@span`, `@end`     a wider node around the definition of that `@name`; a later node that still belongs to it
+`@doc`              a docstring of the definition of that `@name`
+`@above`            comments, attributes and decorators: they belong to the definition that starts on the next line
+Where several patterns name the same place, the one that is written first gives the kind.
 """
 
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cache, partial
 from importlib.resources import files
 from typing import Literal, cast
@@ -15,28 +20,17 @@ from typing import Literal, cast
 from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 from tree_sitter_language_pack import SupportedLanguage, get_language
 
-from .document import Symbol
+from .nesting import Found, Region, nest
 
-QUERY_ALIASES: dict[str, str] = {"cuda": "cpp"}
+QUERY_ALIASES = {"cuda": "cpp", "arduino": "cpp", "terraform": "hcl"}
 """Languages that are read with another one's query."""
-_WRAPPERS = frozenset(
-    "decorated_definition export_statement ambient_declaration template_declaration type_declaration lexical_declaration "
-    "expression_statement internal_module".split()
-)
-_MEMBER_HOLDERS = frozenset({"class", "interface", "struct", "trait", "enum"})
 _CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*")
+_SIGILS = {"simple_symbol": ":", "variable": "$"}
+"""What is written before a name and is no part of it, by type of node."""
 _MAX_NAME = 200
 _WINDOW = 1 << 17
-_Matches = list[tuple[int, dict[str, list[Node]]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A definition, or a mere container, with the bytes that belong to it: its comments, attributes and decorators too."""
-
-    symbol: Symbol
-    listed: bool
-    """False for a container, which is no definition itself."""
+_MAX_MATCHES = 100_000
+_Captures = dict[str, list[Node]]
 
 
 @cache
@@ -73,7 +67,9 @@ def parse(source: bytes, language: str, seconds: float) -> Tree | None:
     deadline = time.monotonic() + seconds
     try:
         return Parser(grammar).parse(
-            lambda offset, _point: source[offset:],  # all of it at once, without a copy: py-tree-sitter crashes on views
+            lambda offset, _point: source[
+                offset:
+            ],  # all of it at once, without a copy: py-tree-sitter crashes on views
             encoding="utf8",
             progress_callback=lambda _offset, _error: time.monotonic() > deadline,
         )
@@ -89,24 +85,27 @@ def outline_regions(source: bytes, language: str, seconds: float = 2.0) -> list[
     tree = parse(source, language, seconds)
     if tree is None:
         return []
-    return _nest(_found(_matches(query, tree.root_node, source, seconds), source))
+    found, above = _collect(_matches(query, tree.root_node, source, seconds), source)
+    return nest(found, above, source, language)
 
 
-def _matches(query: Query, root: Node, source: bytes, seconds: float) -> _Matches:
-    """All matches, window by window so that time can run out between them (then those found so far).
+def _matches(query: Query, root: Node, source: bytes, seconds: float) -> Iterable[tuple[int, _Captures]]:
+    """Matches, window by window so that time or patience can run out between them (then those found so far).
 
     A match that reaches into several windows comes several times. The cursor's own progress callback is not used: in
     py-tree-sitter 0.26 it crashes the process.
     """
     deadline = time.monotonic() + seconds
-    matches: _Matches = []
+    predicate = partial(_is_one_of, source)
+    count = 0
     for start in range(0, len(source), _WINDOW):
         cursor = QueryCursor(query)
         cursor.set_byte_range(start, min(start + _WINDOW, len(source)))
-        matches += cursor.matches(root, partial(_is_one_of, source))
-        if time.monotonic() > deadline:
+        matches = cursor.matches(root, predicate)
+        yield from matches
+        count += len(matches)
+        if time.monotonic() > deadline or count > _MAX_MATCHES:
             break
-    return matches
 
 
 def _is_one_of(
@@ -114,7 +113,7 @@ def _is_one_of(
     predicate: str,
     arguments: list[tuple[str, Literal["capture", "string"]]],
     _pattern: int,
-    captures: dict[str, list[Node]],
+    captures: _Captures,
 ) -> bool:
     """`(#one-of? @capture "word" ...)`: the only predicate of our queries.
 
@@ -128,117 +127,51 @@ def _is_one_of(
     return all(source[node.start_byte : node.end_byte].decode("utf-8", "replace") in words for node in nodes)
 
 
-@dataclass(slots=True)
-class _Found:
-    """One captured definition, before scopes are known. Bytes and 0-based rows, half-open and inclusive."""
-
-    kind: str
-    name: str
-    scope: str
-    start: int
-    end: int
-    start_row: int
-    end_row: int
-    body: int
-    """Where the definition itself starts, after its comments and decorators."""
-    listed: bool
-
-
-def _found(matches: _Matches, source: bytes) -> list[_Found]:
-    """Definitions of all matches, one a node: the first pattern's."""
-    by_node: dict[tuple[int, int, str], tuple[int, _Found]] = {}
+def _collect(matches: Iterable[tuple[int, _Captures]], source: bytes) -> tuple[list[Found], dict[int, Node]]:
+    """(definitions, one for each name; nodes that belong to what follows them, by the row on which they end)."""
+    named: dict[int, Found] = {}
+    above: dict[int, Node] = {}
     for pattern, captures in matches:
         names = captures.get("name")
-        if not names:
+        if names is None:
+            for node in captures.get("above", ()):
+                end = node.end_point
+                row = end.row - (end.column == 0 and end.row > node.start_point.row)
+                if row not in above or node.start_byte < above[row].start_byte:
+                    above[row] = node
             continue
-        capture = next((key for key in captures if key == "container" or key.startswith("definition.")), None)
-        if capture is None:
-            continue
-        found = _definition(capture, captures[capture][0], names[0], captures.get("scope"), source)
-        key = (found.body, found.end, found.name)
-        if key not in by_node or pattern < by_node[key][0]:
-            by_node[key] = (pattern, found)
-    return [found for _, found in by_node.values()]
+        place = names[0].start_byte
+        found = named.get(place)
+        if found is None:
+            found = named[place] = Found()
+        _merge(found, pattern, names, captures, source)
+    return [found for found in named.values() if found.kind], above
+
+
+def _merge(found: Found, pattern: int, names: list[Node], captures: _Captures, source: bytes) -> None:
+    """Adds what one match says of a named place."""
+    for capture, nodes in captures.items():
+        if capture == "container" or capture.startswith("definition."):
+            found.widen(nodes[0])
+            if pattern < found.pattern:
+                text = ".".join(_text(node, source) for node in names)
+                found.pattern, found.name = pattern, text
+                found.kind, found.core = _kind(capture, text), nodes[0].start_byte
+        elif capture in ("span", "end"):
+            found.widen(nodes[0], first=capture == "span")
+        elif capture == "scope":
+            found.scope = _text(nodes[0], source)
+        elif capture == "doc":
+            found.doc = source[nodes[0].start_byte : nodes[0].end_byte]
 
 
 def _text(node: Node, source: bytes) -> str:
     raw = source[node.start_byte : node.end_byte]
-    return " ".join(raw.decode("utf-8", "replace").split())[:_MAX_NAME].strip("\"'`")
-
-
-def _definition(capture: str, node: Node, name: Node, scopes: list[Node] | None, source: bytes) -> _Found:
-    parent = node.parent
-    while parent is not None and parent.type in _WRAPPERS and parent.named_child_count <= _wrapped(parent):
-        node, parent = parent, parent.parent
-    first = _with_comments(node)
-    text = _text(name, source)
-    end, end_point = node.end_byte, node.end_point
-    end_row = end_point.row - (end_point.column == 0 and end_point.row > node.start_point.row)
-    return _Found(
-        kind=_kind(capture, text),
-        name=text,
-        scope=_text(scopes[0], source) if scopes else "",
-        start=first.start_byte,
-        end=end,
-        start_row=first.start_point.row,
-        end_row=end_row,
-        body=node.start_byte,
-        listed=capture != "container",
-    )
+    sigil = _SIGILS.get(node.type, "")
+    return " ".join(raw.decode("utf-8", "replace").split())[:_MAX_NAME].strip("\"'`").removeprefix(sigil)
 
 
 def _kind(capture: str, name: str) -> str:
     """The captured kind; a variable whose name is all capitals is a constant by the custom of most languages."""
     kind = capture.removeprefix("definition.")
     return "constant" if kind == "variable" and _CONSTANT.fullmatch(name) else kind
-
-
-def _wrapped(parent: Node) -> int:
-    """How many named children a wrapper may have and still belong to the one definition in it."""
-    return 8 if parent.type in ("decorated_definition", "template_declaration", "export_statement") else 1
-
-
-def _with_comments(node: Node) -> Node:
-    """The first of the comments and attributes that stand directly above a node, or the node itself."""
-    first = node
-    sibling = node.prev_named_sibling
-    while sibling is not None:
-        kind = sibling.type
-        if "comment" not in kind and "attribute" not in kind and kind != "decorator":
-            break
-        gap = first.start_point.row - sibling.end_point.row
-        if gap > 1 or (gap == 1 and sibling.end_point.column == 0 and kind != "line_comment"):
-            break
-        before = sibling.prev_sibling
-        if before is not None and before.end_point.row == sibling.start_point.row:
-            break  # a comment at the end of the line above belongs to that line
-        first, sibling = sibling, sibling.prev_named_sibling
-    return first
-
-
-def _nest(found: list[_Found]) -> list[Region]:
-    """Scopes by containment; functions directly inside a type become methods."""
-    regions: list[Region] = []
-    open_: list[tuple[int, str, str]] = []
-    for item in sorted(found, key=lambda item: (item.start, -item.end)):
-        while open_ and open_[-1][0] < item.end:
-            open_.pop()
-        scope = open_[-1][1] if open_ else ""
-        kind = item.kind
-        if kind == "function" and open_ and open_[-1][2] in _MEMBER_HOLDERS:
-            kind = "method"
-        if item.scope and item.scope != scope:
-            scope = f"{scope}.{item.scope}" if scope else item.scope
-        symbol = Symbol(
-            kind=kind if item.listed else "type",
-            name=item.name,
-            scope=scope,
-            start_line=item.start_row + 1,
-            end_line=item.end_row + 1,
-            start_byte=item.start,
-            end_byte=item.end,
-        )
-        regions.append(Region(symbol, item.listed))
-        open_.append((item.end, symbol.qualified_name, "class" if not item.listed else kind))
-    return regions
-

@@ -7,7 +7,8 @@ from .document import Document, Skipped, SourceFile, Symbol
 from .errors import UnreadableFileError
 from .kinds import file_kind
 from .languages import detect_language
-from .outline import Region, outline_regions
+from .nesting import Region
+from .outline import outline_regions
 from .selection import (
     DEFAULT_SELECTION,
     Selection,

@@ -55,12 +55,16 @@ def find_repository(path: Path) -> Repository | None:
         raise
     lines = os.fsdecode(answer).split("\n")
     if len(lines) != 6 or lines[0] not in ("sha1", "sha256"):
-        raise RepositoryError(f"cannot tell where the repository at {path} keeps its objects: is there a newline in its path?")
+        raise RepositoryError(
+            f"cannot tell where the repository at {path} keeps its objects: is there a newline in its path?"
+        )
     object_format: ObjectFormat = "sha1" if lines[0] == "sha1" else "sha256"
     git_dir, common_dir = Path(lines[3]), Path(lines[4])
     if lines[1] == "true" or lines[2] == "true":
         return Repository(git_dir, git_dir, common_dir, True, object_format)
-    root = Path(os.fsdecode(run_git(path, "rev-parse", "--path-format=absolute", "--show-toplevel").removesuffix(b"\n")))
+    root = Path(
+        os.fsdecode(run_git(path, "rev-parse", "--path-format=absolute", "--show-toplevel").removesuffix(b"\n"))
+    )
     if root != marker:
         raise RepositoryError(
             f"the configuration of the repository at {marker} puts its working tree elsewhere, at {root} (core.worktree): "

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from functools import cached_property
+from itertools import accumulate, pairwise
 
 UTF8 = "utf-8"
 
@@ -10,8 +11,8 @@ UTF8 = "utf-8"
 class SourceText:
     """A file's text as UTF-8 (`source`), which grammars and the splitter read, and its offsets in the raw bytes.
 
-    Encodings, in order: a byte order mark's (UTF-8, UTF-16), UTF-8, else Latin-1, which takes every byte, so that text in
-    an unknown or broken encoding is still read and still leads to its bytes.
+    Encodings, in order: a byte order mark's (UTF-8, UTF-16), UTF-8, else Latin-1, which takes every byte, so that text
+    in an unknown or broken encoding is still read and still leads to its bytes.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -30,12 +31,8 @@ class SourceText:
     @cached_property
     def line_starts(self) -> list[int]:
         """Offset in `source` of each line; lines end with '\\n'."""
-        starts = [0]
-        find = self.source.find
-        position = find(b"\n")
-        while position >= 0:
-            starts.append(position + 1)
-            position = find(b"\n", position + 1)
+        lengths = [len(line) + 1 for line in self.source.split(b"\n")]
+        starts = list(accumulate(lengths, initial=0))[:-1]
         if starts[-1] == len(self.source) and len(starts) > 1:
             starts.pop()
         return starts
@@ -46,7 +43,7 @@ class SourceText:
         starts = []
         position = self._mark
         bounds = [*self.line_starts, len(self.source)]
-        for start, end in zip(bounds, bounds[1:], strict=False):
+        for start, end in pairwise(bounds):
             starts.append(position)
             position += self._raw_length(start, end)
         return starts

@@ -8,12 +8,28 @@ less indented lines. Parts follow each other without gap or overlap.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from .outline import Region
+from .nesting import Region
 from .packing import Strength, pack, strength
 from .source_text import SourceText
 
 _TAB = 4
-_CLOSERS = (b"}", b")", b"]", b"end", b"else", b"elif", b"elsif", b"except", b"catch", b"finally", b"rescue", b"</", b"fi", b"done", b"esac")
+_CLOSERS = (
+    b"}",
+    b")",
+    b"]",
+    b"end",
+    b"else",
+    b"elif",
+    b"elsif",
+    b"except",
+    b"catch",
+    b"finally",
+    b"rescue",
+    b"</",
+    b"fi",
+    b"done",
+    b"esac",
+)
 _SIMPLE_KINDS = frozenset({"constant", "variable", "property"})
 
 _LEVEL_WITHIN = 0
@@ -82,9 +98,8 @@ def _grow(root: _Node, text: SourceText, regions: Sequence[Region]) -> None:
     stack = [root]
     for region in regions:
         symbol = region.symbol
-        start = starts[text.line(symbol.start_byte)]
-        last = text.line(max(symbol.end_byte - 1, symbol.start_byte))
-        end = starts[last + 1] if last + 1 < len(starts) else len(text.source)
+        start = starts[symbol.start_line - 1]
+        end = starts[symbol.end_line] if symbol.end_line < len(starts) else len(text.source)
         while len(stack) > 1 and stack[-1].end <= start:
             stack.pop()
         parent = stack[-1]
@@ -211,7 +226,9 @@ def _cut(source: bytes, start: int, end: int) -> int:
 def _line_strengths(lines: Sequence[bytes]) -> list[Strength]:
     """Boundaries before blank lines and closing brackets go first, those before the least indented lines last."""
     indents = [_indent(line) for line in lines]
-    ranks = {indent: rank for rank, indent in enumerate(sorted({indent for indent in indents if indent >= 0}, reverse=True))}
+    ranks = {
+        indent: rank for rank, indent in enumerate(sorted({indent for indent in indents if indent >= 0}, reverse=True))
+    }
     strengths = []
     for index, (line, indent) in enumerate(zip(lines, indents, strict=True)):
         stripped = line.strip()

@@ -13,3 +13,4 @@
 (impl_item type: [(type_identifier) @name (generic_type type: (type_identifier) @name)
   (scoped_type_identifier name: (type_identifier) @name)
   (reference_type type: (type_identifier) @name)]) @container
+[(line_comment) (block_comment) (attribute_item)] @above

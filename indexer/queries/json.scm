@@ -1,0 +1,3 @@
+; The two outer levels of keys.
+(document (object (pair key: (string) @name) @definition.property))
+(document (object (pair value: (object (pair key: (string) @name) @definition.property))))
