@@ -8,6 +8,7 @@ dimension. Inference only; `fold_query` alone is differentiable.
 """
 
 from collections.abc import Sequence
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ CANDIDATES = 4
 def score_chunks(q_TW: Tensor, keys: RoutingKeys, *, query_offsets: Sequence[int] | None = None) -> Tensor:
     """[C] or [B, C] float32: each chunk's score with the question's best token."""
     _check_queries(q_TW, keys)
-    scores = cpu.score_chunks(q_TW, keys, _offsets(q_TW, query_offsets))
+    scores: Tensor = _paths(q_TW.device).score_chunks(q_TW, keys, _offsets(q_TW, query_offsets))
     return scores[0] if query_offsets is None else scores
 
 
@@ -53,8 +54,9 @@ def score_documents(
     """
     _check_queries(q_TW, keys)
     _check_chunk_offsets(chunk_offsets, keys)
-    scores = cpu.score_chunks(q_TW, keys, _offsets(q_TW, query_offsets))
-    best = cpu.maximum_per_document(scores, chunk_offsets)
+    paths = _paths(q_TW.device)
+    scores = paths.score_chunks(q_TW, keys, _offsets(q_TW, query_offsets))
+    best: Tensor = paths.maximum_per_document(scores, chunk_offsets)
     return best[0] if query_offsets is None else best
 
 
@@ -103,14 +105,27 @@ def route(
     _check_queries(q_TW, keys)
     _check_chunk_offsets(chunk_offsets, keys)
     offsets = _offsets(q_TW, query_offsets)
+    if k < 1:
+        raise ValueError(f"at least one document is chosen, not {k}")
+    if rescore is not None and rescore.values.shape != keys.values.shape:
+        raise ValueError(f"rescore holds keys of {tuple(rescore.values.shape)}, not {tuple(keys.values.shape)}")
     kept = k if rescore is None else max(k, CANDIDATES * k if candidates is None else candidates)
-    documents, scores = top_documents(score_documents(q_TW, keys, chunk_offsets, query_offsets=offsets), kept)
+    kept = min(kept, len(chunk_offsets) - 1)
+    paths = _paths(q_TW.device)
+    documents, scores = paths.top_of_chunks(paths.score_chunks(q_TW, keys, offsets), chunk_offsets, kept)
     if rescore is not None:
-        if rescore.values.shape != keys.values.shape:
-            raise ValueError(f"rescore holds keys of {tuple(rescore.values.shape)}, not {tuple(keys.values.shape)}")
-        scores = cpu.score_listed(q_TW, rescore, offsets, chunk_offsets, documents)
+        scores = paths.score_listed(q_TW, rescore, offsets, chunk_offsets, documents)
         documents, scores = unpack(top_packed(pack(scores, documents), k))
     return (documents[0], scores[0]) if query_offsets is None else (documents, scores)
+
+
+def _paths(device: torch.device) -> ModuleType:
+    """The implementation for a device: Triton's kernels on a GPU that has them, tiles of torch elsewhere."""
+    if device.type == "cuda":
+        from codemem.kernels.route import triton
+
+        return triton
+    return cpu
 
 
 def _offsets(q_TW: Tensor, query_offsets: Sequence[int] | None) -> list[int]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from codemem.kernels.route.keys import RoutingKeys
+from codemem.kernels.route.topk import top_documents
 
 TILE_NUMBERS = 1 << 20
 """float32 numbers in a tile of keys (4 MiB), and at most in a tile of scores."""
@@ -60,6 +61,11 @@ def maximum_per_document(scores_BC: Tensor, chunk_offsets: Tensor) -> Tensor:
         raise TypeError(f"scores are float32, not {scores_BC.dtype}")
     rows = [torch.segment_reduce(scores, "max", offsets=chunk_offsets) for scores in scores_BC]
     return torch.stack(rows)
+
+
+def top_of_chunks(scores_BC: Tensor, chunk_offsets: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Indices int64 and scores float32 [B, min(k, N)] of the best documents, best first."""
+    return top_documents(maximum_per_document(scores_BC, chunk_offsets), k)
 
 
 def rows_of_documents(documents: Tensor, chunk_offsets: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,252 @@
+"""The compiled kernels on one GPU: first right, then fast. Run from the repository's root:
+
+    python3 -m codemem.benchmarks.kernels_gpu [--sweep]
+
+Every kernel is compared with its float64 reference at odd sizes; a wrong one ends the run before anything is timed.
+Then routing is timed at the shape of a 4-billion-parameter model over 100 million tokens (1,562,500 chunks of 1,024
+numbers a layer, 16 documents of 97,656) beside the time to read the keys once at the measured copy bandwidth. `--sweep`
+also times other block sizes. The last lines are a table; with OUT set, OUT/kernels_gpu.json holds every figure.
+"""
+
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton as triton_package
+from torch import Tensor
+
+from codemem.kernels.attend import attend
+from codemem.kernels.attend import reference as attend_reference
+from codemem.kernels.pool import pool_chunks, pool_entries
+from codemem.kernels.pool import reference as pool_reference
+from codemem.kernels.route import RoutingKeys, cpu, dequantise, quantise_keys, route, triton
+from codemem.kernels.route.topk import top_documents
+
+LAYERS = 18
+CHUNKS, WIDTH, CHUNKS_A_DOCUMENT, TOP = 1_562_500, 1024, 16, 16
+BUDGET_SECONDS = 80
+FORMATS = ("fp8", "int8", "bf16")
+
+started = time.monotonic()
+
+
+def milliseconds(work: Callable[[], object], repeats: int = 9) -> float:
+    """Median time on the GPU, after two runs that compile and warm up."""
+    for _ in range(2):
+        work()
+    times = []
+    for _ in range(repeats):
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        work()
+        end.record()
+        end.synchronize()
+        times.append(begin.elapsed_time(end))
+    return statistics.median(times)
+
+
+def graphed(work: Callable[[], object]) -> Callable[[], object]:
+    """`work` as a CUDA graph: what is left when launches cost nothing."""
+    work()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
+def distance(actual: Tensor, expected: Tensor) -> float:
+    """‖actual − expected‖ / ‖expected‖ over the finite elements; infinite if the others differ."""
+    actual, expected = actual.double().cpu(), expected.double().cpu()
+    finite = expected.isfinite()
+    if actual.shape != expected.shape or not torch.equal(actual[~finite], expected[~finite]):
+        return float("inf")
+    return float((actual - expected)[finite].norm() / expected[finite].norm().clamp_min(1e-30))
+
+
+def check_route(errors: dict[str, float]) -> None:
+    for chunks, width, group, format in (
+        (1000, 1024, 128, "int8"),
+        (1000, 1024, 128, "fp8"),
+        (65, 128, None, "fp8"),
+        (1000, 1024, None, "bf16"),
+        (63, 96, 96, "int8"),
+        (65, 128, None, "fp32"),
+    ):
+        keys = quantise_keys(torch.randn(chunks, width), format, group)  # type: ignore[arg-type]
+        offsets = torch.cat((torch.tensor([0, 0]), torch.arange(7, chunks, 7), torch.tensor([chunks])))
+        q = torch.randn(100, width)
+        questions = [0, 1, 1, 35, 100]
+        exact = [
+            (q[a:b].double() @ dequantise(keys).double().T).amax(0)
+            if b > a
+            else torch.full((chunks,), -torch.inf, dtype=torch.float64)
+            for a, b in zip(questions, questions[1:], strict=False)
+        ]
+        expected = cpu.maximum_per_document(torch.stack(exact).float(), offsets)
+        on = keys.to("cuda")
+        scores = triton.maximum_per_document(triton.score_chunks(q.cuda(), on, questions), offsets.cuda())
+        name = f"route {format} {chunks}x{width} by {keys.group}"
+        errors[name] = distance(scores, expected)
+        chosen, chosen_scores = route(q.cuda(), on, offsets.cuda(), 5, query_offsets=questions)
+        best, best_scores = top_documents(scores, 5)
+        errors[name + " top"] = 0.0 if torch.equal(chosen, best) and torch.equal(chosen_scores, best_scores) else 1.0
+        listed = triton.score_listed(q.cuda(), on, questions, offsets.cuda(), best)
+        errors[name + " listed"] = distance(listed, best_scores)
+
+
+def check_pool(errors: dict[str, float]) -> None:
+    lengths = [1, 63, 64, 65, 1000, 0, 130]
+    x = torch.randn(sum(lengths), 8, 128)
+    expected = pool_reference.pool_chunks(x, lengths, 64)
+    errors["pool fp32"] = distance(pool_chunks(x.cuda(), lengths), expected)
+    for format in ("fp32", "int8"):
+        entries = pool_entries(x.cuda(), x.cuda(), x.cuda(), lengths, normalise=True, format=format)  # type: ignore[arg-type]
+        errors[f"pool {format} keys"] = distance(entries.keys.dequantise(), expected)
+        normalised = pool_reference.normalise_groups(expected)
+        errors[f"pool {format} routing"] = distance(entries.routing.dequantise(), normalised)
+
+
+def check_attend(errors: dict[str, float]) -> None:
+    for tokens, memory, rows in ((1, 0, 1), (1, 500, 77), (63, 65, 64), (65, 0, 65), (100, 513, 1000)):
+        tensors = [torch.randn(tokens, 32, 128)] + [torch.randn(n, 8, 128) for n in (memory, memory, rows, rows)]
+        half = [x.bfloat16() for x in tensors]
+        expected = attend_reference.attend(*half)
+        errors[f"attend T={tokens} M={memory} S={rows}"] = distance(attend(*[x.cuda() for x in half]), expected)
+
+
+def tolerance(name: str) -> float:
+    """Of a relative distance: keys as stored are the reference, so only queries and activations are rounded."""
+    if "pool int8" in name:
+        return 8e-3
+    if "bf16" in name or "attend" in name:
+        return 6e-3
+    return 1e-3
+
+
+def random_keys(format: str) -> RoutingKeys:
+    """One layer's random keys; 8-bit ones with a scale for every 128 numbers."""
+    if format == "bf16":
+        return RoutingKeys(torch.randn(CHUNKS, WIDTH, device="cuda", dtype=torch.bfloat16))
+    values = torch.randint(-127, 128, (CHUNKS, WIDTH), device="cuda", dtype=torch.int8)
+    if format == "fp8":
+        # Any byte but the two NaN patterns (0x7f, 0xff) is a number.
+        values = torch.where((values & 0x7F) == 0x7F, 0, values).view(torch.float8_e4m3fn)
+    return RoutingKeys(values, torch.rand(CHUNKS, WIDTH // 128, device="cuda").add(0.5).half() / 100)
+
+
+def time_routing(format: str, bandwidth: float, sweep: bool) -> list[dict[str, Any]]:
+    """Milliseconds a layer of whole routing (fold excluded) for token counts and batches."""
+    keys = random_keys(format)
+    offsets = torch.cat((torch.arange(0, CHUNKS, CHUNKS_A_DOCUMENT), torch.tensor([CHUNKS]))).cuda()
+    limit = keys.nbytes / bandwidth * 1e3
+    rows = []
+    for questions, tokens in ((1, 64), (1, 16), (1, 256), (8, 64), (1, 1024), (32, 64)):
+        if time.monotonic() - started > BUDGET_SECONDS:
+            break
+        q = torch.randn(questions * tokens, WIDTH, device="cuda")
+        asked = list(range(0, questions * tokens + 1, tokens))
+        work = graphed(lambda q=q, asked=asked: route(q, keys, offsets, TOP, query_offsets=asked))  # type: ignore[misc]
+        score = milliseconds(lambda q=q, asked=asked: triton.score_chunks(q, keys, asked))  # type: ignore[misc]
+        row = {"format": format, "questions": questions, "tokens": tokens, "read_once_ms": limit}
+        rows.append(row | {"route_ms": milliseconds(work), "score_ms": score})
+    if sweep:
+        rows += sweep_launches(keys, limit)
+    return rows
+
+
+def sweep_launches(keys: RoutingKeys, limit: float) -> list[dict[str, Any]]:
+    rows = []
+    q = torch.randn(64, WIDTH, device="cuda")
+    for chunks, width, warps, stages in (
+        (64, 128, 4, 3),
+        (64, 128, 4, 4),
+        (128, 128, 4, 3),
+        (128, 128, 8, 3),
+        (128, 128, 8, 4),
+        (256, 128, 8, 3),
+        (128, 64, 4, 4),
+        (256, 64, 8, 4),
+    ):
+        launch = triton.Launch(chunks, 64, width, warps, stages)
+        try:
+            took = milliseconds(lambda launch=launch: triton.score_chunks(q, keys, [0, 64], launch=launch))  # type: ignore[misc]
+        except triton_package.OutOfResources:
+            took = float("nan")
+        rows.append({"format": keys.format, "launch": repr(launch), "score_ms": took, "read_once_ms": limit})
+    return rows
+
+
+def time_layers(bandwidth: float) -> dict[str, Any]:
+    """All routed layers of one question of 64 tokens, int8, as one graph."""
+    layers = [random_keys("int8") for _ in range(LAYERS)]
+    offsets = torch.cat((torch.arange(0, CHUNKS, CHUNKS_A_DOCUMENT), torch.tensor([CHUNKS]))).cuda()
+    q = torch.randn(64, WIDTH, device="cuda")
+    work = graphed(lambda: [route(q, keys, offsets, TOP) for keys in layers])
+    eager = milliseconds(lambda: [route(q, keys, offsets, TOP) for keys in layers], 5)
+    limit = sum(keys.nbytes for keys in layers) / bandwidth * 1e3
+    return {"layers": LAYERS, "format": "int8", "graph_ms": milliseconds(work, 5), "eager_ms": eager, "read_ms": limit}
+
+
+def copy_bandwidth() -> float:
+    """Bytes a second read plus written by a copy of 4 GB."""
+    source = torch.empty(1 << 32, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / milliseconds(lambda: target.copy_(source)) * 1e3
+
+
+def main() -> int:
+    torch.manual_seed(0)
+    errors: dict[str, float] = {}
+    for check in (check_route, check_pool, check_attend):
+        check(errors)
+    wrong = {name: error for name, error in errors.items() if not error <= tolerance(name)}
+    report: dict[str, Any] = {
+        "device": torch.cuda.get_device_name(),
+        "versions": {
+            "torch": torch.__version__,
+            "triton": triton_package.__version__,
+            "python": platform.python_version(),
+        },
+        "errors": errors,
+        "wrong": wrong,
+        "checked_after_seconds": time.monotonic() - started,
+    }
+    if not wrong:
+        bandwidth = copy_bandwidth()
+        report["copy_bytes_a_second"] = bandwidth
+        report["layers"] = time_layers(bandwidth)
+        report["routing"] = []
+        for format in FORMATS:
+            report["routing"] += time_routing(format, bandwidth, "--sweep" in sys.argv)
+    report["seconds"] = time.monotonic() - started
+    if "OUT" in os.environ:
+        Path(os.environ["OUT"], "kernels_gpu.json").write_text(json.dumps(report, indent=1))
+    show(report)
+    return 1 if wrong else 0
+
+
+def show(report: dict[str, Any]) -> None:
+    print(f"{report['device']} {report['versions']} {report['seconds']:.0f} s")
+    worst = max(report["errors"], key=lambda name: report["errors"][name] / tolerance(name))
+    print(f"{len(report['errors'])} checks, worst {worst}: {report['errors'][worst]:.2e}; wrong: {report['wrong']}")
+    if report["wrong"]:
+        return
+    print(f"copy {report['copy_bytes_a_second'] / 1e9:.0f} GB/s; {report['layers']}")
+    for row in report["routing"]:
+        what = row.get("launch") or f"B={row['questions']} T={row['tokens']} route {row['route_ms']:.3f} ms"
+        share = row["read_once_ms"] / row.get("route_ms", row["score_ms"])
+        print(
+            f"{row['format']} {what} score {row['score_ms']:.3f} ms, read once {row['read_once_ms']:.3f}, {share:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
