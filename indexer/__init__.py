@@ -1,4 +1,4 @@
-"""From git blobs and plain folders to documents: languages, outlines, spans, ignore rules. Knows nothing of the model."""
+"""From git blobs and plain folders to documents: languages, outlines, spans, ignore rules. Knows no model."""
 
 from .document import FILE_KINDS, SYMBOL_KINDS, Document, Skipped, SourceFile, Symbol
 from .errors import (
@@ -10,11 +10,12 @@ from .errors import (
     UnreadableFileError,
     UntrustedRepositoryError,
 )
+from .indexing import index_tree, most_useful_first
 from .languages import detect_language
 from .opening import open_tree
 from .outline import outline_languages
 from .paths import decode_path, encode_path
-from .reading import index_tree, read_file
+from .reading import read_file
 from .selection import DEFAULT_SELECTION, Selection
 from .tree import FileEntry, FileStat, Listing, StatCache, Tree, blob_id
 
@@ -44,6 +45,7 @@ __all__ = [
     "detect_language",
     "encode_path",
     "index_tree",
+    "most_useful_first",
     "open_tree",
     "outline_languages",
     "read_file",

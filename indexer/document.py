@@ -55,6 +55,17 @@ class Document:
     end_line: int
     symbol: str | None
     """Qualified name if the part is exactly one definition (or a piece of one), else None."""
+    line_numbers: tuple[int, ...] = ()
+    """File line of each line of `text`, where they are not simply start_line, start_line + 1 and so on (notebooks)."""
+
+    def line_span(self, start: int, end: int) -> tuple[int, int]:
+        """File lines, 1-based and inclusive, of the characters [start, end) of `text`."""
+        first = self.text.count("\n", 0, start)
+        last = first + self.text.count("\n", start, max(end - 1, start))
+        if self.line_numbers:
+            bound = len(self.line_numbers) - 1
+            return self.line_numbers[min(first, bound)], self.line_numbers[min(last, bound)]
+        return min(self.start_line + first, self.end_line), min(self.start_line + last, self.end_line)
 
     @property
     def header(self) -> str:

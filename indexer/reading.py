@@ -1,13 +1,12 @@
 """From a file's bytes to its documents and definitions."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from .document import Document, Skipped, SourceFile, Symbol
-from .errors import UnreadableFileError
 from .kinds import file_kind
 from .languages import detect_language
 from .nesting import Region
+from .notebook import read_notebook
 from .outline import outline_regions
 from .selection import (
     DEFAULT_SELECTION,
@@ -18,7 +17,7 @@ from .selection import (
 )
 from .source_text import UTF8, SourceText
 from .split import Part, split
-from .tree import FileEntry, ObjectFormat, StatCache, Tree, blob_id
+from .tree import ObjectFormat, blob_id
 
 
 def read_file(
@@ -34,13 +33,19 @@ def read_file(
     `reincluded` files are taken whatever they are, as long as they are text. Never raises for what a file holds.
     """
     language = detect_language(path, data)
-    reason = left_out_by_content(data, language)
+    reason = left_out_by_content(path, data, language)
     if reason is not None and (not reincluded or reason.startswith(("binary", "Git LFS"))):
         return Skipped(path, reason)
     kind = file_kind(path, language)
     if reincluded:
         kind = _reincluded_kind(path, reason, kind)
     text = SourceText(data)
+    if path.endswith(".ipynb"):
+        read = read_notebook(path, text, limit=selection.max_document_bytes, seconds=selection.parse_seconds)
+        if read is not None:
+            documents, symbols = read
+            kind = file_kind(path, "python")
+            return SourceFile(path, blob_id(data, object_format), len(data), language, kind, documents, symbols)
     regions = outline_regions(text.source, language, selection.parse_seconds)
     parts = split(text, regions, selection.max_document_bytes)
     return SourceFile(
@@ -82,30 +87,3 @@ def _document(path: str, language: str, text: SourceText, part: Part) -> Documen
         end_line=text.line(part.end - 1) + 1,
         symbol=part.symbol,
     )
-
-
-def index_tree(
-    tree: Tree,
-    entries: Iterable[FileEntry] | None = None,
-    *,
-    stat_cache: StatCache | None = None,
-    selection: Selection = DEFAULT_SELECTION,
-) -> Iterator[SourceFile | Skipped]:
-    """Reads `entries`, or all that the tree lists, in order; what the listing left out comes first."""
-    if entries is None:
-        listing = tree.list(stat_cache, selection=selection)
-        yield from listing.skipped
-        entries = listing.entries
-    for entry in entries:
-        try:
-            data = tree.read(entry)
-        except UnreadableFileError as error:
-            yield Skipped(entry.path, str(error))
-            continue
-        yield read_file(
-            entry.path,
-            data,
-            reincluded=entry.reincluded,
-            selection=selection,
-            object_format=tree.object_format,
-        )

@@ -24,6 +24,7 @@ class Selection:
 
 DEFAULT_SELECTION = Selection()
 
+_NOTEBOOK_FACTOR = 8
 _NAMES = tomllib.loads(files(__package__).joinpath("left_out.toml").read_text("utf-8"))
 _VENDORED = frozenset(_NAMES["vendored_folders"].split())
 _LOCK_FILES = frozenset(_NAMES["lock_files"].split())
@@ -57,11 +58,10 @@ def left_out_by_name(path: str) -> str | None:
     return None
 
 
-def too_large(size: int, selection: Selection) -> str | None:
-    """The reason for a file above the size limit."""
-    if size <= selection.max_file_bytes:
-        return None
-    return f"larger than {selection.max_file_bytes:,} bytes ({size:,})"
+def too_large(path: str, size: int, selection: Selection) -> str | None:
+    """The reason for a file above the size limit. Most of a notebook is outputs, which are not read."""
+    limit = selection.max_file_bytes * (_NOTEBOOK_FACTOR if path.endswith(".ipynb") else 1)
+    return None if size <= limit else f"larger than {limit:,} bytes ({size:,})"
 
 
 def vendored_folder(folder: str) -> str | None:
@@ -90,7 +90,7 @@ _SHORT_LINED = frozenset({"javascript", "typescript", "tsx", "css", "scss"})
 _HEAD_BYTES = 4096
 
 
-def left_out_by_content(data: bytes, language: str) -> str | None:
+def left_out_by_content(path: str, data: bytes, language: str) -> str | None:
     """Why a file is left out, judged by its raw bytes; None if it is to be read."""
     if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "binary file"
@@ -101,7 +101,7 @@ def left_out_by_content(data: bytes, language: str) -> str | None:
     head = data[:_HEAD_BYTES]
     if b"enerated" in head.lower() and _GENERATED_MARKER.search(head):
         return "generated: it says so"
-    return _minified(data, language)
+    return None if path.endswith(".ipynb") else _minified(data, language)
 
 
 def _holds_private_key(data: bytes) -> bool:

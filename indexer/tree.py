@@ -108,7 +108,7 @@ class Chooser:
         decided = self._rules.decide(path) if self._rules else None
         if decided:
             return self.skip(path, "excluded by .codememignore")
-        if reason := too_large(size, self._selection):
+        if reason := too_large(path, size, self._selection):
             return self.skip(path, reason)
         if decided is False:
             return True
