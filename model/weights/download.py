@@ -18,7 +18,7 @@ from codemem.model.weights.files import (
     require_space,
     write_json,
 )
-from codemem.model.weights.hub import Hub, HubFile, HubListing, HubError
+from codemem.model.weights.hub import Hub, HubError, HubFile, HubListing
 from codemem.model.weights.mirror import MirrorError, fetch_mirror, forget_mirror_parts
 from codemem.model.weights.registry import BaseFile, ModelEntry
 
