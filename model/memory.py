@@ -47,20 +47,40 @@ def attend_within(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence
 class EncodingContext:
     """Documents side by side, each seeing only itself; routed layers keep what the memory needs."""
 
-    def __init__(self, lengths: Sequence[int], routers: Routers, memory: MemoryConfig) -> None:
+    def __init__(
+        self, lengths: Sequence[int], routers: Routers, memory: MemoryConfig, layers: Sequence[int] | None = None
+    ) -> None:
+        """`layers`: the routed layers to keep, all by default."""
         self.lengths = list(lengths)
         self.routers = routers
         self.memory = memory
+        self.layers = frozenset(memory.routed_layers if layers is None else layers)
         self.pooled: dict[int, PooledLayer] = {}
 
     def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
-        if layer in self.memory.routed_layers:
+        if layer in self.layers:
             keys = self.routers.at(layer).key(hidden_TE)
             pooled = (pool_chunks(x, self.lengths, self.memory.chunk_tokens) for x in (k_TGD, v_TGD, keys))
             self.pooled[layer] = PooledLayer(*pooled)
         if not len(q_THD):  # the last layer of an encoding is only shown its inputs
             return q_THD
         return attend_within(q_THD, k_TGD, v_TGD, self.lengths)
+
+
+class QuestionContext:
+    """A question by itself: keeps the folded routing queries [T, G*D] of the tokens that route, a routed layer."""
+
+    def __init__(self, config: DecoderConfig, memory: MemoryConfig, routers: Routers, routing_T: Tensor) -> None:
+        self.config, self.memory, self.routers, self.routing = config, memory, routers, routing_T
+        self.queries: dict[int, Tensor] = {}
+
+    def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+        if layer in self.memory.routed_layers:
+            queries = self.routers.at(layer).query(hidden_TE[self.routing])
+            self.queries[layer] = fold_query(queries, self.config.kv_heads, normalise=self.memory.cosine)
+        if not len(q_THD):
+            return q_THD
+        return attend_within(q_THD, k_TGD, v_TGD, [len(q_THD)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -46,7 +47,9 @@ class Checkpointed(nn.Module):
         self.index = layer.index
 
     def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], context: object) -> Tensor:
-        out: Tensor = checkpoint(self.layer, x, rope, context, use_reentrant=False)
+        out: Tensor = checkpoint(
+            self.layer, x, rope, context, use_reentrant=False, preserve_rng_state=False
+        )
         return out
 
 
@@ -64,7 +67,7 @@ def pad(sequences: Sequence[Ids] | Sequence[list[int]], multiple: int, device: t
     ids = torch.zeros(len(sequences), width, dtype=torch.long)
     mask = torch.zeros(len(sequences), width, dtype=torch.bool)
     for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)] = torch.as_tensor([int(t) for t in sequence])
+        ids[row, : len(sequence)] = torch.from_numpy(np.asarray(sequence, np.int64))
         mask[row, : len(sequence)] = True
     return ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
 
@@ -254,7 +257,7 @@ class Trainer:
         self.step += 1
         seconds = time.perf_counter() - began
         self.spent += seconds
-        report = {name: float(value) for name, value in losses.items()}
+        report = {name: value.detach().item() for name, value in losses.items()}
         tokens = sum(len(corpus.documents[d]) for d in index) + sum(len(c.ids) for c in conversations)
         return StepReport(self.step, self.spent, {**report, "norm": float(norm)}, tokens)
 

@@ -1,0 +1,248 @@
+"""Answering: rounds of Memory Interleave (arXiv:2603.23516, section 3) on our own models.
+
+A round routes at every routed layer, lets the model name documents among those that routing offers, and shows it their
+text. Then the model answers, says that the files do not hold the answer, or names more documents and begins another
+round. Everything is one growing cache: a later round costs its own tokens. Control runs on token ids alone.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from codemem.model.bank import Bank
+from codemem.model.config import MemoryConfig
+from codemem.model.decoder import Decoder
+from codemem.model.events import Answer, AnswerEvent, LayerChoice, Read, Round, Source, TextPiece
+from codemem.model.evidence import deciding_span
+from codemem.model.memory import TextContext
+from codemem.model.naming import decode_names
+from codemem.model.prompts import Prompts, question_position
+from codemem.model.routers import Routers
+from codemem.model.tokenizer import IncrementalDetokeniser, Tokenizer
+
+CANDIDATES = 24
+"""Documents that the model may name from in a round."""
+NAMES = 4
+"""Documents that it may name in a round."""
+CITATIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one answer."""
+
+    rounds: int = 2
+    source_tokens: int = 3000
+    """Tokens of source read in all rounds."""
+    answer_tokens: int = 400
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What has been read so far."""
+
+    sources: list[Source] = field(default_factory=list)
+    tokens: int = 0
+
+    def holds(self, document: int) -> bool:
+        return any(source.document == document for source in self.sources)
+
+
+class Conversation:
+    """One question to one bank."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        routers: Routers,
+        memory: MemoryConfig,
+        tokenizer: Tokenizer,
+        bank: Bank,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        limits: Limits,
+    ) -> None:
+        self.decoder, self.tokenizer, self.bank, self.limits = decoder, tokenizer, bank, limits
+        self.prompts = Prompts(tokenizer)
+        self.memory, self.device = memory, device
+        capacity = 1024 + limits.source_tokens + limits.answer_tokens
+        self.context = TextContext(
+            decoder.config, memory, routers, bank, capacity=capacity, device=device, dtype=dtype
+        )
+        self._position = 0
+
+    # Feeding ------------------------------------------------------------------------------------------------------
+
+    def feed(self, ids: Sequence[int], routing: Sequence[bool] | None = None, start: int | None = None) -> Tensor:
+        """Runs tokens through the model; returns the logits [V] behind the last one."""
+        if start is not None:
+            self._position = start
+        self.context.routing = None if routing is None else torch.tensor(routing, device=self.device)
+        positions = torch.arange(self._position, self._position + len(ids), device=self.device)
+        self._position += len(ids)
+        hidden = self.decoder(torch.tensor(ids, device=self.device), positions, self.context)
+        return self.decoder.logits(hidden[-1:])[0].float()
+
+    # Rounds -------------------------------------------------------------------------------------------------------
+
+    def open(self, question: str) -> Tensor:
+        """Prompt pass of the first round: routes, and leaves the memory of the chosen documents attended."""
+        ids = self.prompts.question(question)
+        self.feed(ids.template, start=0)
+        flow = [*ids.routing, *ids.tail]
+        routes = [True] * len(ids.routing) + [False] * len(ids.tail)
+        return self.feed(flow, routes, start=question_position(self.memory))
+
+    def layers(self) -> list[LayerChoice]:
+        return [
+            LayerChoice(layer, route.documents.tolist(), [round(s, 4) for s in route.scores.tolist()])
+            for layer, route in sorted(self.context.routes.items())
+        ]
+
+    def candidates(self, prior: npt.NDArray[np.float32], shown: _Shown) -> list[int]:
+        """Documents to name from: the best of the prior and the first of every layer, best prior first."""
+        best = np.argsort(-prior, kind="stable")[:CANDIDATES].tolist()
+        routed = [int(d) for route in self.context.routes.values() for d in route.documents[:2].tolist()]
+        every = dict.fromkeys([*best, *routed])
+        ordered = sorted(every, key=lambda d: -float(prior[d]))
+        return [d for d in ordered if not shown.holds(d) and np.isfinite(prior[d])]
+
+    def name(self, logits: Tensor, candidates: list[int], read: Callable[[int], Source], *, must: bool) -> list[int]:
+        """Documents that the model names; of several parts under one header, the one that ranks highest."""
+        headers = [self.prompts.header(read(d).header) for d in candidates]
+        chosen = decode_names(
+            lambda token: self.feed([token]),
+            logits,
+            headers,
+            opening=self.prompts.file,
+            newline=self.prompts.newline[0],
+            stop=self.prompts.turn_end,
+            most=NAMES,
+            must=must,
+        )
+        return [candidates[group[0]] for group in chosen]
+
+    def show(self, documents: Sequence[int], read: Callable[[int], Source], shown: _Shown, budget: int) -> Tensor:
+        """Feeds the texts of documents until `budget` tokens are spent; returns the logits where the model goes on."""
+        pieces = []
+        for document in documents:
+            source = read(document)
+            ids = self.prompts.source(len(shown.sources) + 1, source.header, source.text)
+            if pieces and shown.tokens + len(ids) > budget:
+                continue
+            shown.sources.append(source)
+            shown.tokens += len(ids)
+            pieces.append(ids)
+        return self.feed(self.prompts.sources(pieces))
+
+
+@torch.inference_mode()
+def answer(
+    conversation: Conversation,
+    question: str,
+    read: Callable[[int], Source],
+    prior: npt.NDArray[np.float32],
+    cancelled: Callable[[], bool],
+) -> Iterator[AnswerEvent]:
+    """Yields rounds, what is read, pieces of text, and at last the answer. `prior` [N] ranks the documents."""
+    began = time.perf_counter()
+    limits, prompts = conversation.limits, conversation.prompts
+    logits = conversation.open(question)
+    route_ms = (time.perf_counter() - began) * 1e3
+    shown = _Shown()
+    for number in range(1, limits.rounds + 1):
+        candidates = conversation.candidates(prior, shown)
+        named = conversation.name(logits, candidates, read, must=True) if candidates else []
+        reading = named or candidates[:NAMES]
+        yield Round(conversation.layers(), reading, by_model=bool(named))
+        # What the model named comes first; routing fills what is left of the round's share of the budget.
+        before = len(shown.sources)
+        budget = limits.source_tokens * number // limits.rounds if number < limits.rounds else limits.source_tokens
+        order = [*reading, *(d for d in candidates if d not in reading)]
+        logits = conversation.show(order, read, shown, budget)
+        for source in shown.sources[before:]:
+            yield Read(source.document, 0, len(source.text.encode()))
+        if cancelled() or int(logits.argmax()) != prompts.file:
+            break
+    yield from _write(conversation, logits, shown, route_ms, began, cancelled)
+
+
+def _write(
+    conversation: Conversation,
+    logits: Tensor,
+    shown: _Shown,
+    route_ms: float,
+    began: float,
+    cancelled: Callable[[], bool],
+) -> Iterator[AnswerEvent]:
+    """Greedy decoding of the answer; `<|file_sep|>` and digits cite a source and are not text."""
+    prompts, limits = conversation.prompts, conversation.limits
+    detokeniser = IncrementalDetokeniser(conversation.tokenizer)
+    ends = conversation.tokenizer.eos_ids | {prompts.turn_end}
+    digits = {conversation.tokenizer.encode_text(str(d))[0]: d for d in range(10)}
+    text, cited, number = "", [], -1
+    found, stopped, count = True, "length", 0
+    first_token = 0.0
+    while count < limits.answer_tokens:
+        if cancelled():
+            stopped = "cancelled"
+            break
+        logits[prompts.turn_start] = -torch.inf
+        if count == 0:
+            # An answer begins with text or with the word that there is none; naming was offered before.
+            logits[[prompts.file, *ends]] = -torch.inf
+        token = int(logits.argmax())
+        count += 1
+        if count == 1:
+            first_token = (time.perf_counter() - began) * 1e3
+        if number >= 0 and token in digits:
+            number = number * 10 + digits[token]
+        else:
+            if number > 0:
+                cited.append(number)
+            number = 0 if token == prompts.file else -1
+            if token in ends:
+                stopped = "end"
+                break
+            if token == prompts.unanswerable:
+                found = found and count > 1
+            elif number < 0:
+                piece = detokeniser.push(token)
+                if piece:
+                    text += piece
+                    yield TextPiece(piece)
+        logits = conversation.feed([token])
+    rest = detokeniser.finish()
+    if rest:
+        text += rest
+        yield TextPiece(rest)
+    seconds = time.perf_counter() - began - first_token / 1e3
+    spans = _citations(shown.sources, cited, text)
+    yield Answer(
+        text=text.strip(),
+        found=found,
+        cited=spans if found else [],
+        read=[Read(s.document, 0, len(s.text.encode())) for s in shown.sources],
+        route_ms=round(route_ms, 1),
+        first_token_ms=round(first_token, 1),
+        tokens=count,
+        tokens_per_second=round((count - 1) / seconds, 1) if count > 1 and seconds > 0 else 0.0,
+        stopped=stopped,
+    )
+
+
+def _citations(sources: Sequence[Source], cited: Sequence[int], text: str) -> list[Read]:
+    """Spans behind the numbers that the model cited, or, where it cited none, of the first source that it read."""
+    numbers = [n for n in dict.fromkeys(cited) if 1 <= n <= len(sources)] or ([1] if sources else [])
+    spans = []
+    for number in numbers[:CITATIONS]:
+        source = sources[number - 1]
+        start, end = deciding_span(source.text, text)
+        spans.append(Read(source.document, start, end))
+    return spans

@@ -1,0 +1,201 @@
+"""A loaded model: tokenises and encodes documents, ranks them for a query, answers questions from their memory."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from codemem.model.adapter import AdapterFile
+from codemem.model.answer import Conversation, Limits, answer
+from codemem.model.bank import Bank
+from codemem.model.config import DecoderConfig, MemoryConfig
+from codemem.model.decoder import Decoder
+from codemem.model.device import choose_device, choose_precision
+from codemem.model.encode import encode
+from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
+from codemem.model.events import AnswerEvent, Ranking, Source
+from codemem.model.int8 import quantise_linears
+from codemem.model.layouts import entry_layout
+from codemem.model.load import load_decoder
+from codemem.model.memory import QuestionContext
+from codemem.model.prompts import Prompts, question_position
+from codemem.model.routers import Routers
+from codemem.model.store import LoadedEntries
+from codemem.model.tokenizer import Tokenizer
+from codemem.model.weights import checkpoint_folder, load_checkpoint
+from codemem.model.weights.adapters import adapter_path
+from codemem.model.weights.download import locate
+from codemem.model.weights.registry import ModelEntry
+
+
+class Engine:
+    """A model with its memory, on one device. Not for several threads at once."""
+
+    def __init__(
+        self,
+        name: str,
+        decoder: Decoder,
+        routers: Routers,
+        memory: MemoryConfig,
+        tokenizer: Tokenizer,
+        *,
+        base: str,
+        adapter: str,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        """`base` and `adapter` are the sha256 (hex) of the weights: they go into every entry's key."""
+        self.name, self.device = name, device.type
+        self._decoder, self._routers, self._memory = decoder, routers, memory
+        self._tokenizer, self._prompts = tokenizer, Prompts(tokenizer)
+        self._torch_device, self._dtype = device, dtype
+        config = decoder.config
+        self.layout = entry_layout(config, memory, memory.routed_layers, base=base, adapter=adapter)
+        self.find_layout = entry_layout(config, memory, memory.ranking_layers, base=base, adapter=adapter)
+
+    @classmethod
+    def load(
+        cls,
+        model: ModelEntry,
+        *,
+        directory: Path,
+        device: str = "auto",
+        threads: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Self:
+        """Loads a model whose base lies under `directory` (codemem.model.weights.pull brings it there).
+
+        Raises `WeightsMissing` or `WeightsCorrupt`.
+        """
+        checkpoint = locate(model, directory)
+        adapter = adapter_path(model, checkpoint)
+        return cls.open(model.name, checkpoint, adapter, device=device, threads=threads, progress=progress)
+
+    @classmethod
+    def open(
+        cls,
+        name: str,
+        checkpoint: Path,
+        adapter: Path,
+        *,
+        cache: Path | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Self:
+        """Loads base weights (.gguf or a folder) and the adapter that carries the routers.
+
+        Raises `WeightsMissing` or `WeightsCorrupt`. `threads` is the number of processor threads, all by default.
+        """
+        if threads:
+            torch.set_num_threads(threads)
+        place = choose_device(device)
+        precision = choose_precision(place)
+        opened = load_checkpoint(checkpoint, cache=cache, progress=progress)
+        folder = checkpoint_folder(checkpoint, cache=cache)
+        config = DecoderConfig.from_huggingface(opened.config)
+        file = AdapterFile(adapter)
+        decoder = load_decoder(config, opened.tensors, device=place, dtype=precision.dtype)
+        file.merge_into(decoder)
+        routers = Routers(config, file.memory.routed_layers).to(place, precision.dtype).requires_grad_(False).eval()
+        file.load_routers(routers)
+        if precision.int8:
+            quantise_linears(decoder)
+            quantise_linears(routers)
+        return cls(
+            name,
+            decoder,
+            routers,
+            file.memory,
+            Tokenizer.from_folder(folder),
+            base=file.base,
+            adapter=hashlib.sha256(adapter.read_bytes()).hexdigest(),
+            device=place,
+            dtype=precision.dtype,
+        )
+
+    def tokenise(self, documents: Sequence[tuple[str, str]]) -> list[TokenisedDocument]:
+        """Of (header, text) each."""
+        return self._tokenizer.tokenise_documents(documents, self._memory.chunk_tokens)
+
+    def count_tokens(self, text: str) -> int:
+        return len(self._tokenizer.encode_text(text))
+
+    def encode(self, documents: Sequence[TokenisedDocument], layout: EntryLayout) -> Iterator[Entry]:
+        """Entries in the order of the documents, as they are done."""
+        return encode(self._decoder, self._routers, self._memory, documents, layout, device=self._torch_device)
+
+    def bank(self, entries: LoadedEntries, layout: EntryLayout) -> Bank:
+        return Bank(entries, layout, device=self._torch_device, dtype=self._dtype)
+
+    @torch.inference_mode()
+    def rank(self, query: str, bank: Bank) -> Ranking:
+        """Scores every document by the sum over the bank's layers of its best chunk's score."""
+        began = time.perf_counter()
+        ids = self._prompts.question(query)
+        tokens = torch.tensor([*ids.template, *ids.routing], device=self._torch_device)
+        first = len(ids.template)
+        routing = torch.arange(len(tokens), device=self._torch_device) >= first
+        positions = torch.arange(len(tokens), device=self._torch_device)
+        positions = torch.where(routing, positions - first + question_position(self._memory), positions)
+        context = QuestionContext(self._decoder.config, self._memory, self._routers, routing)
+        self._decoder(tokens, positions, context, observe_only=bank.layers[-1])
+        scores, best = _rank(bank, context)
+        return Ranking(scores, best, (time.perf_counter() - began) * 1e3)
+
+    def answer(
+        self,
+        question: str,
+        bank: Bank,
+        read: Callable[[int], Source],
+        *,
+        prior: npt.NDArray[np.float32] | None = None,
+        max_rounds: int = 2,
+        source_tokens: int = 3000,
+        max_tokens: int = 400,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[AnswerEvent]:
+        """Answers from the bank; `prior` [N] ranks the documents, by default as `rank` does."""
+        if prior is None:
+            prior = self.rank(question, bank).scores
+        limits = Limits(max_rounds, source_tokens, max_tokens)
+        conversation = Conversation(
+            self._decoder,
+            self._routers,
+            self._memory,
+            self._tokenizer,
+            bank,
+            device=self._torch_device,
+            dtype=self._dtype,
+            limits=limits,
+        )
+        return answer(conversation, question, read, prior, cancelled)
+
+
+def _rank(bank: Bank, context: QuestionContext) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Document scores and best chunks."""
+    documents = len(bank)
+    counts = np.diff(bank.offsets)
+    full = np.flatnonzero(counts)
+    starts = bank.offsets[:-1][full]
+    scores = np.full(documents, -np.inf, np.float32)
+    best = np.zeros(documents, np.int32)
+    if not len(full):
+        return scores, best
+    summed = np.zeros(bank.chunks, np.float32)
+    scores[full] = 0.0
+    for layer in bank.layers:
+        chunk_scores = bank.chunk_scores(layer, context.queries[layer]).cpu().numpy()
+        scores[full] += np.maximum.reduceat(chunk_scores, starts)
+        summed += chunk_scores
+    owner = np.repeat(np.arange(len(full)), counts[full])
+    # Stable by falling sum within each document: the first row of each document is its best chunk.
+    order = np.lexsort((-summed, owner))
+    firsts = order[np.concatenate(([0], np.cumsum(counts[full])[:-1]))]
+    best[full] = (firsts - starts).astype(np.int32)
+    return scores, best

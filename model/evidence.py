@@ -1,0 +1,52 @@
+"""Which lines of what was read carry an answer."""
+
+import re
+
+MOST_LINES = 30
+"""Lines a citation spans at most."""
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?")
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def words(text: str) -> set[str]:
+    """Identifiers and numbers of a text, and the parts of split identifiers, in lower case, of two characters or more."""
+    found: set[str] = set()
+    for word in _WORD.findall(text):
+        found.add(word.lower())
+        found.update(part.lower() for part in _PART.findall(word))
+    return {word for word in found if len(word) > 1 or word.isdigit()}
+
+
+def deciding_span(text: str, statement: str, *, most_lines: int = MOST_LINES) -> tuple[int, int]:
+    """UTF-8 byte range of the at most `most_lines` consecutive lines of `text` that share most with `statement`.
+
+    Rare words count more: a word's weight is one over the number of lines that hold it. Blank lines at the borders are
+    dropped. A text that shares nothing yields its first lines.
+    """
+    lines = text.splitlines(keepends=True)
+    if not lines:
+        return 0, 0
+    wanted = words(statement)
+    held = [words(line) & wanted for line in lines]
+    counts: dict[str, int] = {}
+    for line in held:
+        for word in line:
+            counts[word] = counts.get(word, 0) + 1
+    best, first, last = -1.0, 0, min(len(lines), most_lines) - 1
+    for start in range(max(1, len(lines) - most_lines + 1)):
+        end = min(len(lines), start + most_lines)
+        score = sum(1.0 / counts[word] for word in set().union(*held[start:end]))
+        if score > best:
+            best, first, last = score, start, end - 1
+    touched = [i for i in range(first, last + 1) if held[i]]
+    if touched:
+        first, last = touched[0], touched[-1]
+    while first < last and not lines[first].strip():
+        first += 1
+    while last > first and not lines[last].strip():
+        last -= 1
+    offsets = [0]
+    for line in lines:
+        offsets.append(offsets[-1] + len(line.encode()))
+    return offsets[first], offsets[last + 1]
