@@ -124,9 +124,13 @@ class Catalogue(Database):
         self._segments = {row[0]: SegmentRow(*row[:6]) for row in rows}
         return self._segments
 
+    def find_segment(self, number: int) -> SegmentRow | None:
+        """One segment, None once it is compacted away; numbers are never used again, so what was read stays true."""
+        return self._segments.get(number) or self.segments().get(number)
+
     def segment(self, number: int) -> SegmentRow:
-        """One segment; numbers are never used again, so what was read once stays true."""
-        row = self._segments.get(number) or self.segments().get(number)
+        """A segment that rows point to, for who holds the lock: its absence is damage then."""
+        row = self.find_segment(number)
         if row is None:
             raise CatalogueDamagedError(f"the store's catalogue is damaged: segment {number} has no row")
         return row

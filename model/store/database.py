@@ -144,6 +144,11 @@ class Database:
         connection.executescript(SCHEMA)
         return cls(connection, path, None)
 
+    @property
+    def is_substitute(self) -> bool:
+        """Whether it lies in memory."""
+        return self._identity is None
+
     def replaced(self) -> bool:
         """Whether another file stands under the name now."""
         if self._identity is None:

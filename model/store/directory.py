@@ -55,6 +55,8 @@ class StoreDirectory:
         self.lock = StoreLock(self.path, self.options.lock_timeout_s)
         self.mutex = threading.RLock()
         self._catalogue: Catalogue | None = None
+        self._substitute_for: tuple[int, int] | None = None
+        """The state of a file that could not be used, while a catalogue in memory stands in for it."""
         self._seen_version = -1
         self._closed = False
 
@@ -78,7 +80,7 @@ class StoreDirectory:
             if read_only and not known:
                 raise StoreError(f"there is no store in {store.path} to read")
             if not read_only:
-                prepare(store.path)
+                prepare(store.path, store.lock)
                 store._recover()
             store.retry(lambda catalogue: catalogue.layouts())
         return store
@@ -127,16 +129,26 @@ class StoreDirectory:
         """The catalogue that stands now: another process may have rebuilt it."""
         if self._closed:
             raise StoreError(f"the store in {self.path} is closed")
-        if self._catalogue is not None and self._catalogue.replaced():
+        if self._catalogue is not None and (self._catalogue.replaced() or self._substitute_for != self._file_state()):
             self._close_catalogue()
         if self._catalogue is None:
             self._catalogue = Catalogue.open(self.path / CATALOGUE, read_only=self.read_only)
         return self._catalogue
 
+    def _file_state(self) -> tuple[int, int] | None:
+        """Tells states of the file apart for a reader that goes without it; None while the file itself is in use."""
+        if self._catalogue is None or not self._catalogue.is_substitute:
+            return None
+        try:
+            status = (self.path / CATALOGUE).stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return (status.st_ino, status.st_mtime_ns)
+
     def _close_catalogue(self) -> None:
         if self._catalogue is not None:
             self._catalogue.close()
-        self._catalogue = None
+        self._catalogue, self._substitute_for = None, None
 
     def retry(self, operation: Callable[[Catalogue], T]) -> T:
         """Runs an operation; when the catalogue proves damaged, rebuilds it and runs the operation once more."""
@@ -151,6 +163,7 @@ class StoreDirectory:
         if self.read_only:
             self._close_catalogue()
             self._catalogue = read_only_catalogue(self.path, self.folder, self.on_event)
+            self._substitute_for = self._file_state()
             return operation(self._catalogue)
         with self.lock.held():
             if damaged is None or not damaged.replaced():
@@ -176,7 +189,9 @@ class StoreDirectory:
 
     def segment(self, number: int) -> Segment:
         """An open segment. Raises SegmentDamagedError, with its number, when the file is gone or beyond reading."""
-        row = self.catalogue().segment(number)
+        row = self.catalogue().find_segment(number)
+        if row is None:
+            raise SegmentDamagedError("its segment has no row", number)
         try:
             return maintenance.open_segment(self.catalogue(), self.folder, number)
         except FileNotFoundError as error:
@@ -191,7 +206,8 @@ class StoreDirectory:
         if version != self._seen_version:
             self._seen_version = version
             self.folder.forget(self.folder.known() - {row.name for row in catalogue.segments().values()})
-        damaged = [row for row in map(catalogue.segment, numbers) if self.folder.is_damaged(row.name)]
+        rows = map(catalogue.find_segment, numbers)
+        damaged = [row for row in rows if row is not None and self.folder.is_damaged(row.name)]
         if damaged and not self.read_only and self.lock.try_acquire():
             try:
                 with contextlib.suppress(StoreError, OSError):  # the load itself has worked; the next one tries again

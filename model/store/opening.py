@@ -144,15 +144,20 @@ def _version_of_catalogue(path: Path) -> int | None:
     return int.from_bytes(header[60:64], "big")
 
 
-def prepare(directory: Path) -> None:
-    """Makes directory and marker. Call `recognise` first, and hold no lock: the lock file lies inside."""
+def prepare(directory: Path, lock: StoreLock) -> None:
+    """Makes directory and marker, the marker before anything else: a kill must not leave what looks foreign.
+
+    Call `recognise` first.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if read_marker(directory) is None:
+        with lock.held():
+            if read_marker(directory) is None:
+                write_marker(directory)
     for path in (directory, directory / SEGMENTS):
         path.mkdir(mode=0o700, exist_ok=True)
         if path.stat().st_mode & 0o077:
             path.chmod(0o700)
-    if read_marker(directory) is None:
-        write_marker(directory)
 
 
 # The catalogue, and how it is made again

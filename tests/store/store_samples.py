@@ -21,7 +21,7 @@ LAYOUT = EntryLayout(
     ),
 )
 OTHER_LAYOUT = EntryLayout(hashlib.sha256(b"model two").hexdigest(), 64, (TensorSpec("route.1", "int8", 5),))
-QUICK = StoreOptions(segment_bytes=2_000, segment_entries=5, small_segments=6, stamp_interval_s=0.0)
+QUICK = StoreOptions(segment_bytes=40_000, segment_entries=5, small_segments=6, stamp_interval_s=0.0)
 
 
 def entry(number: int, layout: EntryLayout = LAYOUT) -> Entry:

@@ -1,4 +1,4 @@
-"""What the processes of the store's tests do; imported once by a fork server, so that starting one is cheap."""
+"""What the processes of the store's tests do."""
 
 import os
 import resource

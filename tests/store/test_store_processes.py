@@ -20,7 +20,7 @@ from codemem.model.errors import StoreError
 from codemem.model.store import Store, StoreDirectory, StoreEvent, StoreOptions
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["store_workers"])
+CONTEXT.set_forkserver_preload(["codemem.model.store"])
 
 
 def start(work: Callable[..., None], directory: Path, *args: object) -> tuple[ForkServerProcess, Connection]:
@@ -93,7 +93,7 @@ def test_a_kill_between_any_two_steps_loses_nothing_durable(tmp_path: Path, limi
         assert (process.exitcode == 0) == ended
         durable = {number for numbers in sent if numbers for number in numbers}
         check_after_kill(directory, durable, complete=limit is None)
-        step += int(jumps.integers(1, 8 if limit is None else 16))
+        step += int(jumps.integers(1, 14 if limit is None else 20))
         tried += 1
     assert tried > 12
 
