@@ -71,6 +71,8 @@ class UserConfig:
     """Take weights from the registry's mirror of last resort if nothing else can be reached."""
     store_limit_gb: float | None = None
     """Size limit of the store in 10^9 bytes; None: no limit."""
+    models: Mapping[str, Path] = field(default_factory=dict)
+    """Your own models: name -> a folder with config.json and safetensors, or a .gguf file."""
 
     def __post_init__(self) -> None:
         _one_of("device", self.device, DEVICES)
@@ -212,9 +214,12 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
     elif wanted == "float":
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
+    elif "Mapping" in wanted:
+        if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
+            return {name: Path(item).expanduser() for name, item in value.items()}
     elif type(value).__name__ == wanted:
         return value
-    raise ConfigurationError(f"{where} must be {_WORDS[wanted]}, not {value!r}")
+    raise ConfigurationError(f"{where} must be {_WORDS.get(wanted, 'a table of paths by name')}, not {value!r}")
 
 
 def _spelling(annotation: object) -> str:

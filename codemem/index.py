@@ -1,35 +1,145 @@
 """`codemem index`: the outline of a tree, then its memory."""
 
 import time
+from dataclasses import dataclass
 
+from codemem.config import Settings
+from codemem.engine_interface import MemoryEngine
+from codemem.engines import LoadEngine, model_name
+from codemem.errors import CodememError, WorkInterruptedError
 from codemem.manifest import Manifest
+from codemem.memory import Encoded, Memory, Plan, complete_files, encoding_order, layout_info, present
+from codemem.model.store import Store
 from codemem.progress import Report, silent
 from codemem.results import IndexResult
-from codemem.snapshot import load_outline
-from codemem.sync import compare, synchronise
+from codemem.snapshot import Snapshot, make_snapshot
 from codemem.workspace import Workspace
 
+PURPOSES = ("ask", "find", "outline")
+SPEED_TOKENS = 2000
+"""A run that encoded fewer tokens says nothing about speed."""
 
-def index_outline(workspace: Workspace, *, report: Report = silent) -> tuple[Manifest, IndexResult]:
-    """Reads what changed since the last manifest and saves the new one. `find` can answer from then on."""
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """What `codemem index` was asked for."""
+
+    purpose: str | None = None
+    """One of PURPOSES; None: as last time, or 'ask'."""
+    model: str | None = None
+    upgrade: bool = False
+    """Read and encode anew with the present version of the model and the indexer."""
+
+
+def index(
+    workspace: Workspace,
+    settings: Settings,
+    load_engine: LoadEngine,
+    options: IndexOptions,
+    *,
+    report: Report = silent,
+) -> IndexResult:
+    """Brings outline and memory to what is on disk.
+
+    The outline is saved before the model is loaded, so that it serves even if there are no weights.
+    Raises WorkInterruptedError after Ctrl-C, with everything done so far kept.
+    """
     started = time.monotonic()
-    known = workspace.load() or workspace.load_relative() or Manifest.empty()
-    changes = compare(workspace.tree, known, selection=workspace.selection)
-    synced = synchronise(workspace.tree, known, changes, selection=workspace.selection, report=report)
-    manifest = synced.manifest.with_info(commit=workspace.tree.commit)
-    load_outline(workspace, manifest, synced)
-    workspace.save(manifest)
-    removed = sum(len(known.document_range(known.index_of[path])) for path in synced.dropped if path in known)
-    result = IndexResult(
-        path=workspace.name,
+    last = workspace.load()
+    known = last or workspace.load_relative() or Manifest.empty()
+    base = Manifest.empty(known.info) if options.upgrade else known
+    snapshot = make_snapshot(workspace, base, report=report)
+    snapshot.save()
+    removed = _removed(last, snapshot.manifest)
+    purpose = options.purpose or (known.info.purpose if known.info.model else "ask")
+    if purpose == "outline":
+        return _result(snapshot, None, None, removed, started)
+    name = model_name(workspace, settings, known, options.model)
+    engine = load_engine(name)
+    _refuse_upgrade(engine, snapshot.manifest, options)
+    with workspace.writing(wait=True):
+        work, encoded = _remember(snapshot, settings, engine, purpose, report)
+    return _result(snapshot, work, encoded, removed, started)
+
+
+def _removed(last: Manifest | None, manifest: Manifest) -> int:
+    """Documents of files that were there last time and are gone."""
+    if last is None:
+        return 0
+    return sum(len(last.document_range(row)) for row, path in enumerate(last.paths) if path not in manifest)
+
+
+def _refuse_upgrade(engine: MemoryEngine, manifest: Manifest, options: IndexOptions) -> None:
+    """Raises CodememError if a newer model would encode everything anew and nobody asked for that."""
+    known = manifest.info
+    if known.model == engine.name and not same_version(manifest, engine) and not options.upgrade:
+        raise CodememError(
+            f"the memory was made by an earlier version of model {engine.name!r}: `codemem index --upgrade` encodes "
+            f"all {manifest.documents:,} documents anew; until then `codemem find --router outline` works"
+        )
+
+
+def same_version(manifest: Manifest, engine: MemoryEngine) -> bool:
+    """Whether the memory was made by exactly this model, adapter and format."""
+    known = {purpose: layout["fingerprint"] for purpose, layout in manifest.info.layouts.items()}
+    return known == {"find": engine.find_layout.fingerprint, "ask": engine.layout.fingerprint}
+
+
+def open_memory(engine: MemoryEngine, purpose: str, settings: Settings) -> Memory:
+    """The store, opened for the layout that serves a purpose. Close its store."""
+    layout = engine.find_layout if purpose == "find" else engine.layout
+    limit = settings.user.store_limit_gb
+    store = Store.open(settings.places.store, layout, size_limit_bytes=None if limit is None else int(limit * 1e9))
+    return Memory(engine, layout, store)
+
+
+def _remember(
+    snapshot: Snapshot, settings: Settings, engine: MemoryEngine, purpose: str, report: Report
+) -> tuple[Plan, Encoded]:
+    memory = open_memory(engine, purpose, settings)
+    layouts = {"find": layout_info(engine.find_layout), "ask": layout_info(engine.layout)}
+    snapshot.manifest = snapshot.manifest.with_info(model=engine.name, purpose=purpose, layouts=layouts)
+    with memory.store:
+        work = memory.plan(snapshot.manifest, snapshot.passages, report=report)
+        snapshot.manifest = work.manifest
+        snapshot.save()
+        missing = work.missing()
+        order = encoding_order(work.manifest, missing)
+        try:
+            encoded = memory.encode(work, order, snapshot.passages, report=report)
+        except KeyboardInterrupt:
+            done = int(present(work.keys, memory.store).sum())
+            raise WorkInterruptedError(
+                f"stopped: {done:,} of {len(work.keys):,} documents are in memory and serve already; "
+                "run `codemem index` again to go on"
+            ) from None
+    settle(snapshot, work, encoded)
+    snapshot.save()
+    return work, encoded
+
+
+def settle(snapshot: Snapshot, work: Plan, encoded: Encoded) -> None:
+    """Notes in the manifest what is in memory now, and the speed."""
+    manifest = work.manifest.with_remembered(complete_files(work.manifest, work.present))
+    if encoded.tokens >= SPEED_TOKENS:
+        manifest = manifest.with_info(tokens_per_second=encoded.tokens_per_second)
+    snapshot.manifest = manifest
+
+
+def _result(
+    snapshot: Snapshot, work: Plan | None, encoded: Encoded | None, removed: int, started: float
+) -> IndexResult:
+    manifest = snapshot.manifest
+    done = encoded.documents if encoded else 0
+    return IndexResult(
+        path=snapshot.workspace.name,
         model=manifest.info.model,
         documents=manifest.documents,
-        tokens=0,
-        encoded=0,
-        reused=0,
+        tokens=int(work.keys.tokens.sum()) if work else 0,
+        encoded=done,
+        reused=int(work.present.sum()) - done if work else 0,
         removed=removed,
         skipped=manifest.all_skipped,
-        seconds=time.monotonic() - started,
-        tokens_per_second=0.0,
+        seconds=round(time.monotonic() - started, 3),
+        tokens_per_second=round(encoded.tokens_per_second, 1) if encoded else 0.0,
     )
-    return manifest, result

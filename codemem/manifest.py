@@ -92,8 +92,8 @@ class ManifestInfo:
     """The model that this repository's memory is kept for."""
     purpose: str = "outline"
     """'ask': entries of all routed layers; 'find': of the lower ones alone; 'outline': none so far."""
-    layout: str | None = None
-    """Fingerprint of the layout whose entries `index` made; None: none so far."""
+    layouts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Purpose -> the layout that serves it (`memory.layout_info`), of the model's version that `index` used."""
     tokens_per_second: float | None = None
     """Encoding speed of the last run that encoded enough to tell."""
 
@@ -189,6 +189,12 @@ class Manifest:
     def document_range(self, row: int) -> range:
         starts = self.columns.document_starts
         return range(int(starts[row]), int(starts[row + 1]))
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the layout in use; None before there is a memory."""
+        layout = self.info.layouts.get(self.info.purpose)
+        return str(layout["fingerprint"]) if layout else None
 
     def keys_for(self, fingerprint: str) -> DocumentKeys:
         return self.keys.get(fingerprint) or DocumentKeys.unknown(self.documents)

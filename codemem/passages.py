@@ -46,11 +46,20 @@ class FileChangedError(Exception):
 class Passages:
     """Reads documents of one manifest. Every file is checked against its id before its text is used."""
 
-    def __init__(self, tree: Tree, manifest: Manifest, entries: Mapping[str, FileEntry], selection: Selection) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        manifest: Manifest,
+        entries: Mapping[str, FileEntry],
+        selection: Selection,
+        read: Mapping[str, SourceFile] | None = None,
+    ) -> None:
+        """`read` are files that were read just now, with their text."""
         self._tree = tree
         self._manifest = manifest
         self._entries = entries
         self._selection = selection
+        self._read_now = read or {}
         self._files: dict[int, Sequence[Document]] = {}
         self._records: dict[int, FileRecord] = {}
 
@@ -60,6 +69,15 @@ class Passages:
         if row not in self._files:
             self._files[row] = self._read(row)
         return self._files[row][document - self.record(row).first_document]
+
+    def check(self, document: int) -> None:
+        """Raises FileChangedError unless the document's file on disk still is what the manifest says."""
+        self._raw(self._manifest.paths[self._manifest.row_of_document(document)])
+
+    def forget(self) -> None:
+        """Lets go of the texts read so far."""
+        self._files.clear()
+        self._records.clear()
 
     def record(self, row: int) -> FileRecord:
         if row not in self._records:
@@ -95,13 +113,25 @@ class Passages:
 
     def _read(self, row: int) -> Sequence[Document]:
         record = self.record(row)
-        data = self._raw(record.path)
-        outcome = read_file(
-            record.path, data, reincluded=self._entries[record.path].reincluded, selection=self._selection
-        )
-        if not isinstance(outcome, SourceFile) or len(outcome.documents) != len(record.documents):
+        source = self.source_file(record.path)
+        if len(source.documents) != len(record.documents):
             raise FileChangedError(f"{record.path} was indexed by another version: run `codemem index --upgrade`")
-        return outcome.documents
+        return source.documents
+
+    def source_file(self, path: str) -> SourceFile:
+        """A file of the manifest, read again. Raises FileChangedError."""
+        if path in self._read_now:
+            return self._read_now[path]
+        outcome = read_file(
+            path,
+            self._raw(path),
+            reincluded=self._entries[path].reincluded,
+            selection=self._selection,
+            object_format=self._tree.object_format,
+        )
+        if not isinstance(outcome, SourceFile):
+            raise FileChangedError(f"{path} is left out by this version ({outcome.reason}): run `codemem index`")
+        return outcome
 
 
 def lines_of(document: Document, start_byte: int, end_byte: int) -> Lines:

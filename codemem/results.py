@@ -62,6 +62,38 @@ class FindResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """Lines that were read for an answer, checked against the file."""
+
+    repository: str
+    path: str
+    start_line: int
+    end_line: int
+    symbol: str | None
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskResult:
+    question: str
+    answer: str
+    """'' if nothing was found: `places` then says where to look."""
+    found: bool
+    citations: Sequence[Citation]
+    rounds: Sequence[dict[str, Any]]
+    model: str | None
+    commit: str | None
+    fresh: bool
+    behind: Behind
+    stats: dict[str, float]
+    places: Sequence[FoundPlace] = ()
+    notes: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class StatusResult:
     path: str
     model: str | None
@@ -73,6 +105,13 @@ class StatusResult:
     behind: Behind
     daemon: None = None
     """No daemon runs in this version."""
+    purpose: str = "outline"
+    in_memory: int = 0
+    """Documents whose entries are in the store."""
+    skipped: Sequence[Skipped] = ()
+    problems: Sequence[str] = ()
+    """What `--verify` found."""
+    notes: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from codemem.errors import NotIndexedError, UsageError
-from codemem.indexer import FileEntry, SourceFile, decode_path, encode_path, read_file
+from codemem.indexer import FileEntry, encode_path
 from codemem.manifest import Manifest
 from codemem.outline import Outline
+from codemem.outline_cache import load_outline, save_outline
 from codemem.overlay import OverlayTree
 from codemem.passages import Passages
+from codemem.progress import Report, silent
 from codemem.sync import Synced, compare, synchronise
 from codemem.workspace import Workspace
 
@@ -42,9 +44,13 @@ class Snapshot:
     passages: Passages
     unread: Behind = field(default_factory=Behind)
     """Changed files that there was no time to read."""
+    differs: bool = False
+    """Whether the manifest is another than the one saved."""
 
     def save(self) -> None:
+        """Raises CodememError if nothing can be written."""
         self.workspace.save(self.manifest)
+        save_outline(self.workspace, self.outline)
 
 
 def open_snapshot(
@@ -59,40 +65,38 @@ def open_snapshot(
         raise NotIndexedError(f"{workspace.root} is not indexed: run `codemem index {workspace.root}`")
     if overlays:
         workspace.tree = OverlayTree(workspace.tree, overlays)
+    snapshot = make_snapshot(workspace, known, seconds=seconds)
+    if snapshot.differs and not overlays:
+        snapshot.save()
+    return snapshot
+
+
+def make_snapshot(
+    workspace: Workspace, known: Manifest, *, seconds: float | None = None, report: Report = silent
+) -> Snapshot:
+    """The tree as it is now, from what was known of it; nothing is saved."""
     deadline = None if seconds is None else time.monotonic() + seconds
     changes = compare(workspace.tree, known, selection=workspace.selection)
-    synced = synchronise(workspace.tree, known, changes, selection=workspace.selection, deadline=deadline)
+    synced = synchronise(
+        workspace.tree, known, changes, selection=workspace.selection, deadline=deadline, report=report
+    )
     manifest = synced.manifest.with_info(commit=workspace.tree.commit)
-    outline = load_outline(workspace, manifest, synced)
     entries = {entry.path: entry for entry in changes.listing.entries}
-    snapshot = Snapshot(
+    passages = Passages(workspace.tree, manifest, entries, workspace.selection, synced.read)
+    return Snapshot(
         workspace=workspace,
         manifest=manifest,
         entries=entries,
-        outline=outline,
-        passages=Passages(workspace.tree, manifest, entries, workspace.selection),
+        outline=load_outline(workspace, manifest, passages, synced.read),
+        passages=passages,
         unread=_unread(known, synced),
+        differs=bool(changes) or manifest.info != known.info,
     )
-    if changes and not overlays:
-        snapshot.save()
-    return snapshot
 
 
 def _unread(known: Manifest, synced: Synced) -> Behind:
     changed = sum(entry.path in known for entry in synced.unread)
     return Behind(added=len(synced.unread) - changed, changed=changed)
-
-
-def load_outline(workspace: Workspace, manifest: Manifest, synced: Synced) -> Outline:
-    """The outline of a manifest, from the one saved with the last manifest and what was read since."""
-    files = (synced.read.get(path) or _again(workspace, manifest, path) for path in manifest.paths)
-    return Outline.build([file for file in files if file], names=[workspace.root.name])
-
-
-def _again(workspace: Workspace, manifest: Manifest, path: str) -> SourceFile | None:
-    raw = workspace.root / os.fsdecode(decode_path(path))
-    outcome = read_file(path, raw.read_bytes(), selection=workspace.selection)
-    return outcome if isinstance(outcome, SourceFile) else None
 
 
 def parse_overlays(workspaces: Sequence[Workspace], pairs: Sequence[str]) -> dict[Path, dict[str, bytes]]:

@@ -47,7 +47,7 @@ class Workspace:
 
     def load(self) -> Manifest | None:
         """The manifest last saved; None if there is none, or none that can be read (a note then says so)."""
-        for place in self.places:
+        for place in self._readable:
             try:
                 manifest = read_manifest(place / self.file_name)
             except ManifestUnreadableError as error:
@@ -59,6 +59,22 @@ class Workspace:
             if manifest is not None:
                 return manifest
         return None
+
+    @property
+    def _readable(self) -> list[Path]:
+        """Places that are no link: a repository must not lend another's manifest."""
+        return [place for place in self.places if not place.is_symlink() and not place.parent.is_symlink()]
+
+    def _writable(self) -> Path:
+        """The first place that can be written. Raises CodememError if there is none."""
+        for place in self.places:
+            try:
+                _prepare(place, self.root)
+            except OSError:
+                continue
+            if os.access(place, os.W_OK):
+                return place
+        raise CodememError(f"no folder for the manifest of {self.root} can be written: check {self.places[-1]}")
 
     def load_relative(self) -> Manifest | None:
         """A manifest of another worktree of the same repository, to start from: most files are the same."""
@@ -72,38 +88,55 @@ class Workspace:
         return None
 
     def save(self, manifest: Manifest) -> None:
-        """Writes the manifest to the first place that takes it. Raises CodememError if none does."""
-        refused: list[str] = []
-        for place in self.places:
-            try:
-                _prepare(place, self.root)
-                write_manifest(place / self.file_name, manifest)
-                return
-            except OSError as error:
-                refused.append(f"{place}: {error.strerror or error}")
-        raise CodememError(f"the manifest cannot be written ({'; '.join(refused)}): free space or check permissions")
+        """Writes the manifest. Raises CodememError if it cannot be."""
+        place = self._writable()
+        try:
+            write_manifest(place / self.file_name, manifest)
+        except OSError as error:
+            raise CodememError(f"the manifest cannot be written to {place}: {error.strerror or error}") from error
+
+    def outline_paths(self) -> list[Path]:
+        """Where an outline may lie: this tree's own places, then other worktrees'."""
+        name = self._outline_name
+        own = [place / name for place in self._readable]
+        shared = sorted((self.tree.common_dir / FOLDER).glob(f"*/{name}")) if self.tree.common_dir else []
+        return [path for path in dict.fromkeys(own + shared) if not path.is_symlink()]
+
+    def outline_path(self) -> Path:
+        """Where the outline is written: beside the manifest. Raises CodememError if nothing can be."""
+        path = self._writable() / self._outline_name
+        if path.is_symlink():
+            path.unlink()
+        return path
+
+    @property
+    def _outline_name(self) -> str:
+        return f"{self.file_name.replace('manifest', 'outline')}.sqlite"
 
     def saved_bytes(self) -> int:
-        """Size of the manifest on disk."""
-        return sum(p.stat().st_size for place in self.places if (p := place / self.file_name).is_file())
+        """Size of the manifest and the outline on disk."""
+        names = (self.file_name, self._outline_name)
+        paths = [place / name for place in self.places for name in names]
+        return sum(path.stat().st_size for path in paths if path.is_file())
 
     def clean(self) -> list[Path]:
         """Removes the manifest and the folders made for it; the paths removed."""
         removed = []
         for place in self.places:
-            for path in (place / self.file_name, place / f"{self.file_name}.lock", place / ".gitignore"):
+            names = (self.file_name, f"{self.file_name}.lock", self._outline_name, ".gitignore")
+            for path in (place / name for name in names):
                 if path.is_file() and not path.is_symlink():
                     path.unlink()
                     removed.append(path)
-            for folder in (place, place.parent):
-                if folder.name in (FOLDER, PLAIN_FOLDER) or folder.parent.name == FOLDER:
-                    _remove_if_empty(folder)
+            _remove_if_empty(place)
+            if place.parent.name == FOLDER:
+                _remove_if_empty(place.parent)
         return removed
 
     @contextmanager
     def writing(self, *, wait: bool) -> Iterator[bool]:
         """Holds the lock of those who encode for this tree; yields False if another process does and `wait` is off."""
-        lock = self._lock()
+        lock = filelock.FileLock(self._writable() / f"{self.file_name}.lock", mode=0o600)
         try:
             lock.acquire(timeout=-1 if wait else 0)
         except filelock.Timeout:
@@ -113,16 +146,6 @@ class Workspace:
             yield True
         finally:
             lock.release()
-
-    def _lock(self) -> filelock.BaseFileLock:
-        for place in self.places:
-            try:
-                _prepare(place, self.root)
-            except OSError:
-                continue
-            if os.access(place, os.W_OK):
-                return filelock.FileLock(place / f"{self.file_name}.lock", mode=0o600)
-        raise CodememError(f"no folder for the manifest of {self.root} can be written: check {self.places[-1]}")
 
     def close(self) -> None:
         self.tree.close()

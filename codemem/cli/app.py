@@ -46,6 +46,7 @@ def _common(
 app.command("index")(index.index)
 app.command("find")(query.find)
 app.command("status")(status.status)
+app.command("ask")(query.ask)
 
 
 def run(arguments: Sequence[str]) -> int:

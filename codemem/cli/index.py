@@ -1,35 +1,64 @@
 """`codemem index`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from codemem.cli.options import Json
+from codemem.cli.options import Device, Json, Model
 
 
 def index(
     path: Annotated[
-        Path | None, typer.Argument(help="Repository, sub-folder or plain folder.", show_default=False)
+        Path | None,
+        typer.Argument(help="Repository, sub-folder or plain folder. Default: the enclosing repository."),
     ] = None,
+    *,
+    purpose: Annotated[
+        Literal["ask", "find", "outline"] | None,
+        typer.Option(
+            "--for",
+            help="`ask` keeps all that answering needs; `find` takes half the time and serves `find` alone; `outline` "
+            "needs no model. Default: as last time, at first `ask`.",
+        ),
+    ] = None,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Read and encode everything anew with the present version of the model.")
+    ] = False,
+    model: Model = None,
+    device: Device = None,
     json: Json = False,
 ) -> None:
     """Read a repository into the memory.
 
-    Only what changed since last time is read. Stop it with Ctrl-C whenever you like: what is done is kept, and
-    `codemem find` and `codemem ask` already use it.
+    Only what changed since last time is read. Stop it with Ctrl-C whenever you like: what is done is kept and serves
+    already, and the next run goes on from there.
+
+    **Examples**
+
+    `codemem index` reads the repository you are in.
+
+    `codemem index ~/src/project/docs --for find` reads one folder, for finding alone.
     """
     from codemem.cli import output
     from codemem.config import Settings
-    from codemem.index import index_outline
+    from codemem.engines import loader
+    from codemem.index import IndexOptions
+    from codemem.index import index as run
     from codemem.workspace import open_workspace
 
     settings = Settings.load()
-    with open_workspace(path or Path(), settings, whole=path is None) as workspace, output.progress() as report:
-        _, result = index_outline(workspace, report=report)
-        for note in workspace.notes:
-            output.note(note)
+    options = IndexOptions(purpose, model, upgrade)
+    with open_workspace(path or Path(), settings, whole=path is None) as workspace:
+        try:
+            with output.progress() as report:
+                load = loader(settings, device=device, report=report)
+                result = run(workspace, settings, load, options, report=report)
+        finally:
+            output.notes(workspace.notes)
     if json:
         output.as_json(result)
-        return
-    output.out().print(f"{result.path}: {result.documents:,} documents, {len(result.skipped):,} skipped")
+    else:
+        from codemem.cli.render import show_index
+
+        show_index(result)

@@ -1,7 +1,7 @@
 """Options that several commands share, spelled once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,19 +9,33 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 Repositories = Annotated[
     list[Path] | None,
     typer.Option(
-        "-C", metavar="PATH", help="Repository or folder to use instead of the enclosing one; repeat for several."
+        "-C", metavar="PATH", help="Use this repository or folder, not the enclosing one. Repeat for several."
     ),
 ]
 Repository = Annotated[
-    Path | None, typer.Option("-C", metavar="PATH", help="Repository or folder to use instead of the enclosing one.")
+    Path | None, typer.Option("-C", metavar="PATH", help="Use this repository or folder, not the enclosing one.")
 ]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="A model of `codemem model list`.")]
-Device = Annotated[
-    str | None, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where the model runs.", show_default=False)
-]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Device = Annotated[DeviceName | None, typer.Option("--device", help="Where the model runs. Default: auto.")]
 Overlay = Annotated[
     list[str] | None,
     typer.Option(
-        "--overlay", metavar="FILE=PATH", help="Read FILE's text from PATH: a buffer not yet saved. Repeatable."
+        "--overlay", metavar="FILE=PATH", help="Take FILE's text from PATH: a buffer not yet saved. Repeatable."
     ),
 ]
+Batch = Annotated[
+    str | None,
+    typer.Option(
+        "--batch",
+        metavar="FILE|-",
+        help="Take one query a line from FILE or standard input and print one JSON object a line.",
+    ),
+]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        "--catch-up", metavar="SECONDS", min=0, help="Time to bring the memory up to date before answering. Default: 2."
+    ),
+]
+RouterName = Literal["memory", "outline", "both"]

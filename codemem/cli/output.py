@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +30,12 @@ def out() -> Console:
 
 def note(message: str) -> None:
     """A line for the user that is no result."""
-    print(f"codemem: {message}", file=sys.stderr)
+    print(f"codemem: {message}", file=sys.stderr, flush=True)
+
+
+def notes(messages: Iterable[str]) -> None:
+    for message in messages:
+        note(message)
 
 
 @contextmanager

@@ -1,20 +1,40 @@
 """`codemem status`."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from codemem.cli.options import Json, Repository
 
 
-def status(repository: Repository = None, json: Json = False) -> None:
-    """Show what is indexed, and how far it is behind the files."""
+def status(
+    *,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check every entry of the store against its checksum; drop damaged ones.")
+    ] = False,
+    repository: Repository = None,
+    json: Json = False,
+) -> None:
+    """Show what is indexed, and how far it is behind the files.
+
+    **Examples**
+
+    `codemem status` looks at the repository you are in; nothing is changed.
+
+    `codemem status --verify` reads the whole store; `codemem index` then encodes again what was damaged.
+    """
     from codemem.cli import output
+    from codemem.cli.render import show_status
     from codemem.config import Settings
     from codemem.status import status_of
     from codemem.workspace import open_workspace
 
-    with open_workspace(repository or Path(), Settings.load(), whole=True) as workspace:
-        result = status_of(workspace)
+    settings = Settings.load()
+    with open_workspace(repository or Path(), settings, whole=True) as workspace:
+        result = status_of(workspace, settings, verify=verify)
+    output.notes(result.notes)
     if json:
         output.as_json(result)
-        return
-    output.out().print(f"{result.path}: {result.documents:,} documents", markup=False)
+    else:
+        show_status(result)

@@ -1,0 +1,207 @@
+"""`codemem ask`: a question answered from the memory, with citations that were checked against the files."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codemem.config import RepositoryConfig
+from codemem.errors import CodememError, NotIndexedError
+from codemem.find import find, outline_candidates
+from codemem.model.events import Answer, Read, Round, Source, TextPiece
+from codemem.passages import FileChangedError
+from codemem.recall import Recall
+from codemem.results import AskResult, Citation, FoundPlace
+from codemem.search import Session
+
+PLACES = 5
+"""Places listed instead of prose when nothing was found."""
+PRIOR_PLACES = 50
+"""Places of the outline that the first round hears of."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundDone:
+    """A round, as results tell it."""
+
+    number: int
+    named: Sequence[str]
+    by_model: bool
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next piece of the answer."""
+
+    text: str
+
+
+AskEvent = RoundDone | Piece | AskResult
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the events so far said."""
+
+    rounds: list[RoundDone] = field(default_factory=list)
+    last: Round | None = None
+
+
+def ask(
+    session: Session,
+    question: str,
+    config: RepositoryConfig,
+    *,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[AskEvent]:
+    """Yields rounds and pieces of the answer as they come, and an AskResult at the end.
+
+    Raises NotIndexedError if nothing is in memory, CodememError if what is there serves `find` alone.
+    """
+    recall = session.recall
+    if recall is None:
+        raise NotIndexedError("nothing is in memory yet: run `codemem index`, or `codemem find --router outline`")
+    if session.snapshots[0].manifest.info.purpose != "ask":
+        raise CodememError("this memory was made for `find` alone: run `codemem index --for ask`")
+    seen = _Progress()
+    events = recall.memory.engine.answer(
+        question,
+        recall.bank,
+        _reader(recall),
+        prior=_prior(session, recall, question),
+        max_rounds=config.max_rounds,
+        source_tokens=config.source_tokens,
+        max_tokens=config.max_tokens,
+        cancelled=cancelled,
+    )
+    for event in events:
+        if isinstance(event, Round):
+            seen.last = event
+            seen.rounds.append(_round(recall, event, len(seen.rounds) + 1))
+            yield seen.rounds[-1]
+        elif isinstance(event, TextPiece):
+            yield Piece(event.text)
+        elif isinstance(event, Answer):
+            yield _result(session, recall, question, event, seen)
+
+
+def _reader(recall: Recall) -> Callable[[int], Source]:
+    """Documents as the model reads them. One whose file changed since reads as empty: it cannot be cited then."""
+
+    def read(index: int) -> Source:
+        tree, document = recall.where(index)
+        try:
+            found = tree.passages.document(document)
+        except FileChangedError:
+            record = tree.passages.record(tree.work.manifest.row_of_document(document))
+            return Source(index, f"{record.path}\n", "")
+        return Source(index, found.header, found.text)
+
+    return read
+
+
+def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.float32] | None:
+    """[documents in the bank] the outline's score, scaled to 1 at its best; None if it names nothing."""
+    prior = np.zeros(len(recall), np.float32)
+    for candidate in outline_candidates(session.snapshots, question, PRIOR_PLACES):
+        tree = session.snapshots.index(candidate.snapshot)
+        manifest = recall.trees[tree].work.manifest
+        row = manifest.index_of.get(candidate.path)
+        if row is None:
+            continue
+        for number, span in enumerate(manifest.file(row).documents):
+            if span.start_line <= candidate.lines.start <= span.end_line:
+                index = recall.index_of.get((tree, int(manifest.columns.document_starts[row]) + number))
+                if index is not None:
+                    prior[index] = max(prior[index], candidate.score)
+    top = float(prior.max(initial=0.0))
+    return prior / np.float32(top) if top > 0 else None
+
+
+def _round(recall: Recall, event: Round, number: int) -> RoundDone:
+    named = list(dict.fromkeys(_path(recall, index) for index in event.named))
+    layers = [
+        {
+            "layer": choice.layer,
+            "documents": [
+                {"path": _path(recall, index), "score": round(float(score), 4)}
+                for index, score in zip(choice.documents, choice.scores, strict=True)
+            ],
+        }
+        for choice in event.layers
+    ]
+    return RoundDone(number, named, event.by_model, {"named": named, "by_model": event.by_model, "layers": layers})
+
+
+def _path(recall: Recall, index: int) -> str:
+    tree, document = recall.where(index)
+    return tree.work.manifest.paths[tree.work.manifest.row_of_document(document)]
+
+
+def _result(session: Session, recall: Recall, question: str, answer: Answer, seen: _Progress) -> AskResult:
+    citations = [c for read in answer.cited if (c := _citation(recall, read, seen.last))]
+    found = answer.found and bool(answer.text.strip())
+    notes = list(session.notes)
+    if found and answer.cited and not citations:
+        notes.append("the files that the answer was read from changed meanwhile: ask again")
+    places: Sequence[FoundPlace] = ()
+    if not found:
+        places = find(session, question, k=PLACES, router="both").results
+    return AskResult(
+        question=question,
+        answer=answer.text.strip() if found else "",
+        found=found,
+        citations=_unique(citations) if found else [],
+        rounds=[done.details for done in seen.rounds],
+        model=recall.memory.engine.name,
+        commit=session.commit,
+        fresh=not session.behind,
+        behind=session.behind,
+        stats={
+            "route_ms": round(answer.route_ms, 2),
+            "first_token_ms": round(answer.first_token_ms, 2),
+            "tokens": answer.tokens,
+            "tokens_per_second": round(answer.tokens_per_second, 2),
+        },
+        places=places,
+        notes=notes,
+    )
+
+
+def _citation(recall: Recall, read: Read, last: Round | None) -> Citation | None:
+    """Where a span that was read lies; None if the file is no longer what was read."""
+    tree, document = recall.where(read.document)
+    try:
+        tree.passages.check(document)
+        place = tree.passages.place(document, read.start_byte, read.end_byte)
+    except FileChangedError:
+        return None
+    return Citation(
+        repository=tree.snapshot.workspace.name,
+        path=place.path,
+        start_line=place.lines.start,
+        end_line=place.lines.end,
+        symbol=place.symbol,
+        score=round(_score(read.document, last), 4),
+    )
+
+
+def _score(document: int, last: Round | None) -> float:
+    """The mean over the layers of the last round of what they gave the document; 0 where a layer left it out."""
+    if last is None or not last.layers:
+        return 0.0
+    total = sum(
+        float(score)
+        for choice in last.layers
+        for index, score in zip(choice.documents, choice.scores, strict=True)
+        if index == document
+    )
+    return total / len(last.layers)
+
+
+def _unique(citations: Sequence[Citation]) -> list[Citation]:
+    """Each place once, in order."""
+    return list({(c.repository, c.path, c.start_line, c.end_line): c for c in reversed(citations)}.values())[::-1]

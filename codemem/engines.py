@@ -1,0 +1,67 @@
+"""Which model serves a repository, and loading it."""
+
+from collections.abc import Callable, Sequence
+
+from codemem.config import Settings
+from codemem.engine_interface import MemoryEngine
+from codemem.errors import UsageError
+from codemem.manifest import Manifest
+from codemem.progress import Meter, Report, silent
+from codemem.workspace import Workspace
+
+DEFAULT_MODEL = "small"
+
+LoadEngine = Callable[[str], MemoryEngine]
+"""Loads a model by name."""
+
+
+def loader(settings: Settings, *, device: str | None = None, report: Report = silent) -> LoadEngine:
+    """A function that loads a model once and then hands out the same one."""
+    loaded: dict[str, MemoryEngine] = {}
+
+    def load(name: str) -> MemoryEngine:
+        if name not in loaded:
+            loaded[name] = _load(settings, name, device or settings.user.device, report)
+        return loaded[name]
+
+    return load
+
+
+def _load(settings: Settings, name: str, device: str, report: Report) -> MemoryEngine:
+    from codemem.model.engine import Engine
+    from codemem.model.weights.registry import find_model
+
+    meter = Meter(report, "preparing weights", 1, "bytes")
+
+    def progress(done: int, total: int) -> None:
+        meter.total = total
+        meter.advance(done - meter.done)
+
+    return Engine.load(
+        find_model(name, settings.user.models),
+        directory=settings.places.weights,
+        device=device,
+        threads=settings.user.threads,
+        progress=progress,
+    )
+
+
+def model_name(workspace: Workspace, settings: Settings, manifest: Manifest | None, chosen: str | None) -> str:
+    """The user's choice, else the model that the memory was made with, else the configured one."""
+    kept = manifest.info.model if manifest else None
+    return chosen or kept or workspace.config.model or settings.user.model or DEFAULT_MODEL
+
+
+def common_model(manifests: Sequence[Manifest], chosen: str | None) -> str | None:
+    """The one model of several memories; None if none of them has a memory yet. Raises UsageError if they differ."""
+    names = {manifest.info.model for manifest in manifests if manifest.info.model}
+    if chosen and names - {chosen}:
+        raise UsageError(
+            f"the memory is of model {', '.join(sorted(names))}: run `codemem index --model {chosen}` first"
+        )
+    purposes = {manifest.info.purpose for manifest in manifests if manifest.info.model}
+    if len(names) > 1 or len(purposes) > 1:
+        raise UsageError(
+            "these repositories are indexed with different models: index them with the same `--model` and `--for`"
+        )
+    return names.pop() if names else None

@@ -1,0 +1,128 @@
+"""One bank over the memories of several trees."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from codemem.engine_interface import Bank
+from codemem.index import settle
+from codemem.memory import Memory, Plan, complete_files, encoding_order
+from codemem.model.store import LoadedEntries
+from codemem.passages import Passages
+from codemem.snapshot import Behind, Snapshot
+
+INLINE_TOKENS = 4096
+"""Tokens given to the engine at once while someone waits."""
+ASSUMED_TOKENS_PER_SECOND = 200.0
+"""Until a run has measured this machine."""
+
+
+@dataclass(slots=True)
+class Remembered:
+    """A tree and what of it is in memory."""
+
+    snapshot: Snapshot
+    work: Plan
+
+    @property
+    def passages(self) -> Passages:
+        return self.snapshot.passages
+
+    @property
+    def behind(self) -> Behind:
+        """Files of which something is not in memory, beside those that were not read."""
+        manifest = self.work.manifest
+        incomplete = ~complete_files(manifest, self.work.present)
+        changed = int((incomplete & manifest.columns.remembered).sum())
+        return self.snapshot.unread + Behind(added=int(incomplete.sum()) - changed, changed=changed)
+
+
+def catch_up(snapshot: Snapshot, memory: Memory, *, seconds: float, save: bool) -> Remembered:
+    """Encodes what is missing for as long as `seconds` allow; another process that encodes is left to it."""
+    deadline = time.monotonic() + seconds
+    work = memory.plan(snapshot.manifest, snapshot.passages, deadline=deadline)
+    tokenised = bool((work.keys.tokens != snapshot.manifest.keys_for(memory.layout.fingerprint).tokens).any())
+    snapshot.manifest = work.manifest
+    missing = work.missing()
+    if missing:
+        with snapshot.workspace.writing(wait=False) as free:
+            if free:
+                _encode_some(work, missing, snapshot, memory, deadline)
+    if save and (tokenised or missing):
+        snapshot.save()
+    return Remembered(snapshot, work)
+
+
+def _encode_some(work: Plan, missing: list[int], snapshot: Snapshot, memory: Memory, deadline: float) -> None:
+    """As many documents as the measured speed promises to finish in time."""
+    speed = work.manifest.info.tokens_per_second or ASSUMED_TOKENS_PER_SECOND
+    order = encoding_order(work.manifest, missing)
+    budget = max(0.0, deadline - time.monotonic()) * speed
+    affordable = np.cumsum(work.keys.tokens[order]) <= budget
+    if not affordable.any():
+        return
+    chosen = [document for document, fits in zip(order, affordable.tolist(), strict=True) if fits]
+    encoded = memory.encode(work, chosen, snapshot.passages, deadline=deadline, call_tokens=INLINE_TOKENS)
+    settle(snapshot, work, encoded)
+    work.manifest = snapshot.manifest
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Entries of several trees in one bank, and the way back from an index in it to a document."""
+
+    memory: Memory
+    trees: Sequence[Remembered]
+    entries: LoadedEntries
+    bank: Bank
+    owners: npt.NDArray[np.int32]
+    """[documents in the bank] which tree."""
+    documents: npt.NDArray[np.int64]
+    """[documents in the bank] which document of that tree's manifest."""
+
+    def __len__(self) -> int:
+        return len(self.documents)
+
+    def where(self, index: int) -> tuple[Remembered, int]:
+        return self.trees[int(self.owners[index])], int(self.documents[index])
+
+    @cached_property
+    def index_of(self) -> dict[tuple[int, int], int]:
+        """(tree, document) -> index in the bank."""
+        pairs = zip(self.owners.tolist(), self.documents.tolist(), strict=True)
+        return {pair: index for index, pair in enumerate(pairs)}
+
+    def chunk_bytes(self, index: int, chunk: int) -> tuple[int, int]:
+        """Bytes of a document's text (UTF-8) that a chunk covers."""
+        first = int(self.entries.offsets[index])
+        ends = self.entries.chunk_ends[first : int(self.entries.offsets[index + 1])]
+        return (int(ends[chunk - 1]) if chunk else 0), int(ends[chunk])
+
+
+def build_recall(trees: Sequence[Remembered], memory: Memory, *, parts: Sequence[str] | None = None) -> Recall:
+    """Loads the entries that are there; damaged ones are left out, and named as behind by their files."""
+    owners, documents, keys = _present(trees)
+    entries = memory.store.load(keys, parts=parts)
+    while entries.missing:
+        gone = set(entries.missing)
+        for tree in trees:
+            listed = tree.work.keys.key_list()
+            tree.work.present &= np.array([key not in gone for key in listed], np.bool_)
+        owners, documents, keys = _present(trees)
+        entries = memory.store.load(keys, parts=parts)
+    bank = memory.engine.bank(entries, memory.layout) if keys else None
+    return Recall(memory, trees, entries, bank, owners, documents)
+
+
+def _present(
+    trees: Sequence[Remembered],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], list[bytes]]:
+    rows = [np.flatnonzero(tree.work.present) for tree in trees]
+    owners = np.repeat(np.arange(len(trees), dtype=np.int32), [len(row) for row in rows])
+    keys = [tree.work.keys.keys[row] for tree, row in zip(trees, rows, strict=True)]
+    joined = np.concatenate(keys).tobytes() if keys else b""
+    return owners, np.concatenate(rows), [joined[at : at + 32] for at in range(0, len(joined), 32)]

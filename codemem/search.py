@@ -1,0 +1,132 @@
+"""Opens what a question needs: trees, outlines and, where there is one, the memory with its model."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+
+from codemem.config import RepositoryConfig, Settings
+from codemem.engine_interface import MemoryEngine
+from codemem.engines import LoadEngine, common_model
+from codemem.errors import CodememError, NotIndexedError
+from codemem.index import open_memory, same_version
+from codemem.memory import Memory
+from codemem.model.errors import WeightsCorrupt, WeightsMissing
+from codemem.recall import Recall, Remembered, build_recall, catch_up
+from codemem.snapshot import Behind, Snapshot, open_snapshot, parse_overlays
+from codemem.workspace import Workspace, open_workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be searched, as the command line says it."""
+
+    paths: Sequence[Path] = (Path(),)
+    overlays: Sequence[str] = ()
+    model: str | None = None
+    router: str | None = None
+    """What `find` ranks by; None: as configured."""
+    seconds: float | None = None
+    """For bringing everything up to date; None: as configured."""
+
+
+@dataclass(slots=True)
+class Session:
+    """Opened trees, and their memory if they have one. Close it, or use it in `with`."""
+
+    snapshots: Sequence[Snapshot]
+    config: RepositoryConfig
+    """Of the first tree."""
+    router: str = "outline"
+    recall: Recall | None = None
+    notes: list[str] = field(default_factory=list)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def behind(self) -> Behind:
+        parts = [tree.behind for tree in self.recall.trees] if self.recall else [s.unread for s in self.snapshots]
+        return reduce(Behind.__add__, parts)
+
+    @property
+    def unread(self) -> Behind:
+        """Behind of the outlines alone."""
+        return reduce(Behind.__add__, (snapshot.unread for snapshot in self.snapshots))
+
+    @property
+    def commit(self) -> str | None:
+        """HEAD of the first tree."""
+        return self.snapshots[0].manifest.info.commit
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_session(target: Target, settings: Settings, load_engine: LoadEngine, *, answering: bool = False) -> Session:
+    """Opens trees and brings them up to date as far as that is cheap.
+
+    Router 'outline' leaves the memory alone, 'both' uses it where the trees have one and its weights are here, 'memory'
+    and `answering` raise CodememError or WeightsMissing otherwise. `answering` loads keys and values too; ranking needs
+    the routing keys alone.
+    """
+    with ExitStack() as stack:
+        workspaces = [stack.enter_context(open_workspace(path, settings, whole=True)) for path in target.paths]
+        overlays = parse_overlays(workspaces, target.overlays)
+        seconds = workspaces[0].config.inline_seconds if target.seconds is None else target.seconds
+        snapshots = [open_snapshot(w, overlays=overlays.get(w.root), seconds=seconds) for w in _distinct(workspaces)]
+        config = workspaces[0].config
+        router = "memory" if answering else target.router or config.router
+        session = Session(snapshots, config, router, notes=[note for w in workspaces for note in w.notes])
+        engine = None if router == "outline" else _engine(session, target, load_engine)
+        if engine is not None:
+            opened = open_memory(engine, snapshots[0].manifest.info.purpose, settings)
+            stack.callback(opened.store.close)
+            unsaved = {root for root in overlays if overlays[root]}
+            trees = [catch_up(s, opened, seconds=seconds, save=s.workspace.root not in unsaved) for s in snapshots]
+            session.recall = _recall(trees, opened, whole_entries=answering)
+        session._stack = stack.pop_all()
+        return session
+
+
+def _distinct(workspaces: Sequence[Workspace]) -> list[Workspace]:
+    """Each tree once, however often it was named."""
+    return list({(w.root, w.tree.prefix): w for w in workspaces}.values())
+
+
+def _engine(session: Session, target: Target, load_engine: LoadEngine) -> MemoryEngine | None:
+    """The model of the trees' memory; None, with a note that says why, if the memory cannot be used."""
+    manifests = [snapshot.manifest for snapshot in session.snapshots]
+    required = session.router == "memory"
+    name = common_model(manifests, target.model)
+    if name is None:
+        if required:
+            raise NotIndexedError("there is an outline but no memory yet: run `codemem index`")
+        return None
+    try:
+        engine = load_engine(name)
+    except (WeightsMissing, WeightsCorrupt) as error:
+        if required:
+            raise
+        session.notes.append(f"answered by the outline alone: {error}")
+        return None
+    if all(same_version(manifest, engine) for manifest in manifests if manifest.info.model):
+        return engine
+    stale = f"the memory was made by another version of model {name!r}: run `codemem index --upgrade`"
+    if required:
+        raise CodememError(stale)
+    session.notes.append(f"answered by the outline alone: {stale}")
+    return None
+
+
+def _recall(trees: Sequence[Remembered], memory: Memory, *, whole_entries: bool) -> Recall | None:
+    """None if nothing is in memory yet."""
+    if not any(tree.work.present.any() for tree in trees):
+        return None
+    routing = sorted({spec.name.split(".")[0] for spec in memory.layout.tensors if spec.name.startswith("route")})
+    return build_recall(trees, memory, parts=None if whole_entries else routing)
