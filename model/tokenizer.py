@@ -17,7 +17,8 @@ import numpy.typing as npt
 import tokenizers
 
 from codemem.model.entry import TokenisedDocument
-from codemem.model.errors import WeightsCorrupt, WeightsMissing
+from codemem.model.errors import WeightsCorrupt
+from codemem.model.json_file import require_json
 
 CHUNK_TOKENS = 64
 
@@ -104,12 +105,12 @@ class Tokenizer:
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
         """Reads tokenizer.json, config.json and, where there is one, generation_config.json of a checkpoint folder."""
-        specification = _read_json(folder / "tokenizer.json")
-        config = _read_json(folder / "config.json")
+        specification = require_json(folder / "tokenizer.json")
+        config = require_json(folder / "config.json")
         generation = folder / "generation_config.json"
         eos = config.get("eos_token_id")
         if generation.is_file():
-            eos = _read_json(generation).get("eos_token_id", eos)
+            eos = require_json(generation).get("eos_token_id", eos)
         eos_ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
         try:
             return cls(specification, vocabulary_size=int(config["vocab_size"]), eos_ids=eos_ids)
@@ -238,18 +239,6 @@ def _ends_by_characters(text: str, spans: Sequence[tuple[int, int]]) -> npt.NDAr
 def _encodable(text: str) -> str:
     """The text with lone surrogates replaced by U+FFFD, which takes as many bytes (3) as a surrogate would."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        parsed = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise WeightsMissing(f"{path} is missing") from error
-    except ValueError as error:
-        raise WeightsCorrupt(f"{path} is not JSON ({error})") from error
-    if not isinstance(parsed, dict):
-        raise WeightsCorrupt(f"{path} holds no JSON object")
-    return parsed
 
 
 def _byte_of_character() -> dict[str, int]:

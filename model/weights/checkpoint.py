@@ -1,11 +1,11 @@
 """Opening a checkpoint: a folder in Hugging Face's layout, or a GGUF file through its cache."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from codemem.model.errors import WeightsCorrupt, WeightsMissing
+from codemem.model.json_file import require_json
 from codemem.model.weights.cache import cached_checkpoint, check_cache, read_record
 from codemem.model.weights.download import locate
 from codemem.model.weights.files import Progress, file_sha256, read_json, write_json
@@ -29,13 +29,7 @@ def load_checkpoint(path: Path, *, cache: Path | None = None, progress: Progress
     there later. Raises `WeightsMissing` or `WeightsCorrupt`.
     """
     folder = checkpoint_folder(path, cache=cache, progress=progress)
-    config_file = folder / "config.json"
-    if not config_file.is_file():
-        raise WeightsMissing(f"{config_file} is missing: {folder} is no checkpoint")
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WeightsCorrupt(f"{config_file} is not JSON ({error})") from error
+    config = require_json(folder / "config.json")
     return Checkpoint(config, MappedTensors(_tensor_files(folder)))
 
 
@@ -93,10 +87,10 @@ def _tensor_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return [folder / "model.safetensors"]
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise WeightsCorrupt(f"{index} is no index of shards ({error})") from error
+    shards = require_json(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise WeightsCorrupt(f"{index} is no index of shards")
+    names = sorted({str(name) for name in shards.values()})
     for name in names:
         if Path(name).name != name:
             raise WeightsCorrupt(f"{index} names a shard outside its folder: {name!r}")
