@@ -142,7 +142,7 @@ class Decoder(nn.Module):
         `observe_only`: the layer that is only shown its inputs; nothing above it runs and the hidden state that
         enters it is returned without the final norm.
         """
-        x = self.embed_tokens(ids_T)
+        x = self.embed_tokens(ids_T).to(self.norm.weight.dtype)  # the table may be stored narrower
         rope = self.rope.tables(positions_T, x.dtype)
         for layer in self.layers:
             assert isinstance(layer, Layer)

@@ -1,6 +1,5 @@
 """A loaded model: tokenises and encodes documents, ranks them for a query, answers questions from their memory."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from codemem.model.answer import Conversation, Limits, answer
 from codemem.model.bank import Bank
 from codemem.model.config import DecoderConfig, MemoryConfig
 from codemem.model.decoder import Decoder
-from codemem.model.device import choose_device, choose_precision
+from codemem.model.device import Precision, choose_device, choose_precision
 from codemem.model.encode import encode
 from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
 from codemem.model.events import AnswerEvent, Ranking, Source
@@ -23,6 +22,7 @@ from codemem.model.int8 import quantise_linears
 from codemem.model.layouts import entry_layout
 from codemem.model.load import load_decoder
 from codemem.model.memory import QuestionContext
+from codemem.model.prepared import load_prepared, prepared_path, save_prepared
 from codemem.model.prompts import Prompts, question_position
 from codemem.model.routers import Routers
 from codemem.model.store import LoadedEntries
@@ -30,6 +30,7 @@ from codemem.model.tokenizer import Tokenizer
 from codemem.model.weights import checkpoint_folder, load_checkpoint
 from codemem.model.weights.adapters import adapter_path
 from codemem.model.weights.download import locate
+from codemem.model.weights.files import file_sha256
 from codemem.model.weights.registry import ModelEntry
 
 
@@ -96,25 +97,17 @@ class Engine:
             torch.set_num_threads(threads)
         place = choose_device(device)
         precision = choose_precision(place)
-        opened = load_checkpoint(checkpoint, cache=cache, progress=progress)
-        folder = checkpoint_folder(checkpoint, cache=cache)
-        config = DecoderConfig.from_huggingface(opened.config)
+        folder = checkpoint_folder(checkpoint, cache=cache, progress=progress)
         file = AdapterFile(adapter)
-        decoder = load_decoder(config, opened.tensors, device=place, dtype=precision.dtype)
-        file.merge_into(decoder)
-        routers = Routers(config, file.memory.routed_layers).to(place, precision.dtype).requires_grad_(False).eval()
-        file.load_routers(routers)
-        if precision.int8:
-            quantise_linears(decoder)
-            quantise_linears(routers)
+        adapter_sha256 = file_sha256(adapter)
+        loaded = _load_modules(folder, file, adapter_sha256, place, precision)
         return cls(
             name,
-            decoder,
-            routers,
+            *loaded,
             file.memory,
             Tokenizer.from_folder(folder),
             base=file.base,
-            adapter=hashlib.sha256(adapter.read_bytes()).hexdigest(),
+            adapter=adapter_sha256,
             device=place,
             dtype=precision.dtype,
         )
@@ -175,6 +168,26 @@ class Engine:
             limits=limits,
         )
         return answer(conversation, question, read, prior, cancelled)
+
+
+def _load_modules(
+    folder: Path, adapter: AdapterFile, adapter_sha256: str, device: torch.device, precision: Precision
+) -> tuple[Decoder, Routers]:
+    """Decoder with the adapter merged, and routers; from the prepared file where 8 bits are used and there is one."""
+    opened = load_checkpoint(folder)
+    config, layers = DecoderConfig.from_huggingface(opened.config), adapter.memory.routed_layers
+    prepared = prepared_path(folder, adapter.base, adapter_sha256)
+    if precision.int8 and (ready := load_prepared(prepared, config, layers)) is not None:
+        return ready
+    decoder = load_decoder(config, opened.tensors, device=device, dtype=precision.dtype)
+    adapter.merge_into(decoder)
+    routers = Routers(config, layers).to(device, precision.dtype).requires_grad_(False).eval()
+    adapter.load_routers(routers)
+    if precision.int8:
+        quantise_linears(decoder)
+        quantise_linears(routers)
+        save_prepared(prepared, decoder, routers)
+    return decoder, routers
 
 
 def _rank(bank: Bank, context: QuestionContext) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:

@@ -7,6 +7,8 @@ Activations use 7 bits (-63..63, stored unsigned around 64): without VNNI, oneDN
 and 127 * 127 * 2 just fits where 255 * 127 * 2 saturates silently (docs/decisions/0008-kernels.md).
 """
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
@@ -19,14 +21,18 @@ LARGEST = 63.0
 class Int8Linear(nn.Module):
     """Stands in for `nn.Linear` at inference, float32 in and out, on the CPU."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, values: Tensor, scale: Tensor, bias: Tensor | None) -> None:
+        """`values` int8 [N, K], `scale` float32 [N], `bias` float32 [N]. `from_linear` makes them."""
         super().__init__()
-        values, scale = quantise_rows(weight.float())
-        self.out_features, self.in_features = weight.shape
-        self.register_buffer("scale", scale.float())
-        self.register_buffer("bias", None if bias is None else bias.float())
+        self.out_features, self.in_features = values.shape
+        self.values, self.scale, self.bias = values, scale, bias
         self._zero = torch.zeros(self.out_features, dtype=torch.int64)
-        self._packed = torch.ops.onednn.qlinear_prepack(values.contiguous(), None)
+        self._packed = torch.ops.onednn.qlinear_prepack(values, None)
+
+    @classmethod
+    def from_linear(cls, linear: nn.Linear) -> Self:
+        values, scale = quantise_rows(linear.weight.detach().float())
+        return cls(values, scale.float(), None if linear.bias is None else linear.bias.detach().float())
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.float()
@@ -43,6 +49,6 @@ def quantise_linears(module: nn.Module) -> None:
     """Replaces every `nn.Linear` below `module` in place. A matrix shared with an embedding is quantised by itself."""
     for name, child in list(module.named_children()):
         if isinstance(child, nn.Linear):
-            setattr(module, name, Int8Linear(child.weight.detach(), None if child.bias is None else child.bias.detach()))
+            setattr(module, name, Int8Linear.from_linear(child))
         else:
             quantise_linears(child)
