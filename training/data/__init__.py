@@ -1,0 +1,1 @@
+"""Training data from packages: downloaded, read (never run), turned into questions with their documents."""

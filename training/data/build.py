@@ -1,0 +1,135 @@
+"""Join the packages' shards into documents, pairs and the split, without duplicates and without evaluation code."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .definition import MIN_CHARACTERS, Definition
+from .extract import read_shard
+from .fingerprint import Fingerprint, SeenTexts
+from .prepare import Prepared, prepared
+from .questions import MAX_POSITIVES
+from .read import DEV_PAIRS, DOCUMENTS, PAIRS, Writer
+
+# Whole packages kept out of training, for validation: six of Python, the rest of other languages.
+DEV_PACKAGES = frozenset(
+    "pypi:marshmallow pypi:dnspython pypi:luigi pypi:pint pypi:websockets pypi:imageio npm:postcss npm:hls.js npm:mocha"
+    " debian-binary:golang-github-gorilla-websocket-dev debian-binary:librust-petgraph-dev debian-source:ruby-faraday"
+    " debian-source:jsoup debian-source:php-twig debian-source:lua-penlight debian-source:haskell-criterion".split()
+)
+
+
+@dataclass(slots=True)
+class Row:
+    """A pair in the making."""
+
+    positives: list[int]
+    negatives: list[int]
+    kind: str
+    language: str
+
+
+@dataclass(slots=True)
+class Corpus:
+    """Everything gathered so far; indices of documents are positions in `documents`."""
+
+    never: SeenTexts
+    documents: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """(header, text, language, package)."""
+    pairs: dict[tuple[bool, str], Row] = field(default_factory=dict)
+    dropped: Counter[str] = field(default_factory=Counter)
+    _exact: dict[bytes, int] = field(default_factory=dict)
+    _sketches: dict[bytes, int] = field(default_factory=dict)
+    _overfull: set[tuple[bool, str]] = field(default_factory=set)
+
+    def add_package(self, package: str, definitions: list[Definition], prepared: Prepared) -> list[int | None]:
+        """Take in one package; return the corpus index of each definition, None where it was dropped."""
+        dev = package in DEV_PACKAGES
+        places = [
+            self._place(package, definition, print_)
+            for definition, print_ in zip(definitions, prepared.prints, strict=True)
+        ]
+        for question in prepared.questions:
+            positives = [index for place in question.positives if (index := places[place]) is not None]
+            if not positives or any((self.documents[index][3] in DEV_PACKAGES) != dev for index in positives):
+                continue
+            key = (dev, question.text)
+            if key in self._overfull:
+                continue
+            row = self.pairs.get(key)
+            if row is None:
+                language = definitions[question.positives[0]].language
+                row = self.pairs[key] = Row([], [], question.kind, language)
+                row.negatives.extend(index for place in question.negatives if (index := places[place]) is not None)
+            row.positives = list(dict.fromkeys([*row.positives, *positives]))
+            row.negatives = [index for index in dict.fromkeys(row.negatives) if index not in row.positives]
+            if len(row.positives) > MAX_POSITIVES:  # "Initialise self." asks for nothing in particular
+                del self.pairs[key]
+                self._overfull.add(key)
+        return places
+
+    def _place(self, package: str, definition: Definition, print_: Fingerprint) -> int | None:
+        text = definition.text
+        if len(text) < MIN_CHARACTERS:
+            return None
+        if self.never.resembles(print_):
+            self.dropped["evaluation code"] += 1
+            return None
+        known = self._exact.get(print_.exact)
+        if known is None and print_.sketch is not None:
+            known = self._sketches.get(print_.sketch)
+        if known is not None:
+            self.dropped["duplicate"] += 1
+            return known
+        index = len(self.documents)
+        self.documents.append((definition.header, text, definition.language, package))
+        self._exact[print_.exact] = index
+        if print_.sketch is not None:
+            self._sketches[print_.sketch] = index
+        return index
+
+
+def gather(shards: Iterable[Path], never: SeenTexts, limit: int | None = None) -> Corpus:
+    """Read shards into a corpus, those held out for validation first, so that no training text equals theirs."""
+    corpus = Corpus(never)
+    for number, shard in enumerate(sorted(shards, key=lambda path: (_id(path) not in DEV_PACKAGES, str(path)))):
+        if limit is not None and number >= limit:
+            break
+        head, definitions = read_shard(shard)
+        if head.kept:
+            corpus.add_package(head.id, definitions, prepared(shard, definitions))
+    return corpus
+
+
+def _id(shard: Path) -> str:
+    return f"{shard.parent.name}:{shard.name.removesuffix('.jsonl.zst').replace('__', '/')}"
+
+
+def write(corpus: Corpus, out: Path, seed: int) -> dict[str, int]:
+    """Write documents and pairs, shuffled by `seed`; return counts. Only documents that something refers to are kept."""
+    out.mkdir(parents=True, exist_ok=True)
+    shuffler = random.Random(seed)  # noqa: S311 (an order, not a secret)
+    used = {index for row in corpus.pairs.values() for index in (*row.positives, *row.negatives)}
+    used |= {index for index, document in enumerate(corpus.documents) if document[3] in DEV_PACKAGES}
+    order = sorted(used)
+    shuffler.shuffle(order)
+    renumbered = {old: new for new, old in enumerate(order)}
+    counts: dict[str, int] = defaultdict(int)
+    with Writer(out / DOCUMENTS) as documents:
+        for old in order:
+            header, text, language, package = corpus.documents[old]
+            documents.write({"header": header, "text": text, "language": language, "package": package})
+            counts[f"documents {language}"] += 1
+    keys = sorted(corpus.pairs)
+    shuffler.shuffle(keys)
+    with Writer(out / PAIRS) as train, Writer(out / DEV_PAIRS) as held_out:
+        for dev, text in keys:
+            row = corpus.pairs[dev, text]
+            positives = [renumbered[index] for index in row.positives]
+            negatives = [renumbered[index] for index in row.negatives]
+            line = {"q": text, "pos": positives, "neg": negatives, "kind": row.kind, "language": row.language}
+            (held_out if dev else train).write(line)
+            counts[f"{'dev ' if dev else ''}pairs {row.language} {row.kind}"] += 1
+    return dict(sorted(counts.items()))

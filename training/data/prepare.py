@@ -1,0 +1,77 @@
+"""What one package's shard yields by itself: fingerprints, questions and hard negatives. Kept beside the shard."""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import zstandard
+
+from .definition import Definition
+from .fingerprint import Fingerprint, fingerprint
+from .negatives import Siblings
+from .questions import questions
+
+PREPARED_FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedQuestion:
+    """A question with indices into the package's definitions."""
+
+    text: str
+    positives: tuple[int, ...]
+    negatives: tuple[int, ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The questions of a package and a fingerprint for each of its definitions."""
+
+    prints: list[Fingerprint]
+    questions: list[PreparedQuestion]
+
+
+def prepared(shard: Path, definitions: list[Definition]) -> Prepared:
+    """Return what was kept beside the shard, computing it first where it is missing or older than the shard."""
+    kept = shard.with_name(shard.name.replace(".jsonl.zst", f".prepared{PREPARED_FORMAT}"))
+    if kept.exists() and kept.stat().st_mtime >= shard.stat().st_mtime:
+        return _read(kept)
+    package = f"{shard.parent.name}:{shard.name.removesuffix('.jsonl.zst')}"
+    siblings = Siblings(definitions)
+    found = [
+        PreparedQuestion(question.text, question.positives, tuple(siblings.negatives(question)), question.kind)
+        for question in questions(package, definitions)
+    ]
+    result = Prepared([fingerprint(definition.text) for definition in definitions], found)
+    _write(kept, result)
+    return result
+
+
+def _write(path: Path, value: Prepared) -> None:
+    lengths = np.array([len(print_.shingles) for print_ in value.prints], dtype=np.uint32)
+    shingles = np.concatenate([print_.shingles for print_ in value.prints] or [np.empty(0, dtype=np.uint32)])
+    rows = json.dumps([[q.text, q.positives, q.negatives, q.kind] for q in value.questions])
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        exact=np.frombuffer(b"".join(print_.exact for print_ in value.prints), dtype=np.uint64),
+        lengths=lengths,
+        shingles=shingles,
+        questions=np.frombuffer(rows.encode(), dtype=np.uint8),
+    )
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(zstandard.ZstdCompressor(3).compress(buffer.getvalue()))
+    temporary.rename(path)
+
+
+def _read(path: Path) -> Prepared:
+    with np.load(io.BytesIO(zstandard.ZstdDecompressor().decompress(path.read_bytes())), allow_pickle=False) as arrays:
+        ends = np.cumsum(arrays["lengths"])
+        parts = np.split(arrays["shingles"], ends[:-1]) if len(ends) else []
+        exact = arrays["exact"].tobytes()
+        rows = json.loads(arrays["questions"].tobytes())
+    prints = [Fingerprint(exact[8 * number : 8 * number + 8], part) for number, part in enumerate(parts)]
+    return Prepared(prints, [PreparedQuestion(text, tuple(pos), tuple(neg), kind) for text, pos, neg, kind in rows])
