@@ -184,6 +184,7 @@ def _load_modules(
     routers = Routers(config, layers).to(device, precision.dtype).requires_grad_(False).eval()
     adapter.load_routers(routers)
     if precision.int8:
+        decoder.embed_tokens.half()  # as the prepared file keeps it, so that a second start computes the same bits
         quantise_linears(decoder)
         quantise_linears(routers)
         save_prepared(prepared, decoder, routers)
