@@ -61,6 +61,8 @@ class DecoderConfig:
             )
         except KeyError as error:
             raise WeightsCorrupt(f"config.json lacks {error.args[0]!r}") from error
+        except (ValueError, TypeError) as error:
+            raise WeightsCorrupt(f"config.json is wrong: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
