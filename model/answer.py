@@ -73,7 +73,14 @@ class Conversation:
         self.memory, self.device = memory, device
         capacity = 1024 + limits.source_tokens + limits.answer_tokens
         self.context = TextContext(
-            decoder.config, memory, routers, bank, capacity=capacity, device=device, dtype=dtype
+            decoder.config,
+            memory,
+            routers,
+            bank,
+            capacity=capacity,
+            device=device,
+            dtype=dtype,
+            attended=bank.layers,
         )
         self._position = 0
 

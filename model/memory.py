@@ -174,8 +174,11 @@ class TextContext:
         capacity: int,
         device: torch.device,
         dtype: torch.dtype,
+        attended: Sequence[int] | None = None,
     ) -> None:
+        """`attended`: the routed layers that the bank holds, all by default."""
         self.config, self.memory, self.routers, self.bank = config, memory, routers, bank
+        self.attended = frozenset(memory.routed_layers if attended is None else attended)
         self.layers = [LayerCache(config, capacity, device, dtype) for _ in range(config.layers)]
         self.routing: Tensor | None = None
         """Boolean [T]: the tokens of the next pass that route; None leaves the memory as it is."""
@@ -188,7 +191,7 @@ class TextContext:
 
     def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
         cache = self.layers[layer]
-        if self.routing is not None and self.bank is not None and layer in self.memory.routed_layers:
+        if self.routing is not None and self.bank is not None and layer in self.attended:
             queries = self.routers.at(layer).query(hidden_TE[self.routing])
             folded = fold_query(queries, self.config.kv_heads, normalise=self.memory.cosine)
             if layer in self.kept:

@@ -205,7 +205,10 @@ class Trainer:
         rows = torch.as_tensor([[*r, *[0] * (slots - len(r))] for r in at], device=self.device)
         filled = torch.as_tensor([[True] * len(r) + [False] * (slots - len(r)) for r in at], device=self.device)
         stored = {}
-        for layer, pooled in documents.layers.items():
+        # Every other step attends to the lower layers alone, as the product does with a memory made for `find`.
+        attended = self.recipe.memory.ranking_layers if self.step % 2 else self.recipe.memory.routed_layers
+        for layer in attended:
+            pooled = documents.layers[layer]
             k, v = (x[rows].flatten(1, 2) for x in (pooled.k, pooled.v))
             exists = (documents.chunks[rows] & filled[..., None]).flatten(1)
             stored[layer] = TextMemory(k, v, exists)
