@@ -1,6 +1,7 @@
 """Which model serves a repository, and loading it."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from codemem.config import Settings
 from codemem.engine_interface import MemoryEngine
@@ -15,35 +16,57 @@ LoadEngine = Callable[[str], MemoryEngine]
 """Loads a model by name."""
 
 
-def loader(settings: Settings, *, device: str | None = None, report: Report = silent) -> LoadEngine:
-    """A function that loads a model once and then hands out the same one."""
+def loader(
+    settings: Settings, *, device: str | None = None, fetch: bool = False, report: Report = silent
+) -> LoadEngine:
+    """A function that loads a model once and then hands out the same one; with `fetch`, missing weights are fetched."""
     loaded: dict[str, MemoryEngine] = {}
 
     def load(name: str) -> MemoryEngine:
         if name not in loaded:
+            if fetch:
+                fetch_weights(settings, name, report=report)
             loaded[name] = _load(settings, name, device or settings.user.device, report)
         return loaded[name]
 
     return load
 
 
+def fetch_weights(settings: Settings, name: str, *, revision: str | None = None, report: Report = silent) -> Path:
+    """Where the weights of a model lie, fetched if they are not here. Raises WeightsMissing or WeightsCorrupt."""
+    from codemem.model.weights.download import pull
+    from codemem.model.weights.registry import find_model
+
+    return pull(
+        find_model(name, settings.user.models),
+        settings.places.weights,
+        allow_mirror=settings.user.mirror,
+        revision=revision,
+        progress=_byte_meter("fetching weights", report),
+    )
+
+
 def _load(settings: Settings, name: str, device: str, report: Report) -> MemoryEngine:
     from codemem.model.engine import Engine
     from codemem.model.weights.registry import find_model
-
-    meter = Meter(report, "preparing weights", 1, "bytes")
-
-    def progress(done: int, total: int) -> None:
-        meter.total = total
-        meter.advance(done - meter.done)
 
     return Engine.load(
         find_model(name, settings.user.models),
         directory=settings.places.weights,
         device=device,
         threads=settings.user.threads,
-        progress=progress,
+        progress=_byte_meter("preparing weights", report),
     )
+
+
+def _byte_meter(phase: str, report: Report) -> Callable[[int, int], None]:
+    meter = Meter(report, phase, 1, "bytes")
+
+    def progress(done: int, total: int) -> None:
+        meter.total = total
+        meter.advance(done - meter.done)
+
+    return progress
 
 
 def model_name(workspace: Workspace, settings: Settings, manifest: Manifest | None, chosen: str | None) -> str:

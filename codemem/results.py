@@ -94,6 +94,18 @@ class AskResult:
 
 
 @dataclass(frozen=True, slots=True)
+class CleanResult:
+    removed: Sequence[str]
+    """Files and folders."""
+    entries: int
+    """Entries dropped from the store."""
+    bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class StatusResult:
     path: str
     model: str | None

@@ -1,5 +1,6 @@
 """A tree that is indexed: its files, its configuration, and where its manifest lies."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import filelock
 
-from codemem.config import RepositoryConfig, Settings, load_repository_config
+from codemem.config import Places, RepositoryConfig, Settings, load_repository_config
 from codemem.errors import CodememError, RepositoryError
 from codemem.indexer import IndexerError, Selection, Tree, open_tree
 from codemem.manifest import Manifest
@@ -17,6 +18,16 @@ from codemem.manifest_file import ManifestUnreadableError, read_manifest, write_
 
 FOLDER = "codemem"
 PLAIN_FOLDER = ".codemem"
+_REGISTERED = "place"
+_WRITTEN = (
+    "manifest",
+    "manifest-*",
+    "manifest*.lock",
+    "outline.sqlite*",
+    "outline-*.sqlite*",
+    ".manifest-*",
+    _REGISTERED,
+)
 
 
 @dataclass(slots=True)
@@ -94,6 +105,8 @@ class Workspace:
             write_manifest(place / self.file_name, manifest)
         except OSError as error:
             raise CodememError(f"the manifest cannot be written to {place}: {error.strerror or error}") from error
+        if place != self.places[-1]:
+            _register(self.places[-1], place)
 
     def outline_paths(self) -> list[Path]:
         """Where an outline may lie: this tree's own places, then other worktrees'."""
@@ -118,20 +131,6 @@ class Workspace:
         names = (self.file_name, self._outline_name)
         paths = [place / name for place in self.places for name in names]
         return sum(path.stat().st_size for path in paths if path.is_file())
-
-    def clean(self) -> list[Path]:
-        """Removes the manifest and the folders made for it; the paths removed."""
-        removed = []
-        for place in self.places:
-            names = (self.file_name, f"{self.file_name}.lock", self._outline_name, ".gitignore")
-            for path in (place / name for name in names):
-                if path.is_file() and not path.is_symlink():
-                    path.unlink()
-                    removed.append(path)
-            _remove_if_empty(place)
-            if place.parent.name == FOLDER:
-                _remove_if_empty(place.parent)
-        return removed
 
     @contextmanager
     def writing(self, *, wait: bool) -> Iterator[bool]:
@@ -195,6 +194,35 @@ def _prepare(place: Path, root: Path) -> None:
     ignore = place / ".gitignore"
     if place.name == PLAIN_FOLDER and place.parent == root and not ignore.exists():
         ignore.write_text("*\n", encoding="ascii")
+
+
+def _register(own: Path, place: Path) -> None:
+    """Remembers, in the user's own folder for this tree, where its manifest lies, so that `clean` finds it again."""
+    note = own / _REGISTERED
+    if not note.exists():
+        with contextlib.suppress(OSError):  # a user's folder that cannot be written costs `clean` one place
+            own.mkdir(parents=True, exist_ok=True)
+            note.write_bytes(os.fsencode(place))
+
+
+def registered_places(places: Places) -> list[Path]:
+    """Every folder that holds, or may hold, a manifest of this user."""
+    notes = sorted(places.manifests.glob(f"*/{_REGISTERED}"))
+    return [Path(os.fsdecode(note.read_bytes())) for note in notes] + sorted(places.manifests.glob("*"))
+
+
+def clean_place(place: Path) -> list[Path]:
+    """Removes what codemem wrote into a folder for manifests, and the folder if nothing else is in it."""
+    if place.is_symlink() or place.parent.is_symlink() or not place.is_dir():
+        return []
+    patterns = [*_WRITTEN, ".gitignore"] if place.name == PLAIN_FOLDER else _WRITTEN
+    removed = [path for pattern in patterns for path in sorted(place.glob(pattern)) if not path.is_dir()]
+    for path in removed:
+        path.unlink()
+    _remove_if_empty(place)
+    if place.parent.name == FOLDER:
+        _remove_if_empty(place.parent)
+    return removed
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from codemem import __version__, errors
-from codemem.cli import index, query, status
+from codemem.cli import clean, evaluate, index, model, query, status
 
 app = typer.Typer(
     name="codemem",
@@ -44,9 +44,12 @@ def _common(
 
 
 app.command("index")(index.index)
+app.command("ask")(query.ask)
 app.command("find")(query.find)
 app.command("status")(status.status)
-app.command("ask")(query.ask)
+app.command("clean")(clean.clean)
+app.add_typer(model.app, name="model")
+app.add_typer(evaluate.app, name="eval")
 
 
 def run(arguments: Sequence[str]) -> int:

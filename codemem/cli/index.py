@@ -52,7 +52,7 @@ def index(
     with open_workspace(path or Path(), settings, whole=path is None) as workspace:
         try:
             with output.progress() as report:
-                load = loader(settings, device=device, report=report)
+                load = loader(settings, device=device, fetch=True, report=report)
                 result = run(workspace, settings, load, options, report=report)
         finally:
             output.notes(workspace.notes)

@@ -28,6 +28,11 @@ def out() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
 
+def line(text: str) -> None:
+    """A line of a result, as it is: no markup, no wrapping."""
+    print(text)
+
+
 def note(message: str) -> None:
     """A line for the user that is no result."""
     print(f"codemem: {message}", file=sys.stderr, flush=True)
