@@ -212,15 +212,15 @@ class Catalogue(Database):
     def stamp(self, layout: int, keys: Iterable[bytes], now: float) -> None:
         """Notes that entries were used.
 
-        Their order is a counter, so that a clock that jumps cannot turn it round; the time is for people, never moves
-        back, and is set right when it lies in the future.
+        Their order is a counter, so that a clock that jumps cannot turn it round; the time is for people and never
+        moves back.
         """
         with self.transaction():
-            sequence, stamp = self._tick(), int(now)
+            sequence = self._tick()
             self._db.executemany(
-                "UPDATE entries SET used_sequence = ?1, used_at = CASE WHEN used_at > ?2 + ?3 THEN ?2 "
-                "ELSE max(used_at, ?2) END WHERE layout = ?4 AND key = ?5",
-                [(sequence, stamp, FUTURE_S, layout, key) for key in keys],
+                "UPDATE entries SET used_sequence = ?, used_at = max(CAST(used_at AS INTEGER), ?) "
+                "WHERE layout = ? AND key = ?",
+                [(sequence, int(now), layout, key) for key in keys],
             )
 
     def entries_of(self, segments: Sequence[int]) -> list[EntryRow]:
@@ -266,9 +266,9 @@ class Catalogue(Database):
             return {int(row[0]): (int(row[1]), int(row[2]), int(row[3])) for row in rows}
 
     def drop_unused(self, since: int, now: int) -> int:
-        """Forgets entries last used before `since`; a stamp in the future counts as now. Within a transaction."""
-        statement = "DELETE FROM entries WHERE min(CAST(used_at AS INTEGER), ?) < ?"
-        return self._db.execute(statement, (now, since)).rowcount
+        """Forgets entries last used before `since`. Stamps from a clock that ran ahead become now. In a transaction."""
+        self._db.execute("UPDATE entries SET used_at = ?1 WHERE CAST(used_at AS INTEGER) > ?1 + ?2", (now, FUTURE_S))
+        return self._db.execute("DELETE FROM entries WHERE CAST(used_at AS INTEGER) < ?", (since,)).rowcount
 
     def drop_layout(self, number: int) -> None:
         """Forgets a layout and all of its segments. Within a transaction."""

@@ -214,6 +214,15 @@ def test_a_catalogue_damaged_while_it_is_open(directory: Path) -> None:
         assert not store.load([key(30)]).missing
 
 
+def test_a_reader_goes_without_a_damaged_catalogue_until_a_writer_mends_it(directory: Path) -> None:
+    (directory / "catalogue.sqlite").write_bytes(b"no database" * 1000)
+    with Store.open(directory, LAYOUT, read_only=True) as reader:
+        assert_holds(reader.load(KEYS), NUMBERS)
+        assert not reader.load(KEYS).missing
+        fill(directory, [30])
+        assert not reader.load([key(30), KEYS[0]]).missing
+
+
 @pytest.mark.parametrize("name", ["catalogue.sqlite", "format"])
 def test_catalogue_and_marker_can_each_be_lost(directory: Path, name: str) -> None:
     (directory / name).unlink()
