@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,9 @@ def milliseconds(work: Callable[[], object], repeats: int = 9) -> float:
     """Median time on the GPU, after two runs that compile and warm up."""
     for _ in range(2):
         work()
-    times = []
+    times: list[float] = []
     for _ in range(repeats):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         begin.record()
         work()
         end.record()
@@ -88,7 +89,7 @@ def check_route(errors: dict[str, float]) -> None:
             (q[a:b].double() @ dequantise(keys).double().T).amax(0)
             if b > a
             else torch.full((chunks,), -torch.inf, dtype=torch.float64)
-            for a, b in zip(questions, questions[1:], strict=False)
+            for a, b in pairwise(questions)
         ]
         expected = cpu.maximum_per_document(torch.stack(exact).float(), offsets)
         on = keys.to("cuda")
@@ -108,7 +109,7 @@ def check_pool(errors: dict[str, float]) -> None:
     expected = pool_reference.pool_chunks(x, lengths, 64)
     errors["pool fp32"] = distance(pool_chunks(x.cuda(), lengths), expected)
     for format in ("fp32", "int8"):
-        entries = pool_entries(x.cuda(), x.cuda(), x.cuda(), lengths, normalise=True, format=format)  # type: ignore[arg-type]
+        entries = pool_entries(x.cuda(), x.cuda(), x.cuda(), lengths, normalise=True, format=format)
         errors[f"pool {format} keys"] = distance(entries.keys.dequantise(), expected)
         normalised = pool_reference.normalise_groups(expected)
         errors[f"pool {format} routing"] = distance(entries.routing.dequantise(), normalised)

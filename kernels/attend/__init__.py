@@ -3,6 +3,7 @@
 Shapes: T active tokens, H query heads, G key heads, D head_dim, M memory rows, S local rows (the active tokens last).
 """
 
+import torch
 from torch import Tensor
 
 from codemem.kernels.attend import cpu
@@ -22,12 +23,23 @@ def attend(
     """[T, H, D]: each token over all M memory rows and, bottom-right aligned, the local rows s <= S - T + t.
 
     Softmax is plain, over both parts together, scaled by D^-0.5; head h reads group h // (H / G). `causal=False` lets
-    the active tokens see each other in both directions. M and T may be 0. Differentiable.
+    the active tokens see each other in both directions. M and T may be 0.
+    Differentiable: where a gradient is wanted torch computes it, else on a GPU a Triton kernel that has none.
     """
     _check(q_THD, (memory_k_MGD, memory_v_MGD), (local_k_SGD, local_v_SGD))
     if not len(q_THD):
         return q_THD
+    if q_THD.device.type == "cuda" and not _needs_gradients(
+        q_THD, memory_k_MGD, memory_v_MGD, local_k_SGD, local_v_SGD
+    ):
+        from codemem.kernels.attend import triton
+
+        return triton.attend(q_THD, memory_k_MGD, memory_v_MGD, local_k_SGD, local_v_SGD, causal=causal)
     return cpu.attend(q_THD, memory_k_MGD, memory_v_MGD, local_k_SGD, local_v_SGD, causal=causal)
+
+
+def _needs_gradients(*tensors: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
 def _check(q: Tensor, memory: tuple[Tensor, Tensor], local: tuple[Tensor, Tensor]) -> None:

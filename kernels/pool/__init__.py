@@ -57,6 +57,8 @@ def pool_chunks(x: Tensor, lengths: Tensor | Sequence[int], chunk_tokens: int = 
     Differentiable on every device.
     """
     first, count, _ = _table(x, lengths, chunk_tokens)
+    if x.device.type == "cuda" and x.dim() == 3 and not (torch.is_grad_enabled() and x.requires_grad):
+        return _pool(x, first, count, chunk_tokens, normalise=False, format="fp32").values
     return cpu.pool_chunks(x, first, count, chunk_tokens)
 
 
@@ -77,14 +79,15 @@ def pool_entries(
     """
     if not len(keys_LGD) == len(values_LGD) == len(routing_LGD):
         raise ValueError(f"{len(keys_LGD)} keys, {len(values_LGD)} values and {len(routing_LGD)} routing keys")
+    if format not in ("fp32", "bf16", "fp16", "int8"):
+        raise ValueError(f"unknown format {format!r}: fp32, bf16, fp16 or int8")
     with torch.no_grad():
         first, count, offsets = _table(keys_LGD, lengths, chunk_tokens)
         keys, values, routing = (
-            cpu.pool_chunks(x, first, count, chunk_tokens) for x in (keys_LGD, values_LGD, routing_LGD)
+            _pool(x, first, count, chunk_tokens, normalise=cosine, format=format)
+            for x, cosine in ((keys_LGD, False), (values_LGD, False), (routing_LGD, normalise))
         )
-        if normalise:
-            routing = normalize(routing, dim=-1)
-        return PooledEntries(_rounded(keys, format), _rounded(values, format), _rounded(routing, format), offsets)
+        return PooledEntries(keys, values, routing, offsets)
 
 
 def _table(x: Tensor, lengths: Tensor | Sequence[int], chunk_tokens: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -95,7 +98,14 @@ def _table(x: Tensor, lengths: Tensor | Sequence[int], chunk_tokens: int) -> tup
     return first.to(x.device), count.to(x.device), offsets
 
 
-def _rounded(x: Tensor, format: PoolFormat) -> Pooled:
-    if format not in ("fp32", "bf16", "fp16", "int8"):
-        raise ValueError(f"unknown format {format!r}: fp32, bf16, fp16 or int8")
+def _pool(
+    x_LGD: Tensor, first: Tensor, count: Tensor, chunk_tokens: int, *, normalise: bool, format: PoolFormat
+) -> Pooled:
+    """Means, normalised and rounded: in one kernel on a GPU, one after another elsewhere."""
+    if x_LGD.device.type == "cuda":
+        from codemem.kernels.pool import triton
+
+        return Pooled(*triton.pool_groups(x_LGD, first, count, chunk_tokens, normalise=normalise, format=format))
+    x = cpu.pool_chunks(x_LGD, first, count, chunk_tokens)
+    x = normalize(x, dim=-1) if normalise else x
     return Pooled(*quantise_groups(x, format)) if format == "int8" else Pooled(x.to(DTYPES[format]))
