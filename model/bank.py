@@ -41,12 +41,15 @@ class Bank:
         self._k: dict[int, StoredRows] = {}
         self._v: dict[int, StoredRows] = {}
         for layer in self.layers:
-            tensors = {name: torch.from_numpy(entries.tensors[f"{name}.{layer}"]) for name in ("route", "k", "v")}
-            scales = {name: torch.from_numpy(entries.tensors[f"{name}_scale.{layer}"]) for name in ("route", "k", "v")}
+            # Ranking needs the routing keys alone, and entries may then be loaded without the rest.
+            loaded = [name for name in ("route", "k", "v") if f"{name}.{layer}" in entries.tensors]
+            tensors = {name: torch.from_numpy(entries.tensors[f"{name}.{layer}"]) for name in loaded}
+            scales = {name: torch.from_numpy(entries.tensors[f"{name}_scale.{layer}"]) for name in loaded}
             self._keys[layer] = RoutingKeys(tensors["route"].to(device), scales["route"].to(device))
-            groups = scales["k"].shape[1]
             for name, place in (("k", self._k), ("v", self._v)):
-                place[layer] = StoredRows(tensors[name].unflatten(1, (groups, -1)), scales[name])
+                if name in loaded:
+                    groups = scales[name].shape[1]
+                    place[layer] = StoredRows(tensors[name].unflatten(1, (groups, -1)), scales[name])
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
