@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from codemem.evals.bm25 import BM25, ranking, reciprocal_rank_fusion
 from codemem.evals.checkouts import Checkout
-from codemem.evals.errors import MissingBaseline
 from codemem.evals.retrieval import Hit
 
 CHUNK_LINES = 50

@@ -6,10 +6,11 @@ Readers for the development sets: semble's annotations, SWE-QA's cited files, SW
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from codemem.evals.errors import BadCases
+from codemem.evals.errors import BadCasesError
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,13 @@ def read_all(folder: Path) -> dict[str, Callable[[], CaseSet]]:
     found: dict[str, Callable[[], CaseSet]] = {}
     for part in sorted(folder.iterdir()) if folder.is_dir() else []:
         if (part / "repos.json").is_file():
-            found["semble"] = lambda part=part: read_semble(part)
+            found["semble"] = partial(read_semble, part)
         if (part / "cited_files.jsonl").is_file():
-            found["swe-qa"] = lambda part=part: read_swe_qa(part / "cited_files.jsonl")
+            found["swe-qa"] = partial(read_swe_qa, part / "cited_files.jsonl")
         if (part / "localization.jsonl").is_file():
-            found["swe-bench-lite"] = lambda part=part: read_swe_bench(part / "localization.jsonl")
+            found["swe-bench-lite"] = partial(read_swe_bench, part / "localization.jsonl")
     if not found:
-        raise BadCases(f"no evaluation sets under {folder}: expected folders such as semble-dev")
+        raise BadCasesError(f"no evaluation sets under {folder}: expected folders such as semble-dev")
     return found
 
 
@@ -125,9 +126,9 @@ def _json(path: Path) -> list[Any]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise BadCases(f"{path}: {error}") from error
+        raise BadCasesError(f"{path}: {error}") from error
     if not isinstance(rows, list):
-        raise BadCases(f"{path}: expected a list")
+        raise BadCasesError(f"{path}: expected a list")
     return rows
 
 
@@ -135,4 +136,4 @@ def _lines(path: Path) -> list[Any]:
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, json.JSONDecodeError) as error:
-        raise BadCases(f"{path}: {error}") from error
+        raise BadCasesError(f"{path}: {error}") from error

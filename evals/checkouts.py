@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codemem.evals.cases import Repository
-from codemem.evals.errors import MissingCheckout
+from codemem.evals.errors import MissingCheckoutError
 
 BINARY_PROBE = 8000
 """Bytes looked at for a NUL, which tells a binary file (as git does)."""
@@ -48,13 +48,13 @@ class Checkouts:
         self._clones = clones
 
     def find(self, repository: Repository) -> Checkout:
-        """The export of a repository, made from a clone if need be; raises MissingCheckout."""
+        """The export of a repository, made from a clone if need be; raises MissingCheckoutError."""
         plain = repository.name.replace("/", "+")
         place = self._folder / f"{plain}@{repository.revision[:7]}"
         if not place.is_dir():
             git_folder = self._clone(plain)
             if git_folder is None:
-                raise MissingCheckout(repository.name, repository.revision, str(self._folder))
+                raise MissingCheckoutError(repository.name, repository.revision, str(self._folder))
             self._export(repository, git_folder, place)
         return Checkout(repository, place)
 
@@ -71,7 +71,7 @@ class Checkouts:
             archive = Path(name) / "tree.tar"
             command = ["git", f"--git-dir={git_folder}", "archive", f"--output={archive}", repository.revision]
             if subprocess.run(command, check=False, capture_output=True).returncode != 0:
-                raise MissingCheckout(repository.name, repository.revision, str(git_folder))
+                raise MissingCheckoutError(repository.name, repository.revision, str(git_folder))
             with tarfile.open(archive) as tar:
                 tar.extractall(Path(name) / "tree", filter="data")
             (Path(name) / "tree").rename(place)

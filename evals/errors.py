@@ -5,14 +5,14 @@ class EvaluationError(Exception):
     """Base of all errors that an evaluation reports in one line."""
 
 
-class MissingBaseline(EvaluationError):
+class MissingBaselineError(EvaluationError):
     """An optional baseline is not installed."""
 
     def __init__(self, name: str, command: str) -> None:
         super().__init__(f"the baseline {name} is not installed: run `{command}`")
 
 
-class MissingCheckout(EvaluationError):
+class MissingCheckoutError(EvaluationError):
     """A repository at a pinned revision was not found."""
 
     def __init__(self, repository: str, revision: str, place: str) -> None:
@@ -22,5 +22,5 @@ class MissingCheckout(EvaluationError):
         )
 
 
-class BadCases(EvaluationError):
+class BadCasesError(EvaluationError):
     """A data file does not have the expected form."""

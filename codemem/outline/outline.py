@@ -1,20 +1,18 @@
 """The outline of a repository: what is defined where, searched without any index of bodies."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from codemem.indexer.document import FILE_KINDS, SYMBOL_KINDS, SourceFile
+from codemem.indexer.document import SourceFile
 from codemem.outline import storage
-from codemem.outline.query import folded, understand
-from codemem.outline.ranking import DEFAULT_WEIGHTS, Index, Postings, Scores, Weights, score
+from codemem.outline.assembly import assemble
+from codemem.outline.query import understand
+from codemem.outline.ranking import DEFAULT_WEIGHTS, Index, Scores, Weights, score
 from codemem.outline.records import FileRecord, record
 from codemem.outline.words import terms
-
-_KIND_PLACES = {kind: place for place, kind in enumerate(SYMBOL_KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class Outline:
         return outline
 
     def save(self, path: Path) -> None:
-        """Write to a file; to the file that this outline was loaded from or saved to last, only what changed since.
+        """Write to a file; to the one that this outline was loaded from or saved to last, only what changed since.
 
         Raises OutlineFormatError if the file exists and is no outline.
         """
@@ -93,7 +91,7 @@ class Outline:
         self._file = path
 
     def search(self, query: str, k: int = 10, *, per_file: int = 1) -> list[OutlineHit]:
-        """The `k` best places, at most `per_file` definitions of each file; nothing if no word of the query is known."""
+        """The `k` best places, at most `per_file` definitions of each file; none if no word of the query is known."""
         scores = self.scores(query)
         order = np.argsort(-scores.files, kind="stable")[:k]
         hits = [hit for file in order if scores.files[file] > 0 for hit in self._hits(int(file), scores, per_file)]
@@ -132,50 +130,3 @@ class Outline:
             self._order = [self._records[path] for path in sorted(self._records)]
             self._index = assemble(self._order)
         return self._index
-
-
-def assemble(records: Sequence[FileRecord]) -> Index:
-    """The columns of these files."""
-    symbols = [(number, symbol) for number, entry in enumerate(records) for symbol in entry.symbols]
-    words: set[str] = set()
-    for entry in records:
-        words.update(entry.stem_terms, entry.folder_terms)
-    for _, symbol in symbols:
-        words.update(symbol.name_terms, symbol.context_terms, symbol.signature_terms, symbol.doc_terms)
-    vocabulary = sorted(words)
-    ids = {word: number for number, word in enumerate(vocabulary)}
-    by_name, by_stem, by_base = defaultdict(list), defaultdict(list), defaultdict(list)
-    for row, (_, symbol) in enumerate(symbols):
-        by_name[folded(symbol.name)].append(row)
-    for row, entry in enumerate(records):
-        base = entry.path.rpartition("/")[2]
-        by_stem[folded(base.split(".", 1)[0])].append(row)
-        by_base[base.lower()].append(row)
-    return Index(
-        vocabulary=vocabulary,
-        term_ids=ids,
-        kinds=np.array([FILE_KINDS.index(entry.kind) for entry in records], dtype=np.int64),
-        file_of=np.array([number for number, _ in symbols], dtype=np.int64),
-        first_symbol=np.cumsum([0, *(len(entry.symbols) for entry in records)], dtype=np.int64),
-        symbol_kinds=np.array([_KIND_PLACES.get(symbol.kind, 0) for _, symbol in symbols], dtype=np.int64),
-        stem_sizes=np.array([len(entry.stem_terms) for entry in records], dtype=np.float64),
-        name_sizes=np.array([len(symbol.name_terms) for _, symbol in symbols], dtype=np.float64),
-        folded_names={name: np.array(rows) for name, rows in by_name.items()},
-        folded_stems={name: np.array(rows) for name, rows in by_stem.items()},
-        paths=[entry.path for entry in records],
-        folded_paths={base: np.array(rows) for base, rows in by_base.items()},
-        scopes=[folded(symbol.scope.rpartition(".")[2]) for _, symbol in symbols],
-        names=_postings([symbol.name_terms for _, symbol in symbols], ids),
-        contexts=_postings([symbol.context_terms for _, symbol in symbols], ids),
-        signatures=_postings([symbol.signature_terms for _, symbol in symbols], ids),
-        docs=_postings([symbol.doc_terms for _, symbol in symbols], ids),
-        stems=_postings([entry.stem_terms for entry in records], ids),
-        folders=_postings([entry.folder_terms for entry in records], ids),
-    )
-
-
-def _postings(words: Sequence[Sequence[str]], ids: dict[str, int]) -> Postings:
-    sizes = np.array([len(row) for row in words], dtype=np.int64)
-    rows = np.repeat(np.arange(len(words), dtype=np.int64), sizes)
-    terms = np.array([ids[word] for row in words for word in row], dtype=np.int64)
-    return Postings.build(terms, rows, len(ids))

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from codemem.outline.words import SHORT_FORMS, STOP_WORDS, identifiers, parts, stem
 
@@ -96,7 +97,7 @@ def _content(text: str, bare: bool) -> list[str]:
 
 def _joined(words: Sequence[str]) -> list[str]:
     """Neighbours that may be written as one name: key log, keylog."""
-    return [a + b for a, b in zip(words, words[1:], strict=False) if len(a) >= 2 and len(b) >= 2 and len(a + b) >= 6]
+    return [a + b for a, b in pairwise(words) if len(a) >= 2 and len(b) >= 2 and len(a + b) >= 6]
 
 
 def _paths(text: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -20,53 +21,44 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+FILE_WEIGHTS = MappingProxyType(
+    {
+        "code": 1.0, "config": 0.5, "docs": 0.4, "example": 0.4, "test": 0.3, "data": 0.3, "generated": 0.3,
+        "vendored": 0.3,
+    }
+)  # fmt: skip
+"""How likely a file of a kind is meant by a question that names no kind."""
+
+SYMBOL_WEIGHTS = MappingProxyType(
+    {
+        "class": 1.0, "interface": 1.0, "struct": 1.0, "trait": 1.0, "enum": 0.9, "type": 0.9, "module": 0.8,
+        "function": 0.8, "method": 0.7, "constructor": 0.6, "macro": 0.5, "section": 0.5, "constant": 0.4,
+        "property": 0.4, "variable": 0.4,
+    }
+)  # fmt: skip
+"""How much a definition's name says of what its file is for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """The constants of the ranking. One set serves every repository and language."""
 
-    stem: float = 1.0
+    stem: float = 1.2
     folder: float = 0.3
     name: float = 1.0
     context: float = 0.2
     signature: float = 0.3
-    doc: float = 0.4
-    saturation: float = 1.2
-    length: float = 0.3
+    doc: float = 0.5
+    saturation: float = 2.0
+    length: float = 0.15
     best_symbol: float = 0.6
     exact_name: float = 6.0
     exact_stem: float = 4.0
     exact_path: float = 8.0
-    kinds: dict[str, float] = field(
-        default_factory=lambda: {
-            "code": 1.0,
-            "config": 0.5,
-            "docs": 0.4,
-            "example": 0.4,
-            "test": 0.3,
-            "data": 0.3,
-            "generated": 0.3,
-            "vendored": 0.3,
-        }  # fmt: skip
-    )
-    symbols: dict[str, float] = field(
-        default_factory=lambda: {
-            "class": 1.0,
-            "interface": 1.0,
-            "struct": 1.0,
-            "trait": 1.0,
-            "enum": 0.9,
-            "type": 0.9,
-            "module": 0.8,
-            "function": 0.8,
-            "constructor": 0.6,
-            "method": 0.7,
-            "macro": 0.5,
-            "constant": 0.4,
-            "property": 0.4,
-            "variable": 0.4,
-            "section": 0.5,
-        }  # fmt: skip
-    )
+    declaration: float = 0.4
+    """Of a declaration (C header, type stub) whose definition stands elsewhere, and of the file beside it."""
+    kinds: Mapping[str, float] = field(default_factory=lambda: FILE_WEIGHTS)
+    symbols: Mapping[str, float] = field(default_factory=lambda: SYMBOL_WEIGHTS)
 
 
 DEFAULT_WEIGHTS = Weights()
@@ -107,6 +99,10 @@ class Index:
     """Place in SYMBOL_KINDS [symbols]."""
     stem_sizes: Floats
     """Terms in each file's name [files]."""
+    declares: npt.NDArray[np.bool_]
+    """Whether a symbol is but declared, its definition standing in another file [symbols]."""
+    stubs: npt.NDArray[np.bool_]
+    """Whether a file declares what a file of the same name defines [files]."""
     name_sizes: Floats
     """Terms in each symbol's name [symbols]."""
     folded_names: dict[str, Ints]
@@ -137,7 +133,9 @@ class Index:
 
     def symbol_weights(self, weights: Weights) -> Floats:
         """How much a definition's kind counts [symbols]."""
-        return np.array([weights.symbols.get(kind, 0.5) for kind in SYMBOL_KINDS])[self.symbol_kinds]
+        by_kind = np.array([weights.symbols.get(kind, 0.5) for kind in SYMBOL_KINDS])
+        standing: Floats = by_kind[self.symbol_kinds] * np.where(self.declares, weights.declaration, 1.0)
+        return standing
 
     def best_of_files(self, symbols: Floats) -> Floats:
         """The highest of its symbols' scores for each file, 0 without symbols [files]."""
@@ -255,4 +253,5 @@ def _common_tail(path: str, other: str) -> int:
 def _priors(index: Index, query: Query, weights: Weights) -> Floats:
     """How likely a file of its kind is meant, 1 for kinds that the question asks for [files]."""
     by_kind = [1.0 if kind in query.kinds else weights.kinds.get(kind, 0.5) for kind in FILE_KINDS]
-    return np.array(by_kind)[index.kinds]
+    priors: Floats = np.array(by_kind)[index.kinds] * np.where(index.stubs, (1 + weights.declaration) / 2, 1.0)
+    return priors

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from codemem.indexer.document import SourceFile, Symbol
-from codemem.outline.heads import Lines, head
 from codemem.outline.words import STOP_STEMS, parts, stem, terms
 
 CONTAINER_STEMS = frozenset({"__init__", "index", "mod", "lib", "main", "package-info", "init", "__main__"})
@@ -26,7 +25,7 @@ class SymbolRecord:
     """Of the enclosing scopes."""
     signature_terms: tuple[str, ...]
     doc_terms: tuple[str, ...]
-    """Of the first sentence that documents it."""
+    """Of the first line that documents it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +42,12 @@ class FileRecord:
 
 
 def record(file: SourceFile) -> FileRecord:
-    """The outline of one file; signatures are read from the text of its documents, which is not kept."""
+    """The outline of one file."""
     folder, _, base = file.path.rpartition("/")
     name = base.split(".", 1)[0] or base.strip(".")
     folders = folder.split("/") if folder else []
     if name.lower() in CONTAINER_STEMS and folders:
         name = f"{name} {folders[-1]}"
-    lines = Lines(file.documents)
     return FileRecord(
         path=file.path,
         oid=file.oid,
@@ -57,12 +55,11 @@ def record(file: SourceFile) -> FileRecord:
         lines=max((document.end_line for document in file.documents), default=1),
         stem_terms=_unique(terms(name)),
         folder_terms=_unique(term for part in folders for term in terms(part)),
-        symbols=tuple(_symbol(symbol, lines) for symbol in file.symbols),
+        symbols=tuple(_symbol(symbol) for symbol in file.symbols),
     )
 
 
-def _symbol(symbol: Symbol, lines: Lines) -> SymbolRecord:
-    signature, sentence = head(symbol, lines)
+def _symbol(symbol: Symbol) -> SymbolRecord:
     return SymbolRecord(
         kind=symbol.kind,
         name=symbol.name,
@@ -71,8 +68,8 @@ def _symbol(symbol: Symbol, lines: Lines) -> SymbolRecord:
         end_line=symbol.end_line,
         name_terms=name_terms(symbol.name),
         context_terms=scope_terms(symbol.scope),
-        signature_terms=_unique(terms(signature)),
-        doc_terms=_unique(term for term in terms(sentence) if term not in STOP_STEMS),
+        signature_terms=_unique(terms(symbol.signature)),
+        doc_terms=_unique(term for term in terms(symbol.doc) if term not in STOP_STEMS),
     )
 
 

@@ -18,27 +18,82 @@ _ENDINGS = (
     "is", "al", "ly", "s", "e", "y",
 )  # fmt: skip
 
-STOP_WORDS = frozenset(
-    """a about after all also an and any are as at be been before being between both but by can could did do does doing
-    done each either else for from had has have how i if in into is it its itself just like may me might more most my no
-    nor not now of off on once one only onto or other our out over own per same shall should show so some such than that
-    the their them then there these they this those through to too under up upon us use used uses using very via was we
-    were what when where whether which while who whom whose why will with within without work works would you your
-    find explain defined implemented implementation implements implement inside""".split()
-)
+_STOP_WORDS = """
+a about after all also an and any are as at be been before being between both but by can could defined did do does
+doing done each either else explain find for from had has have how i if implement implementation implemented
+implements in inside into is it its itself just like may me might more most my no nor not now of off on once one
+only onto or other our out over own per same shall should show so some such than that the their them then there
+these they this those through to too under up upon us use used uses using very via was we were what when where
+whether which while who whom whose why will with within without work works would you your
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+"""Words of questions that tell one part of a program from another in no project."""
 
 # Short forms that are no prefix of what they stand for; prefixes (auth, config, init) are found by rule instead.
-_SHORT_FORMS = (
-    "ctx context", "msg message", "cfg config configuration", "db database", "btn button", "pkg package", "tmp temporary",
-    "src source", "dst destination", "ptr pointer", "buf buffer", "str string", "fmt format", "fn function", "func function",
-    "obj object", "arg argument", "attr attribute", "param parameter", "req request", "res response result",
-    "resp response", "conn connection connect", "cmd command", "dir directory folder", "env environment", "err error", "ref reference",
-    "util utility", "impl implementation", "lib library", "mgr manager", "num number", "idx index", "len length",
-    "max maximum", "min minimum", "prev previous", "repo repository", "sync synchronize", "async asynchronous",
-    "txt text", "val value", "var variable", "regex regular", "url uri", "addr address", "alloc allocate", "async asynchronous",
-    "hdr header", "pwd password", "usr user", "evt event", "cert certificate", "ssl tls", "gen generate", "doc documentation",
-    "auth authentication authorization", "stmt statement", "expr expression", "decl declaration", "def definition", "char character",
-)  # fmt: skip
+_SHORT_FORMS = """
+addr address
+alloc allocate
+arg argument
+async asynchronous
+attr attribute
+auth authentication authorization
+btn button
+buf buffer
+cert certificate
+cfg config configuration
+char character
+cmd command
+conn connection connect
+ctx context
+db database
+decl declaration
+def definition
+dir directory folder
+doc documentation
+dst destination
+env environment
+err error
+evt event
+expr expression
+fmt format
+fn function
+func function
+gen generate
+hdr header
+idx index
+impl implementation
+len length
+lib library
+max maximum
+mgr manager
+min minimum
+msg message
+num number
+obj object
+param parameter
+pkg package
+prev previous
+ptr pointer
+pwd password
+ref reference
+regex regular
+repo repository
+req request
+res response result
+resp response
+src source
+ssl tls
+stmt statement
+str string
+sync synchronize
+tmp temporary
+txt text
+url uri
+usr user
+util utility
+val value
+var variable
+"""
 
 
 @lru_cache(maxsize=100_000)
@@ -84,7 +139,7 @@ def terms(text: str) -> list[str]:
 
 def _short_forms() -> dict[str, tuple[str, ...]]:
     table: dict[str, set[str]] = {}
-    for row in _SHORT_FORMS:
+    for row in _SHORT_FORMS.strip().splitlines():
         words = [stem(word) for word in row.split()]
         for other in words[1:]:
             table.setdefault(words[0], set()).add(other)

@@ -1,0 +1,122 @@
+"""Function retrieval: documentation sentences against every function of 20 packages in one pool.
+
+    python -m codemem.evals.functions --pool DIR --out DIR
+
+The pool is built by `codemem.evals.functions_pool`. A query's rank is 1 + the number of documents that score strictly
+higher than its own function, so ties count for it.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from codemem.evals.bm25 import BM25
+from codemem.evals.errors import BadCasesError
+from codemem.evals.metrics import bootstrap
+from codemem.evals.report import Report, write_report
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionPool:
+    """Documents (header and source), and queries with the document that each was taken from."""
+
+    documents: tuple[str, ...]
+    queries: tuple[str, ...]
+    gold: tuple[int, ...]
+
+
+class FunctionScorer(Protocol):
+    """A system under test."""
+
+    @property
+    def name(self) -> str: ...
+
+    def prepare(self, documents: Sequence[str]) -> None: ...
+
+    def scores(self, query: str) -> npt.NDArray[np.floating[Any]]:
+        """Score of every document [documents]."""
+        ...
+
+
+def read_pool(folder: Path) -> FunctionPool:
+    """The pool in `documents.jsonl` and `queries.jsonl`; raises BadCasesError."""
+    try:
+        documents = [json.loads(line) for line in (folder / "documents.jsonl").open(encoding="utf-8")]
+        queries = [json.loads(line) for line in (folder / "queries.jsonl").open(encoding="utf-8")]
+        texts = tuple(row["header"] + row["text"] for row in documents)
+        pool = FunctionPool(texts, tuple(row["query"] for row in queries), tuple(row["gold"] for row in queries))
+    except (OSError, json.JSONDecodeError, KeyError) as error:
+        raise BadCasesError(
+            f"no function pool in {folder} ({error}): build it with codemem.evals.functions_pool"
+        ) from error
+    if not pool.queries or any(not 0 <= gold < len(texts) for gold in pool.gold):
+        raise BadCasesError(f"the function pool in {folder} names documents that it does not hold")
+    return pool
+
+
+class Bm25Functions:
+    """BM25 over split identifiers."""
+
+    name = "BM25 on split identifiers"
+
+    def prepare(self, documents: Sequence[str]) -> None:
+        self._index = BM25(documents)
+
+    def scores(self, query: str) -> npt.NDArray[np.float64]:
+        return self._index.scores(query)
+
+
+def ranks(scorer: FunctionScorer, pool: FunctionPool, *, progress: Callable[[str], None] = lambda _: None) -> list[int]:
+    """Rank of each query's own function, in the order of the queries."""
+    scorer.prepare(pool.documents)
+    progress(f"{scorer.name}: {len(pool.documents):,} documents ready")
+    found = []
+    for query, gold in zip(pool.queries, pool.gold, strict=True):
+        scores = np.asarray(scorer.scores(query))
+        found.append(1 + int((scores > scores[gold]).sum()))
+    return found
+
+
+def measures(found: Sequence[int]) -> dict[str, list[float]]:
+    """Values of each metric, query by query."""
+    return {
+        "R@1": [float(rank <= 1) for rank in found],
+        "R@10": [float(rank <= 10) for rank in found],
+        "R@100": [float(rank <= 100) for rank in found],
+        "MRR": [1 / rank for rank in found],
+    }
+
+
+def report(results: dict[str, list[int]], pool: FunctionPool) -> Report:
+    """Table of all systems with bootstrap intervals."""
+    names = ("R@1", "R@10", "R@100", "MRR")
+    rows = []
+    for system, found in results.items():
+        values = measures(found)
+        rows.append([system, *(str(bootstrap(values[name])) for name in names)])
+    note = f"{len(pool.queries):,} queries, {len(pool.documents):,} documents; 95% bootstrap intervals."
+    return Report("functions", "Function retrieval", note, [("", ["system", *names], rows)], {"ranks": results})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure BM25 on a pool; the memory is measured by `codemem eval functions`."""
+    parser = argparse.ArgumentParser(prog="python -m codemem.evals.functions", description=main.__doc__)
+    parser.add_argument("--pool", type=Path, required=True, help="folder with documents.jsonl and queries.jsonl")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    options = parser.parse_args(arguments)
+    started = time.perf_counter()
+    pool = read_pool(options.pool)
+    results = {Bm25Functions.name: ranks(Bm25Functions(), pool)}
+    written = write_report(report(results, pool), options.out, seconds=time.perf_counter() - started)
+    print(written.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
