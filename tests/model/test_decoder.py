@@ -1,0 +1,90 @@
+"""The decoder against Hugging Face's Qwen2 and Qwen3 on tiny random configurations."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, Qwen2Config, Qwen3Config
+
+from codemem.model.config import DecoderConfig, MemoryConfig
+from codemem.model.decoder import Decoder
+from codemem.model.load import load_decoder
+from codemem.model.memory import TextContext, attend_within
+from codemem.model.routers import Routers
+from codemem.model.weights import load_checkpoint
+
+SHAPE = {
+    "vocab_size": 211,
+    "hidden_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "intermediate_size": 80,
+    "max_position_embeddings": 512,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e4,
+}
+CPU = torch.device("cpu")
+
+
+class Packed:
+    def __init__(self, lengths: list[int]) -> None:
+        self.lengths = lengths
+
+    def attend(
+        self, layer: int, hidden: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor
+    ) -> torch.Tensor:
+        return attend_within(q, k, v, self.lengths)
+
+
+@pytest.fixture(params=["qwen2", "qwen2-untied", "qwen3"])
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[torch.nn.Module, Decoder]:
+    """Theirs and ours, of the same weights, through a folder as `save_pretrained` leaves it."""
+    torch.manual_seed(3)
+    tied = request.param != "qwen2-untied"
+    config = (
+        Qwen3Config(**SHAPE, head_dim=16, tie_word_embeddings=tied)
+        if request.param == "qwen3"
+        else Qwen2Config(**SHAPE, tie_word_embeddings=tied)
+    )
+    theirs = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    for name, parameter in theirs.named_parameters():
+        # Library defaults leave biases and norms where a forgotten one would not show.
+        if name.endswith("bias") or "norm" in name:
+            torch.nn.init.normal_(parameter, mean=1.0 if "norm" in name else 0.0, std=0.3)
+    theirs.save_pretrained(tmp_path)
+    opened = load_checkpoint(tmp_path)
+    ours = load_decoder(
+        DecoderConfig.from_huggingface(opened.config), opened.tensors, device=CPU, dtype=torch.float32
+    )
+    return theirs, ours
+
+
+@torch.inference_mode()
+def test_packed_sequences_give_the_logits_of_each_alone(pair: tuple[torch.nn.Module, Decoder]) -> None:
+    theirs, ours = pair
+    lengths = [1, 7, 33]
+    sequences = [torch.randint(0, 211, (n,)) for n in lengths]
+    positions = torch.cat([torch.arange(n) for n in lengths])
+    logits = ours.logits(ours(torch.cat(sequences), positions, Packed(lengths)))
+    for got, sequence in zip(logits.split(lengths), sequences, strict=True):
+        torch.testing.assert_close(got, theirs(sequence[None]).logits[0], atol=2e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_cached_greedy_text_is_theirs(pair: tuple[torch.nn.Module, Decoder]) -> None:
+    theirs, ours = pair
+    prompt = torch.randint(0, 211, (19,))
+    expected = theirs.generate(prompt[None], max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=0)[0]
+    memory = MemoryConfig(routed_layers=())
+    # A capacity of 4 makes the cache grow several times on the way.
+    context = TextContext(
+        ours.config, memory, Routers(ours.config, ()), None, capacity=4, device=CPU, dtype=torch.float32
+    )
+    ids = prompt.tolist()
+    logits = ours.logits(ours(prompt, torch.arange(19), context)[-1:])
+    for position in range(19, 19 + 24):
+        token = int(logits.argmax())
+        ids.append(token)
+        logits = ours.logits(ours(torch.tensor([token]), torch.tensor([position]), context)[-1:])
+    assert ids == expected.tolist()
