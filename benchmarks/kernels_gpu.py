@@ -176,6 +176,8 @@ def sweep_launches(keys: RoutingKeys, limit: float) -> list[dict[str, Any]]:
         (128, 64, 4, 4),
         (256, 64, 8, 4),
     ):
+        if time.monotonic() - started > BUDGET_SECONDS:
+            break
         launch = triton.Launch(chunks, 64, width, warps, stages)
         try:
             took = milliseconds(lambda launch=launch: triton.score_chunks(q, keys, [0, 64], launch=launch))  # type: ignore[misc]

@@ -10,6 +10,9 @@ from codemem.kernels.attend import cpu
 
 __all__ = ["attend"]
 
+TENSOR_CORE_DTYPES = (torch.float16, torch.bfloat16)
+"""What the Triton kernel is for; float32 gains nothing from it."""
+
 
 def attend(
     q_THD: Tensor,
@@ -24,22 +27,18 @@ def attend(
 
     Softmax is plain, over both parts together, scaled by D^-0.5; head h reads group h // (H / G). `causal=False` lets
     the active tokens see each other in both directions. M and T may be 0.
-    Differentiable: where a gradient is wanted torch computes it, else on a GPU a Triton kernel that has none.
+    Differentiable: a GPU's Triton kernel, which has no gradient, serves 16-bit inference, torch all else.
     """
     _check(q_THD, (memory_k_MGD, memory_v_MGD), (local_k_SGD, local_v_SGD))
     if not len(q_THD):
         return q_THD
-    if q_THD.device.type == "cuda" and not _needs_gradients(
-        q_THD, memory_k_MGD, memory_v_MGD, local_k_SGD, local_v_SGD
-    ):
+    tensors = (q_THD, memory_k_MGD, memory_v_MGD, local_k_SGD, local_v_SGD)
+    wants_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+    if q_THD.device.type == "cuda" and q_THD.dtype in TENSOR_CORE_DTYPES and not wants_gradient:
         from codemem.kernels.attend import triton
 
-        return triton.attend(q_THD, memory_k_MGD, memory_v_MGD, local_k_SGD, local_v_SGD, causal=causal)
-    return cpu.attend(q_THD, memory_k_MGD, memory_v_MGD, local_k_SGD, local_v_SGD, causal=causal)
-
-
-def _needs_gradients(*tensors: Tensor) -> bool:
-    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+        return triton.attend(*tensors, causal=causal)
+    return cpu.attend(*tensors, causal=causal)
 
 
 def _check(q: Tensor, memory: tuple[Tensor, Tensor], local: tuple[Tensor, Tensor]) -> None:
