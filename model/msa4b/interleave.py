@@ -98,9 +98,11 @@ class Interleave:
         return _Asking(self, question, read or self._read, prior, cancelled).events()
 
     def _read(self, index: int) -> Source:
+        """From the tokens; where the tokenizer has normalised the text, its bytes are the normalised ones."""
         document = self.memory.documents[index]
-        text = self.model.protocol.document_text(document.number, document.ids)
-        return Source(index, "", text.decode("utf-8", errors="replace"))
+        data = self.model.protocol.document_text(document.number, document.ids)
+        header = max(0, len(data) - int(document.chunk_ends[-1]))
+        return Source(index, *(part.decode("utf-8", errors="replace") for part in (data[:header], data[header:])))
 
 
 class _Asking:
