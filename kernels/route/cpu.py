@@ -20,6 +20,10 @@ TILE_NUMBERS = 1 << 20
 """float32 numbers in a tile of keys (4 MiB), and at most in a tile of scores."""
 
 
+FEW_TOKENS = 24
+"""Up to here [T, rows] is the faster shape of a product, beyond it [rows, T] (measured: docs/decisions/0008)."""
+
+
 def _tile_rows(width: int, tokens: int) -> int:
     return max(1, TILE_NUMBERS // max(width, tokens, 1))
 
@@ -33,13 +37,19 @@ def score_chunks(q_TW: Tensor, keys: RoutingKeys, query_offsets: Sequence[int]) 
         return out
     rows = min(chunks, _tile_rows(width, len(q)))
     wide = torch.empty(rows, width, device=q.device)
-    products = torch.empty(rows, len(q), device=q.device)
+    products = torch.empty(rows * len(q), device=q.device)
+    tokens_first = len(q) <= FEW_TOKENS
     # One scale a key is positive and common to all tokens: applied to the maximum instead of the products.
     one_scale = keys.scales is not None and keys.scales.shape[1] == 1
     for start in range(0, chunks, rows):
         tile = keys[start : start + rows]
         count = len(tile)
-        product = torch.mm(_widen(tile, wide[:count], one_scale), q.T, out=products[:count])
+        widened = _widen(tile, wide[:count], one_scale)
+        product = products[: count * len(q)]
+        if tokens_first:
+            product = torch.mm(q, widened.T, out=product.view(len(q), count)).T
+        else:
+            product = torch.mm(widened, q.T, out=product.view(count, len(q)))
         for question, (first, last) in enumerate(pairwise(query_offsets)):
             if last > first:
                 torch.amax(product[:, first:last], 1, out=out[question, start : start + count])
