@@ -51,6 +51,7 @@ class EngineTokenizer:
         specification = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
         specification.update(post_processor=None, truncation=None, padding=None)
         self._backend = tokenizers.Tokenizer.from_str(json.dumps(specification))
+        self.padding: int | None = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("pad_token_id")
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
@@ -150,7 +151,8 @@ class Batch:
         self, tokenizer: EngineTokenizer, protocol: Protocol, call: dict[str, Any], texts: dict[int, str]
     ) -> None:
         """`texts`: what may be appended after a round, by document number."""
-        self.protocol, self.padding, self._call, self.texts = protocol, protocol.padding, call, texts
+        self.protocol, self._call, self.texts = protocol, call, texts
+        self.padding = protocol.padding if tokenizer.padding is None else tokenizer.padding
         self._encode = tokenizer.encode
         self.prompts = [tokenizer.prompt(text, protocol) for text in call["submitted"]]
         self.width = max(len(prompt.ids) for prompt in self.prompts)
