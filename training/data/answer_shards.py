@@ -65,13 +65,11 @@ def _facts(package: PackageName, paths: list[Path]) -> PackageFacts:
     return facts
 
 
-class _Pool:
+class Pool:
     """Passages of a package by file and by the words of their headers and first lines."""
 
-    def __init__(self, facts: PackageFacts, records: list[Answered]) -> None:
-        every = [f.passage for f in facts.functions] + [c.passage for c in facts.classes] + [c.passage for c in facts.constants]
-        every += [passage for record in records for passage in record.gold]
-        self.passages = list(dict.fromkeys(every))
+    def __init__(self, passages: list[Passage], records: list[Answered]) -> None:
+        self.passages = list(dict.fromkeys([*passages, *(passage for record in records for passage in record.gold)]))
         self.index = {passage: number for number, passage in enumerate(self.passages)}
         self._words: dict[str, list[int]] = defaultdict(list)
         self._files: dict[str, list[int]] = defaultdict(list)
@@ -83,7 +81,9 @@ class _Pool:
     def distractors(self, record: Answered, count: int, chance: random.Random) -> list[int]:
         """Choose documents that look relevant and do not hold the evidence."""
         first = record.gold[-1]
-        words = sorted((len(self._words[word]), word) for word in set(split_name(record.question)) if word in self._words)
+        words = sorted(
+            (len(self._words[word]), word) for word in set(split_name(record.question)) if word in self._words
+        )
         candidates: list[int] = []
         for _, word in words[:4]:
             candidates += chance.sample(self._words[word], min(2, len(self._words[word])))
@@ -103,9 +103,16 @@ class _Pool:
 
 def _records(package: str, facts: PackageFacts) -> AnswerShard:
     found = answered(package, facts)
-    pool = _Pool(facts, found)
-    chance = random.Random(hashlib.sha256(package.encode()).hexdigest())  # noqa: S311 (a choice, not a secret)
+    passages = (
+        [f.passage for f in facts.functions] + [c.passage for c in facts.classes] + [c.passage for c in facts.constants]
+    )
     parameters = sorted({parameter for function in facts.functions for parameter, _, _ in function.defaults})
+    return records_of(package, found, Pool(passages, found), parameters)
+
+
+def records_of(package: str, found: list[Answered], pool: Pool, parameters: list[str]) -> AnswerShard:
+    """Give every answered question its distractors, and some a twin that cannot be answered."""
+    chance = random.Random(hashlib.sha256(package.encode()).hexdigest())  # noqa: S311 (a choice, not a secret)
     rows: list[dict[str, Any]] = []
     for record in found:
         distractors = pool.distractors(record, chance.choice(_DISTRACTORS), chance)
@@ -120,7 +127,7 @@ def _records(package: str, facts: PackageFacts) -> AnswerShard:
 
 
 def _without_gold(
-    record: Answered, row: dict[str, Any], parameters: list[str], pool: _Pool, chance: random.Random
+    record: Answered, row: dict[str, Any], parameters: list[str], pool: Pool, chance: random.Random
 ) -> dict[str, Any]:
     """Take the decisive document away, or ask about a parameter that the function does not have."""
     question, left = record.question, list(row["distractors"])
@@ -136,4 +143,11 @@ def _without_gold(
         left = [pool.index[record.gold[0]], *left]
     chance.shuffle(left)
     answer = chance.choice(NOT_FOUND)
-    return {"question": question, "gold": [], "distractors": left, "answer": answer, "evidence": "", "kind": "unanswerable"}
+    return {
+        "question": question,
+        "gold": [],
+        "distractors": left,
+        "answer": answer,
+        "evidence": "",
+        "kind": "unanswerable",
+    }

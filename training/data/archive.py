@@ -15,7 +15,7 @@ import zstandard
 MAX_FILE_BYTES = 400_000
 
 PERMISSIVE = re.compile(
-    r"\b(MIT|Expat|BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|Unlicense|Zlib|BSL-1|Boost|CC0|NCSA|"
+    r"\b(MIT|Expat|BSD-?\d?|0BSD|Apache|ISC|PSF|Python Software Foundation|Unlicense|Zlib|BSL-1|Boost|CC0|NCSA|"
     r"public.domain|Public Domain|PostgreSQL|HPND)\b",
     re.IGNORECASE,
 )
@@ -108,14 +108,35 @@ def npm_licence(archive: Path) -> str:
     return ""
 
 
+_TEXTS = (
+    ("MIT", "Permission is hereby granted, free of charge"),
+    ("Apache-2.0", "Apache License"),
+    ("BSD", "Redistribution and use in source and binary forms"),
+    ("ISC", "Permission to use, copy, modify, and"),
+)
+
+
 def debian_licence(copyright_text: str) -> str:
-    """Return the licence that debian/copyright gives for `Files: *`; '' when it is not machine-readable."""
+    """Return the licence that debian/copyright gives for upstream's files; '' if that cannot be told.
+
+    `Files: *` decides where it is given. Otherwise every paragraph but that of debian/* must be permissive, and in a
+    file that is not machine-readable the text of one permissive licence must stand, with no word of another kind.
+    """
+    named: list[str] = []
     for paragraph in re.split(r"\n\s*\n", copyright_text):
-        if re.search(r"^Files:\s*\*", paragraph, re.MULTILINE) and (
-            found := re.search(r"^Licen[sc]e:\s*(.+)$", paragraph, re.MULTILINE)
-        ):
-            return found[1].strip()[:80]
-    return ""
+        files = re.search(r"^Files:\s*(.+)$", paragraph, re.MULTILINE)
+        licence = re.search(r"^Licen[sc]e:\s*(.+)$", paragraph, re.MULTILINE)
+        if files is None or licence is None:
+            continue
+        if files[1].strip().startswith("*"):
+            return licence[1].strip()[:80]
+        if not files[1].startswith("debian/"):
+            named.append(licence[1].strip()[:40])
+    if named:
+        return " AND ".join(sorted(set(named))) if all(map(is_permissive, named)) else ""
+    if _RESTRICTED_TEXT.search(copyright_text):
+        return ""
+    return next((name for name, text in _TEXTS if text in re.sub(r"\s+", " ", copyright_text)), "")
 
 
 def licence_of(ecosystem: str, paths: list[Path]) -> str:

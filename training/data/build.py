@@ -1,23 +1,33 @@
 """Join the packages' shards into documents, pairs and the split, without duplicates and without evaluation code."""
 
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from .answer_shards import AnswerShard
 from .definition import MIN_CHARACTERS, Definition
+from .definition_answers import answers_from_definitions
 from .extract import read_shard
-from .fingerprint import Fingerprint, SeenTexts
+from .fingerprint import Fingerprint, SeenTexts, fingerprint
 from .prepare import Prepared, prepared
 from .questions import MAX_POSITIVES
-from .read import DEV_PAIRS, DOCUMENTS, PAIRS, Writer
+from .read import DEV_PAIRS, DEV_QA, DOCUMENTS, PAIRS, QA, Writer
 
 # Whole packages kept out of training, for validation: six of Python, the rest of other languages.
 DEV_PACKAGES = frozenset(
-    "pypi:marshmallow pypi:dnspython pypi:luigi pypi:pint pypi:websockets pypi:imageio npm:postcss npm:hls.js npm:mocha"
-    " debian-binary:golang-github-gorilla-websocket-dev debian-binary:librust-petgraph-dev debian-source:ruby-faraday"
-    " debian-source:jsoup debian-source:php-twig debian-source:lua-penlight debian-source:haskell-criterion".split()
+    re.findall(
+        r"\S+",
+        """
+        pypi:marshmallow pypi:dnspython pypi:luigi pypi:pint pypi:websockets pypi:imageio npm:postcss npm:hls.js
+        npm:mocha debian-binary:golang-github-gorilla-websocket-dev debian-binary:librust-petgraph-dev
+        debian-source:ruby-faraday debian-source:jsoup debian-source:php-twig debian-source:lua-penlight
+        debian-source:haskell-criterion
+        """,
+    )
 )
 
 
@@ -39,6 +49,8 @@ class Corpus:
     documents: list[tuple[str, str, str, str]] = field(default_factory=list)
     """(header, text, language, package)."""
     pairs: dict[tuple[bool, str], Row] = field(default_factory=dict)
+    answers: list[tuple[bool, dict[str, Any]]] = field(default_factory=list)
+    """(held out, record with corpus indices)."""
     dropped: Counter[str] = field(default_factory=Counter)
     _exact: dict[bytes, int] = field(default_factory=dict)
     _sketches: dict[bytes, int] = field(default_factory=dict)
@@ -70,36 +82,70 @@ class Corpus:
                 self._overfull.add(key)
         return places
 
+    def add_answers(self, package: str, shard: AnswerShard, language: str) -> None:
+        """Take in a package's records for answer training; a record whose evidence got lost is dropped."""
+        dev = package in DEV_PACKAGES
+        places = [self._place_text(package, p.header, p.text, language, fingerprint(p.text)) for p in shard.passages]
+        for record in shard.records:
+            gold = [places[number] for number in record["gold"]]
+            kept = [index for index in gold if index is not None]
+            others = [places[number] for number in record["distractors"]]
+            distractors = [index for index in dict.fromkeys(others) if index is not None and index not in kept]
+            evidence = record["evidence"]
+            if len(kept) < len(gold) or len(distractors) < 2:
+                continue
+            if any((self.documents[index][3] in DEV_PACKAGES) != dev for index in (*kept, *distractors)):
+                continue
+            if kept and evidence not in self.documents[kept[-1]][1]:
+                self.dropped["evidence in another copy"] += 1
+                continue
+            if evidence:
+                distractors = [index for index in distractors if evidence not in self.documents[index][1]]
+            row = {**record, "gold": kept, "distractors": distractors, "language": language}
+            self.answers.append((dev, row))
+
     def _place(self, package: str, definition: Definition, print_: Fingerprint) -> int | None:
-        text = definition.text
+        return self._place_text(
+            package, definition.header, definition.text, definition.language, print_, name=definition.name
+        )
+
+    def _place_text(
+        self, package: str, header: str, text: str, language: str, print_: Fingerprint, *, name: str = ""
+    ) -> int | None:
+        """Return the index of a text, a new one if neither it nor a near-duplicate of the same name is known."""
         if len(text) < MIN_CHARACTERS:
             return None
         if self.never.resembles(print_):
             self.dropped["evaluation code"] += 1
             return None
         known = self._exact.get(print_.exact)
-        if known is None and print_.sketch is not None:
-            known = self._sketches.get(print_.sketch)
+        # Functions that differ in name and a word or two answer different questions: both stay.
+        sketch = print_.sketch + name.encode("utf-8", "replace") if print_.sketch is not None and name else None
+        if known is None and sketch is not None:
+            known = self._sketches.get(sketch)
         if known is not None:
             self.dropped["duplicate"] += 1
             return known
         index = len(self.documents)
-        self.documents.append((definition.header, text, definition.language, package))
+        self.documents.append((header, text, language, package))
         self._exact[print_.exact] = index
-        if print_.sketch is not None:
-            self._sketches[print_.sketch] = index
+        if sketch is not None:
+            self._sketches[sketch] = index
         return index
 
 
-def gather(shards: Iterable[Path], never: SeenTexts, limit: int | None = None) -> Corpus:
+def gather(shards: Iterable[Path], never: SeenTexts) -> Corpus:
     """Read shards into a corpus, those held out for validation first, so that no training text equals theirs."""
     corpus = Corpus(never)
-    for number, shard in enumerate(sorted(shards, key=lambda path: (_id(path) not in DEV_PACKAGES, str(path)))):
-        if limit is not None and number >= limit:
-            break
+    for shard in sorted(shards, key=lambda path: (_id(path) not in DEV_PACKAGES, str(path))):
         head, definitions = read_shard(shard)
-        if head.kept:
-            corpus.add_package(head.id, definitions, prepared(shard, definitions))
+        if not head.kept:
+            continue
+        corpus.add_package(head.id, definitions, prepared(shard, definitions))
+        if shard.parent.name != "pypi":  # Python's answers come from its syntax trees
+            for language in head.languages:
+                own = [definition for definition in definitions if definition.language == language]
+                corpus.add_answers(head.id, answers_from_definitions(head.id, own), language)
     return corpus
 
 
@@ -108,10 +154,14 @@ def _id(shard: Path) -> str:
 
 
 def write(corpus: Corpus, out: Path, seed: int) -> dict[str, int]:
-    """Write documents and pairs, shuffled by `seed`; return counts. Only documents that something refers to are kept."""
+    """Write documents, pairs and answer records, shuffled by `seed`, and return counts.
+
+    Documents that nothing refers to are left out, except those of the packages held out.
+    """
     out.mkdir(parents=True, exist_ok=True)
     shuffler = random.Random(seed)  # noqa: S311 (an order, not a secret)
     used = {index for row in corpus.pairs.values() for index in (*row.positives, *row.negatives)}
+    used |= {index for _, row in corpus.answers for index in (*row["gold"], *row["distractors"])}
     used |= {index for index, document in enumerate(corpus.documents) if document[3] in DEV_PACKAGES}
     order = sorted(used)
     shuffler.shuffle(order)
@@ -132,4 +182,11 @@ def write(corpus: Corpus, out: Path, seed: int) -> dict[str, int]:
             line = {"q": text, "pos": positives, "neg": negatives, "kind": row.kind, "language": row.language}
             (held_out if dev else train).write(line)
             counts[f"{'dev ' if dev else ''}pairs {row.language} {row.kind}"] += 1
+    answers = sorted(corpus.answers, key=lambda item: (item[1]["question"], item[1]["answer"], item[1]["gold"]))
+    shuffler.shuffle(answers)
+    with Writer(out / QA) as train, Writer(out / DEV_QA) as held_out:
+        for dev, record in answers:
+            numbers = {name: [renumbered[index] for index in record[name]] for name in ("gold", "distractors")}
+            (held_out if dev else train).write({**record, **numbers})
+            counts[f"{'dev ' if dev else ''}qa {record['language']} {record['kind']}"] += 1
     return dict(sorted(counts.items()))

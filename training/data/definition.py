@@ -1,4 +1,4 @@
-"""What is read out of source files: definitions with their documentation, and the questions that documentation makes."""
+"""What is read out of source files: definitions with their documentation, and the question that it makes."""
 
 import re
 from dataclasses import dataclass
@@ -9,16 +9,18 @@ MAX_CHARACTERS = 1600
 QUESTION_CHARACTERS = range(25, 301)
 
 _BOILERPLATE = re.compile(
-    r"copyright|licen[sc]ed? |all rights reserved|auto-?generated|do not edit|todo|fixme|xxx|deprecated[.:]|noqa|pylint|eslint"
-    r"|nodoc|^:\w+|^@\w+|^>>>|^args?:|^arguments?:|^parameters?:?$|^returns?:|^see (also|:|\w+$)|inheritdoc|^---|^===|^\W*$"
-    r"|lint:|istanbul|webpack|clang-format|^#!|-\*-|swiftlint|checkstyle|^internal( use)?( only)?\.?$",
+    r"copyright|licen[sc]ed? |all rights reserved|auto-?generated|do not edit|todo|fixme|xxx|deprecated[.:]"
+    r"|noqa|pylint|eslint|nodoc|^:\w+|^@\w+|^>>>|^args?:|^arguments?:|^parameters?:?$|^returns?:"
+    r"|^see (also|:|\w+$)|inheritdoc|^---|^===|^\W*$|lint:|istanbul|webpack"
+    r"|clang-format|^#!|-\*-|swiftlint|checkstyle|^internal( use)?( only)?\.?$",
     re.IGNORECASE,
 )
 _NAME_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _CALL = re.compile(r"\b([A-Za-z_]\w{4,})\(")
 _MARKUP = (
-    (re.compile(r":[\w:+.-]+:`~?(?:[^`<]*?([\w.]+))(?:\s*<[^>]*>)?`"), r"\1"),  # :class:`~a.B` of reStructuredText
+    (re.compile(r":[\w:+.-]+:`~[\w.]*?(\w+)`"), r"\1"),  # :class:`~a.B` of reStructuredText, shown as B
+    (re.compile(r":[\w:+.-]+:`([^`<]+?)(?:\s*<[^>]*>)?`"), r"\1"),
     (re.compile(r"\{@\w+\s+([^}]*)\}"), r"\1"),  # {@link Foo} of Javadoc and JSDoc
     (re.compile(r"\[([^\]]+)\]\((?:https?:)?[^)]*\)"), r"\1"),  # [text](address) of Markdown
     (re.compile(r"</?[a-zA-Z][^<>]{0,80}?>"), " "),  # HTML and XML documentation tags
@@ -76,7 +78,9 @@ def question_of(documentation: str) -> str | None:
 
     25 to 300 characters, at least four words, no licence texts, tags or generated remarks.
     """
-    paragraph = re.split(r"\n\s*\n|\n\s*(?:@\w|:\w+[ :]|Args:|Arguments:|Parameters|Returns?:|Raises:|>>>|```)", documentation.strip())[0]
+    paragraph = re.split(
+        r"\n\s*\n|\n\s*(?:@\w|:\w+[ :]|Args:|Arguments:|Parameters|Returns?:|Raises:|>>>|```)", documentation.strip()
+    )[0]
     for pattern, replacement in _MARKUP:
         paragraph = pattern.sub(replacement, paragraph)
     paragraph = fold(paragraph).strip("*/-= ")

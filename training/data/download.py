@@ -40,9 +40,10 @@ class PackageName:
         return raw / self.ecosystem / self.name.replace("/", "__")
 
 
-def listed(ecosystem: str) -> list[PackageName]:
-    """Read the names of one ecosystem's list, in file order."""
-    lines = (_HERE / "sources" / f"{ecosystem}.txt").read_text(encoding="utf-8").splitlines()
+def listed(ecosystem: str, *, never: bool = False) -> list[PackageName]:
+    """Read the names of one ecosystem's list, in file order; with `never` those that are only to be recognised."""
+    path = _HERE / "sources" / f"{'never-' if never else ''}{ecosystem}.txt"
+    lines = path.read_text(encoding="utf-8").splitlines()
     return [PackageName(ecosystem, line) for line in lines if line and not line.startswith("#")]
 
 

@@ -9,12 +9,18 @@ _DECORATION = re.compile(
 )
 # Parts of listed projects, forks and builds of them that go by other names.
 _KIN = frozenset(
-    "activejob activemodel activerecord actionpack actionview actionmailer activesupport railties asyncclick axum-core axum-macros"
-    " curl django expressjs guzzlehttp-guzzle httpx2 httpx illuminate jackson-databind kotlinx-coroutines-core libgoogle-gson"
-    " google-gson gson libcurl libuv1 messagepack-csharp newtonsoft-json pydantic-core redis-server redux-toolkit rich-click"
-    " serde-core serde-derive serde-derive-internals tokio-macros tokio-stream tokio-test tokio-util commons-lang3 libcommons-lang3"
-    " types-requests libcommons-lang libjackson2-databind fmtlib fmt nlohmann-json3 nlohmann-json pandoc pytest sympy"
-    " laravel-framework monolog cobra spf13-cobra gin-gonic-gin gin go-chi-chi chi rack rails sinatra".split()
+    re.findall(
+        r"\S+",
+        """
+        activejob activemodel activerecord actionpack actionview actionmailer activesupport railties asyncclick
+        axum-core axum-macros curl django expressjs guzzlehttp-guzzle httpx2 httpx illuminate jackson-databind
+        kotlinx-coroutines-core libgoogle-gson google-gson gson libcurl libuv1 messagepack-csharp newtonsoft-json
+        pydantic-core redis-server redux-toolkit rich-click serde-core serde-derive serde-derive-internals
+        tokio-macros tokio-stream tokio-test tokio-util commons-lang3 libcommons-lang3 types-requests
+        libcommons-lang libjackson2-databind fmtlib fmt nlohmann-json3 nlohmann-json pandoc pytest sympy
+        laravel-framework monolog cobra spf13-cobra gin-gonic-gin gin go-chi-chi chi rack rails sinatra
+        """,
+    )
 )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ def fingerprint(text: str) -> Fingerprint:
     """Fingerprint a document's text."""
     lines = ["".join(line.split()) for line in text.split("\n") if not line.lstrip().startswith(_COMMENT_MARKS)]
     encoded = [line.encode("utf-8", "replace") for line in lines if line]
-    pairs = {zlib.crc32(second, zlib.crc32(first)) for first, second in zip(encoded, encoded[1:], strict=False)}
+    pairs = {zlib.crc32(second, zlib.crc32(first)) for first, second in pairwise(encoded)}
     shingles = np.fromiter(sorted(pairs), dtype=np.uint32, count=len(pairs))
     return Fingerprint(hashlib.blake2b(b"\n".join(encoded), digest_size=8).digest(), shingles)
 
@@ -49,7 +50,7 @@ class SeenTexts:
         return cls({print_.exact for print_ in prints}, np.unique(np.concatenate(parts)))
 
     def resembles(self, print_: Fingerprint, share: float = 0.6) -> bool:
-        """Whether a text equals a remembered one, or most of its shingles (of five at least) occur in remembered ones."""
+        """Whether a text equals a remembered one, or most of its pairs of lines (five at least) were seen before."""
         if print_.exact in self.exact:
             return True
         if len(print_.shingles) < 5 or not len(self.shingles):

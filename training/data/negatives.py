@@ -31,14 +31,16 @@ class Siblings:
                 self._posting[word].append(index)
 
     def negatives(self, question: Question) -> list[int]:
-        """Return up to NEGATIVES indices: first by the rarer words of question and name, then from the same file."""
+        """Return up to NEGATIVES indices: first by the rarer words of name and question, then from the same file."""
         first = question.positives[0]
         definition = self._definitions[first]
-        words = {*split_name(definition.name), *split_name(question.text)}
-        rarest = sorted((len(self._posting[word]), word) for word in words if len(self._posting.get(word, ())) > 1)
+        own = set(split_name(definition.name))
+        words = own | set(split_name(question.text))
+        known = (word for word in words if len(self._posting.get(word, ())) > 1)
+        rarest = sorted((word not in own, len(self._posting[word]), word) for word in known)
         chosen: list[int] = []
         start = zlib.crc32(question.text.encode())
-        for count, word in rarest[:4]:
+        for _, count, word in rarest[:5]:
             if count > _MAX_POSTING and chosen:
                 break
             posting = self._posting[word]

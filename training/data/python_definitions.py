@@ -23,7 +23,8 @@ def definitions(path: str, source: str, tree: ast.Module, *, test: bool) -> list
     found = [
         definition
         for node, scope, in_class in _walk(tree.body, "", False)
-        if len((definition := _definition(path, lines, node, scope, in_class, test)).code.strip()) >= MIN_CHARACTERS
+        if len((definition := _definition(path, lines, node, scope, in_class, test=test)).code.strip())
+        >= MIN_CHARACTERS
     ]
     return found + (_windows(path, lines, tree) if not test else [])
 
@@ -60,7 +61,7 @@ def source_without_docstring(lines: list[str], node: Node) -> str:
     return "".join(lines[start:first] + lines[last:end])
 
 
-def _definition(path: str, lines: list[str], node: Node, scope: str, in_class: bool, test: bool) -> Definition:
+def _definition(path: str, lines: list[str], node: Node, scope: str, in_class: bool, *, test: bool) -> Definition:
     is_class = isinstance(node, ast.ClassDef)
     code = source_without_docstring(lines, node)
     head = node.body[0].lineno - 1

@@ -1,4 +1,4 @@
-"""Facts that Python's syntax tree states exactly: defaults, raised errors, returned constants, bases, calls, constants."""
+"""Facts that Python's syntax tree states exactly: defaults, raised errors, returned constants, bases, calls."""
 
 import ast
 import re
@@ -151,7 +151,7 @@ def add_file(facts: PackageFacts, path: str, source: str, tree: ast.Module) -> N
         _reexports(facts, path, lines, tree)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            _add_function(facts, path, lines, node, "", imports)
+            _add_function(facts, path, lines, node, owner="", imports=imports)
         elif isinstance(node, ast.ClassDef):
             _add_class(facts, path, lines, node, imports)
 
@@ -173,7 +173,7 @@ def _add_class(facts: PackageFacts, path: str, lines: list[str], node: ast.Class
     found = ClassFacts(node.name, node.name, path, passage, line, bases, imports=imports)
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-            function = _add_function(facts, path, lines, inner, node.name, imports)
+            function = _add_function(facts, path, lines, inner, owner=node.name, imports=imports)
             if function is not None:
                 found.methods[inner.name] = function
     facts.classes.append(found)
@@ -184,6 +184,7 @@ def _add_function(
     path: str,
     lines: list[str],
     node: ast.FunctionDef | ast.AsyncFunctionDef,
+    *,
     owner: str,
     imports: dict[str, str],
 ) -> FunctionFacts | None:
@@ -201,7 +202,9 @@ def _add_function(
     found.defaults = list(_defaults(lines, node, text))
     found.raises = list(_raises(lines, node, text))
     found.returned = _returned(lines, node, text)
-    found.decorators = [name for name in map(ast.unparse, node.decorator_list) if _SIMPLE.fullmatch(name) and f"@{name}" in text]
+    found.decorators = [
+        name for name in map(ast.unparse, node.decorator_list) if _SIMPLE.fullmatch(name) and f"@{name}" in text
+    ]
     found.imports = imports
     _uses(found, lines, node)
     facts.functions.append(found)
@@ -238,7 +241,9 @@ def _segment(lines: list[str], start: ast.AST, end: ast.AST) -> str:
     return raw[start.col_offset : end.end_col_offset].decode("utf-8", "replace")  # type: ignore[attr-defined]
 
 
-def _defaults(lines: list[str], node: ast.FunctionDef | ast.AsyncFunctionDef, text: str) -> Iterator[tuple[str, str, str]]:
+def _defaults(
+    lines: list[str], node: ast.FunctionDef | ast.AsyncFunctionDef, text: str
+) -> Iterator[tuple[str, str, str]]:
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
     with_default = list(zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True))
@@ -259,7 +264,13 @@ def _raises(lines: list[str], node: Node, text: str) -> Iterator[tuple[str, str,
             if isinstance(statement, ast.Raise) and isinstance(statement.exc, ast.Call | ast.Name):
                 error = ast.unparse(_raised(statement))
                 condition, evidence = _segment(lines, inner.test, inner.test), lines[statement.lineno - 1].strip()
-                if condition and len(condition) <= 100 and evidence in text and condition in text and raised.count(error) == 1:
+                if (
+                    condition
+                    and len(condition) <= 100
+                    and evidence in text
+                    and condition in text
+                    and raised.count(error) == 1
+                ):
                     yield error, condition, evidence
 
 
@@ -288,7 +299,13 @@ def _returned(lines: list[str], node: Node, text: str) -> tuple[str, str] | None
 
 def _constants(facts: PackageFacts, path: str, lines: list[str], tree: ast.Module) -> None:
     for node in tree.body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
+        target = (
+            node.targets[0]
+            if isinstance(node, ast.Assign)
+            else node.target
+            if isinstance(node, ast.AnnAssign)
+            else None
+        )
         value = getattr(node, "value", None)
         if not isinstance(target, ast.Name) or len(target.id) < 4 or not target.id.strip("_").isupper():
             continue
@@ -310,7 +327,18 @@ def _reexports(facts: PackageFacts, path: str, lines: list[str], tree: ast.Modul
             continue
         for alias in node.names:
             evidence = next(
-                (line.strip() for line in lines[node.lineno - 1 : node.end_lineno] if re.search(rf"\b{re.escape(alias.name)}\b", line)), ""
+                (
+                    line.strip()
+                    for line in lines[node.lineno - 1 : node.end_lineno]
+                    if re.search(rf"\b{re.escape(alias.name)}\b", line)
+                ),
+                "",
             )
-            if alias.asname is None and len(alias.name) >= 4 and evidence and evidence in text and len(text) >= MIN_CHARACTERS:
+            if (
+                alias.asname is None
+                and len(alias.name) >= 4
+                and evidence
+                and evidence in text
+                and len(text) >= MIN_CHARACTERS
+            ):
                 facts.reexports.append((alias.name, node.module, Passage(f"{path}\n", text), evidence))

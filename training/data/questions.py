@@ -12,21 +12,41 @@ MAX_POSITIVES = 8
 
 # First words of documentation that turn into an instruction, with the base form of the third person.
 _VERBS = frozenset(
-    "add allow apply append assert assign attach bind block build cache calculate call cancel cast check choose clean clear clone"
-    " close collect combine compare compile compute configure connect construct convert copy count create decode decrypt delete"
-    " deserialize detect determine disable disconnect discover dispatch display download draw drop dump emit enable encode encrypt"
-    " ensure escape estimate evaluate execute expand export extend extract fetch fill filter find finish fit flatten flush format"
-    " forward generate get group handle hash identify import increment initialize insert inspect install invoke iterate join launch"
-    " list listen load lock log look make map mark match merge modify move normalize notify open parse patch perform plot poll"
-    " pop prepare print process produce publish pull push query raise read receive record reduce refresh register release reload"
-    " remove rename render reorder repeat replace report request reset resize resolve restart restore resume retrieve retry return"
-    " reverse rewrite rotate run sample save scale scan schedule search select send serialize set setup shuffle skip sleep sort"
-    " split start stop store strip submit subscribe sum swap sync take terminate test tokenize trace train transform translate"
-    " trigger trim truncate unlock unpack unregister update upload use validate verify visit wait walk wrap write yield".split()
+    re.findall(
+        r"\S+",
+        """
+        add allow apply append assert assign attach bind block build cache calculate call cancel cast check choose
+        clean clear clone close collect combine compare compile compute configure connect construct convert copy
+        count create decode decrypt delete deserialize detect determine disable disconnect discover dispatch display
+        download draw drop dump emit enable encode encrypt ensure escape estimate evaluate execute expand export
+        extend extract fetch fill filter find finish fit flatten flush format forward generate get group handle hash
+        identify import increment initialize insert inspect install invoke iterate join launch list listen load lock
+        log look make map mark match merge modify move normalize notify open parse patch perform plot poll pop
+        prepare print process produce publish pull push query raise read receive record reduce refresh register
+        release reload remove rename render reorder repeat replace report request reset resize resolve restart
+        restore resume retrieve retry return reverse rewrite rotate run sample save scale scan schedule search
+        select send serialize set setup shuffle skip sleep sort split start stop store strip submit subscribe sum
+        swap sync take terminate test tokenize trace train transform translate trigger trim truncate unlock unpack
+        unregister update upload use validate verify visit wait walk wrap write yield
+        """,
+    )
 )
 _IRREGULAR = {"returns": "get", "return": "get", "yields": "get", "yield": "get", "gets": "get"}
-_PROSE = ("where do we {}?", "which code does this: {}", "how do we {}?", "find the code that lets us {}", "where in the code do we {}?")
-_WHERE = ("where is {} defined", "definition of {}", "where is {}?", "find {}", "which file defines {}?", "what does {} do?")
+_PROSE = (
+    "where do we {}?",
+    "which code does this: {}",
+    "how do we {}?",
+    "find the code that lets us {}",
+    "where in the code do we {}?",
+)
+_WHERE = (
+    "where is {} defined",
+    "definition of {}",
+    "where is {}?",
+    "find {}",
+    "which file defines {}?",
+    "what does {} do?",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +154,7 @@ def _usages(package: str, definitions: list[Definition], by_name: dict[str, list
     taken: dict[str, int] = defaultdict(int)
     for caller in definitions:
         for name, line in caller.calls:
-            places = by_name.get(name, ())
+            places = by_name.get(name, [])
             if len(places) != 1 or taken[name] >= 2 or not 25 <= len(line) <= 200:
                 continue
             target = definitions[places[0]]
@@ -156,7 +176,7 @@ def _tests(definitions: list[Definition], by_name: dict[str, list[int]]) -> Iter
         matches = [
             places[0]
             for name in sorted(called)
-            if len(places := by_name.get(name, ())) == 1
+            if len(places := by_name.get(name, [])) == 1
             and not definitions[places[0]].test
             and (parts := split_name(name))
             and set(parts) <= set(words)

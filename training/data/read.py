@@ -61,7 +61,9 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def documents(folder: Path) -> list[DocumentRow]:
     """Read every document; indices in pairs and answers are positions in this list."""
-    return [DocumentRow(row["header"], row["text"], row["language"], row["package"]) for row in rows(folder / DOCUMENTS)]
+    return [
+        DocumentRow(row["header"], row["text"], row["language"], row["package"]) for row in rows(folder / DOCUMENTS)
+    ]
 
 
 def pairs(folder: Path, *, dev: bool = False) -> Iterator[Pair]:
@@ -86,16 +88,17 @@ class Writer:
         self._path = path
         self._temporary = path.with_name(path.name + ".part")
         self._raw = self._temporary.open("wb")
-        self._stream = zstandard.ZstdCompressor(9).stream_writer(self._raw, closefd=False)
+        self._compressor = zstandard.ZstdCompressor(9).compressobj()
 
     def __enter__(self) -> "Writer":
         return self
 
     def write(self, row: dict[str, Any]) -> None:
-        self._stream.write((json.dumps(row, separators=(",", ":")) + "\n").encode("ascii"))
+        line = json.dumps(row, separators=(",", ":")) + "\n"
+        self._raw.write(self._compressor.compress(line.encode("ascii")))
 
     def __exit__(self, failed: object, *_: object) -> None:
-        self._stream.close()
+        self._raw.write(self._compressor.flush())
         self._raw.close()
         if failed is None:
             self._temporary.rename(self._path)

@@ -58,7 +58,9 @@ GRAMMARS: dict[str, Grammar] = {
     ),
     "java": Grammar(
         functions=_set("method_declaration constructor_declaration"),
-        classes=_set("class_declaration interface_declaration enum_declaration record_declaration annotation_type_declaration"),
+        classes=_set(
+            "class_declaration interface_declaration enum_declaration record_declaration annotation_type_declaration"
+        ),
     ),
     "ruby": Grammar(
         functions=_set("method singleton_method"),
@@ -105,13 +107,16 @@ GRAMMARS: dict[str, Grammar] = {
 SUFFIXES: dict[str, str] = {
     ".js": "javascript", ".mjs": "javascript", ".cjs": "javascript", ".jsx": "javascript", ".ts": "typescript",
     ".mts": "typescript", ".tsx": "tsx", ".go": "go", ".rs": "rust", ".java": "java", ".rb": "ruby", ".php": "php",
-    ".lua": "lua", ".scala": "scala", ".kt": "kotlin", ".cs": "csharp", ".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp",
-    ".cxx": "cpp", ".hpp": "cpp", ".hh": "cpp", ".hs": "haskell", ".r": "r", ".R": "r",
+    ".lua": "lua", ".scala": "scala", ".kt": "kotlin", ".cs": "csharp", ".c": "c", ".h": "c", ".cc": "cpp",
+    ".cpp": "cpp", ".cxx": "cpp", ".hpp": "cpp", ".hh": "cpp", ".hs": "haskell", ".r": "r", ".R": "r",
 }  # fmt: skip
 
 _COMMENTS = _set("comment line_comment block_comment multiline_comment haddock doc_comment")
+_BODIES = _set("body_statement declarations class_declarations")
 _VALUES = _set("function_expression arrow_function function generator_function function_definition")
-_NAMES = _set("identifier type_identifier property_identifier field_identifier constant name simple_identifier variable")
+_NAMES = _set(
+    "identifier type_identifier property_identifier field_identifier constant name simple_identifier variable"
+)
 
 
 @cache
@@ -158,13 +163,13 @@ def _walk(root: Node, grammar: Grammar, language: str) -> Iterator[tuple[Node, s
             if language == "r" and not _is_r_function(node):
                 continue
             if name := _name(node, language):
-                if "." in name and language == "lua":
-                    owner, name = name.rsplit(".", 1)
-                    scope = f"{scope}.{owner}" if scope else owner
-                yield node, name, scope, False
+                owner, _, bare = name.rpartition(".")  # Pool:release of Lua, Pool::release of C++
+                yield node, bare, ".".join(part for part in (scope, owner) if part), False
             continue
         if node.type in grammar.classes:
-            has_body = any("body" in child.type or "list" in child.type or "block" in child.type for child in node.children)
+            has_body = any(
+                "body" in child.type or "list" in child.type or "block" in child.type for child in node.children
+            )
             if (name := _name(node, language)) and (has_body or language in ("go", "haskell", "ruby", "php")):
                 yield node, name, scope, True
                 inner = f"{scope}.{name}" if scope else name
@@ -198,7 +203,11 @@ def _assigned_function(node: Node) -> tuple[str, str] | None:
         target, value = node.child_by_field_name("key"), node.child_by_field_name("value")
     if target is None or value is None or value.type not in _VALUES or target.text is None:
         return None
-    parts = [part for part in re.split(r"[.:]", target.text.decode("utf-8", "replace")) if part not in ("prototype", "exports", "module", "this")]
+    parts = [
+        part
+        for part in re.split(r"[.:]", target.text.decode("utf-8", "replace"))
+        if part not in ("prototype", "exports", "module", "this")
+    ]
     if not parts or not all(re.fullmatch(r"[\w$]+", part) for part in parts):
         return None
     return ".".join(parts[:-1]), parts[-1]
@@ -219,7 +228,7 @@ def _name(node: Node, language: str) -> str:
         named = next((child for child in node.named_children if child.type in _NAMES), None)
     if named is None or named.text is None:
         return ""
-    name = re.sub(r"<.*", "", named.text.decode("utf-8", "replace")).replace("::", ".").strip("'\"`#")
+    name = re.sub(r"(?<=\w)<[^()]*>", "", named.text.decode("utf-8", "replace")).replace("::", ".").strip("'\"`#.")
     name = name.replace(":", ".") if language == "lua" else name
     return name if len(name) <= 80 and re.fullmatch(r"[\w$.?!=~<>+*/' -]+", name) else ""
 
@@ -256,7 +265,7 @@ def _documentation(outer: Node, grammar: Grammar) -> str:
     """Return the comments that end on the line above, marks taken off."""
     parts: list[str] = []
     line = outer.start_point.row
-    previous = outer.prev_sibling
+    previous = _before(outer)
     while previous is not None and (previous.type in _COMMENTS or previous.type in grammar.skipped):
         ends = previous.end_point.row - (1 if previous.end_point.column == 0 else 0)
         if line - ends > 1:
@@ -271,10 +280,19 @@ def _documentation(outer: Node, grammar: Grammar) -> str:
     return strip_comment("\n".join(reversed(parts)))
 
 
+def _before(node: Node) -> Node | None:
+    """The sibling before a node; the first node of a body may have its comment before the body."""
+    if node.prev_sibling is None and node.parent is not None and node.parent.type in _BODIES:
+        return node.parent.prev_sibling
+    return node.prev_sibling
+
+
 def strip_comment(comment: str) -> str:
     """Take comment marks off every line: `/** */`, `///`, `//!`, `#`, `--`, `-- |`, `{- -}`, `;;`."""
     comment = re.sub(r"^\s*(?:/\*+!?<?|\{-\|?)", "", comment)
     comment = re.sub(r"(?:\*+/|-\})\s*$", "", comment)
-    lines = (re.sub(r"^\s*(?:\*(?!/)|//[/!]?<?|#+'?|--+\s*[|^]?|/\*+|;+)[ \t]?", "", line) for line in comment.split("\n"))
+    lines = (
+        re.sub(r"^\s*(?:\*(?!/)|//[/!]?<?|#+'?|--+\s*[|^]?|/\*+|;+)[ \t]?", "", line) for line in comment.split("\n")
+    )
     text = "\n".join(re.sub(r"\*+/\s*$", "", line) for line in lines).strip()
     return re.sub(r"^(?:[@\\](?:brief|summary|description|desc|short)|=pod|=begin)\b[:\s]*", "", text)

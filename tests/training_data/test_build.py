@@ -1,0 +1,120 @@
+"""From downloaded archives to the files that training reads."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from codemem.training.data import __main__ as command
+from codemem.training.data import build, read
+from codemem.training.data.download import PackageName
+
+from .conftest import HELD_OUT
+
+
+@pytest.fixture
+def built(downloaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run the whole command over the three packages, without a network."""
+    run(downloaded, tmp_path, monkeypatch)
+    return downloaded
+
+
+def run(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...] = ("tiles", "copyleft", "flask")
+) -> None:
+    def listed(ecosystem: str, *, never: bool = False) -> list[PackageName]:
+        here = {"pypi": names, "npm": ("tile-address",)}.get(ecosystem, ())
+        return [] if never else [PackageName(ecosystem, name) for name in here]
+
+    monkeypatch.setattr(command, "listed", listed)
+    forbidden, held = tmp_path / "never.txt", tmp_path / "held.jsonl"
+    forbidden.write_text("pallets/flask\npackage:httpx\n")
+    held.write_text(json.dumps({"text": HELD_OUT}) + "\n")
+    command.main(["--out", str(out), "--never-train-on", str(forbidden), "--never-documents", str(held), "--offline"])
+
+
+def test_pairs_lead_to_their_definition(built: Path) -> None:
+    documents = read.documents(built)
+    pairs = {pair.question: pair for pair in read.pairs(built)}
+    pair = pairs["Turn raw bytes into a list of pixels of a given depth."]
+    (positive,) = pair.positives
+    assert "def decode_pixels" in documents[positive].text
+    assert documents[positive].header.endswith("tiles/client.py\n")
+    assert pair.question not in documents[positive].text
+    assert (pair.kind, pair.language) == ("documentation", "python")
+    assert pair.negatives
+    assert all(documents[negative].package == "pypi:tiles" for negative in pair.negatives)
+    assert not set(pair.positives) & set(pair.negatives)
+
+
+def test_a_test_asks_for_what_it_tests(built: Path) -> None:
+    documents = read.documents(built)
+    (pair,) = (pair for pair in read.pairs(built) if pair.kind == "test")
+    assert pair.question == "decode pixels of depth 16"
+    assert "def decode_pixels" in documents[pair.positives[0]].text
+
+
+def test_what_may_not_be_trained_on_is_left_out(built: Path) -> None:
+    documents = read.documents(built)
+    assert {document.package for document in documents} == {"pypi:tiles", "npm:tile-address"}
+    text = "\n".join(document.text for document in documents)
+    assert "measure_drift" not in text  # equal to an evaluation's function but for layout and a comment
+    assert "VendoredError" not in text
+    rows = {row["id"]: row for row in json.loads((built / "manifest.json").read_text())}
+    assert rows.keys() == {"pypi:tiles", "npm:tile-address"}
+    assert rows["npm:tile-address"]["version"] == "2.1.0"
+    assert rows["pypi:tiles"]["licence"] == "MIT"
+
+
+def test_every_answer_stands_in_its_gold_document(built: Path) -> None:
+    documents = read.documents(built)
+    records = list(read.question_answers(built))
+    kinds = {record.kind for record in records}
+    assert {"default", "raises", "bases", "caller", "does", "constant", "inherits+default", "inherits+raises"} <= kinds
+    for record in records:
+        if record.kind == "unanswerable":
+            assert record.gold == ()
+            continue
+        assert record.evidence
+        assert record.evidence in documents[record.gold[-1]].text
+        assert all(record.evidence not in documents[index].text for index in record.distractors)
+        assert not set(record.gold) & set(record.distractors)
+
+
+def test_answers_state_the_facts(built: Path) -> None:
+    answers = {record.answer for record in read.question_answers(built)}
+    assert "`decode_pixels` raises `ValueError` if `depth not in (8, 16)`." in answers
+    assert "`TileClient` inherits from `BaseClient`, whose `port` defaults to `8080`." in answers
+    assert "`TileClient.request_bytes` in `tiles/client.py` calls `ensure_open`." in {
+        answer.replace("src/", "").replace("lib/", "").replace("python/", "") for answer in answers
+    }
+
+
+def test_other_languages_answer_where_and_who(built: Path) -> None:
+    answers = {record.answer for record in read.question_answers(built) if record.language == "javascript"}
+    assert "`roundTrip` in `src/address.js` calls `parseAddress`." in answers
+    assert "`formatAddress` is defined in `src/address.js`." in answers
+
+
+def test_a_second_run_gives_the_same_bytes(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (read.DOCUMENTS, read.PAIRS, read.QA)
+    before = [(built / name).read_bytes() for name in names]
+    for kept in [*built.glob("shards/*/*"), *built.glob("answers/*")]:
+        kept.unlink()
+    run(built, tmp_path, monkeypatch)
+    assert [(built / name).read_bytes() for name in names] == before
+
+
+def test_packages_held_out_never_reach_training(
+    downloaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "DEV_PACKAGES", frozenset({"pypi:tiles"}))
+    run(downloaded, tmp_path, monkeypatch)
+    documents = read.documents(downloaded)
+    train = [index for pair in read.pairs(downloaded) for index in (*pair.positives, *pair.negatives)]
+    assert train
+    assert {documents[index].package for index in train} == {"npm:tile-address"}
+    held_out = [index for pair in read.pairs(downloaded, dev=True) for index in pair.positives]
+    assert {documents[index].package for index in held_out} == {"pypi:tiles"}
+    assert all(record.language == "javascript" for record in read.question_answers(downloaded))
+    assert any(record.language == "python" for record in read.question_answers(downloaded, dev=True))
