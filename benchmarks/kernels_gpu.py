@@ -168,13 +168,14 @@ def sweep_launches(keys: RoutingKeys, limit: float) -> list[dict[str, Any]]:
     q = torch.randn(64, WIDTH, device="cuda")
     for chunks, width, warps, stages in (
         (64, 128, 4, 3),
-        (64, 128, 4, 4),
         (128, 128, 4, 3),
+        (128, 128, 4, 4),
         (128, 128, 8, 3),
-        (128, 128, 8, 4),
         (256, 128, 8, 3),
         (128, 64, 4, 4),
+        (256, 64, 8, 3),
         (256, 64, 8, 4),
+        (256, 64, 8, 6),
     ):
         if time.monotonic() - started > BUDGET_SECONDS:
             break

@@ -49,8 +49,11 @@ def choose_launch(keys: RoutingKeys, places: int, questions: int) -> Launch:
     width = max(16, min(128, triton.next_power_of_2(keys.group)))
     if keys.format == "fp32":
         return Launch(64, min(tokens, 32), min(width, 32), 4, 2)
-    stages = 3 if keys.values.element_size() == 2 else 4
-    return Launch(128, tokens, width, 8 if tokens >= 128 else 4, stages)
+    if keys.values.element_size() == 1 and tokens == 64:
+        # A tile reads all tokens from the L2 cache: of 128 chunks of 8-bit keys that would be as many bytes again.
+        # Half the width keeps the widened keys and two sets of sums in registers.
+        return Launch(256, tokens, min(width, 64), 8, 4)
+    return Launch(128, tokens, width, 8 if tokens >= 128 else 4, 4 if tokens <= 32 else 3)
 
 
 @dataclass(frozen=True, slots=True)
