@@ -27,10 +27,19 @@ def projects(tmp_path: Path) -> frozenset[str]:
 
 @pytest.mark.parametrize(
     "name",
-    (
-        "requests python3-requests golang-github-gin-gonic-gin-dev node-express librust-axum-dev libcurl"
-        " httpx jackson-databind axum-core Requests libjackson-databind-java"
-    ).split(),
+    [
+        "requests",
+        "python3-requests",
+        "golang-github-gin-gonic-gin-dev",
+        "node-express",
+        "librust-axum-dev",
+        "libcurl",
+        "httpx",
+        "jackson-databind",
+        "axum-core",
+        "Requests",
+        "libjackson-databind-java",
+    ],
 )
 def test_listed_projects_are_excluded_under_distribution_names(name: str, projects: frozenset[str]) -> None:
     assert is_excluded(name, projects)

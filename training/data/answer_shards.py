@@ -14,7 +14,8 @@ from typing import Any
 import zstandard
 
 from . import python_definitions
-from .answers import NOT_FOUND, TWO_HOP, Answered, answered
+from .answer_forms import Answered
+from .answers import NOT_FOUND, TWO_HOP, answered
 from .archive import has_restricted_notice, is_permissive, licence_of, members
 from .definition import split_name
 from .download import PackageName, archives

@@ -4,8 +4,8 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 
+from .answer_forms import Answered, pick
 from .answer_shards import AnswerShard, Pool, records_of
-from .answers import Answered, pick
 from .definition import Definition, question_of
 from .python_facts import Passage
 

@@ -113,6 +113,10 @@ class PackageFacts:
         """Classes whose name stands for nothing else in the package."""
         return _unique([(class_.name, class_) for class_ in self.classes])
 
+    def unique_constants(self) -> dict[str, ConstantFact]:
+        """Constants whose name is set in one module of the package."""
+        return _unique([(constant.name, constant) for constant in self.constants])
+
 
 def resolves(name: str, imports: dict[str, str], path: str, target: str) -> bool:
     """Whether a bare name used in `path` means the definition in `target`: the same file, or imported from there."""
