@@ -69,8 +69,18 @@ class DenseRetriever:
         self._spans, texts = pieces(checkout, CHUNK_LINES)
         self._vectors = self._encoder.encode(_with_paths(self._spans, texts) if self._with_path else texts)
 
+    @property
+    def documents(self) -> list[Hit]:
+        """The pieces, so that an encoder can stand in for the memory (`codemem.evals.systems.MemoryScorer`)."""
+        return self._spans
+
+    def scores(self, query: str) -> npt.NDArray[np.float32]:
+        """Cosine of every piece with the query [pieces]."""
+        similarity: npt.NDArray[np.float32] = self._vectors @ self._encoder.encode([query])[0]
+        return similarity
+
     def rank(self, query: str, k: int) -> list[Hit]:
-        return _hits(self._spans, self._vectors @ self._encoder.encode([query])[0], k)
+        return _hits(self._spans, self.scores(query), k)
 
 
 class FusionRetriever:

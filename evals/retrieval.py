@@ -1,6 +1,6 @@
 """The retrieval harness: every system ranks spans of the same checkouts for the same queries, judged alike.
 
-python -m codemem.evals.retrieval --data shared/evals --checkouts DIR --set semble --system bm25-chunks --system outline
+python -m codemem.evals.compare --help
 """
 
 import time

@@ -1,11 +1,17 @@
 """codemem's own ways to rank, behind the harness's protocol."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from codemem.evals.checkouts import Checkout
 from codemem.evals.retrieval import Hit
 from codemem.indexer import SourceFile, index_tree, open_tree
 from codemem.outline import Outline
+from codemem.outline.mix import OUTLINE_WEIGHT, best_of_files, mix_files
 from codemem.outline.records import FileRecord, record
 
 
@@ -44,3 +50,68 @@ class OutlineRetriever:
 
     def rank(self, query: str, k: int) -> list[Hit]:
         return [Hit(hit.path, hit.start_line, hit.end_line, hit.score) for hit in self.outline.search(query, k)]
+
+
+class MemoryScorer(Protocol):
+    """Whatever scores documents for a query as the memory does: the routing model, or an encoder in its stead."""
+
+    @property
+    def name(self) -> str: ...
+
+    def prepare(self, checkout: Checkout) -> None: ...
+
+    @property
+    def documents(self) -> Sequence[Hit]:
+        """Spans of all documents, whose scores mean nothing yet."""
+        ...
+
+    def scores(self, query: str) -> npt.NDArray[np.floating[Any]]:
+        """Score of every document [documents]."""
+        ...
+
+
+class MemoryRetriever:
+    """The memory alone: `codemem find --router memory`."""
+
+    def __init__(self, memory: MemoryScorer) -> None:
+        self.name = memory.name
+        self._memory = memory
+
+    def prepare(self, checkout: Checkout) -> None:
+        self._memory.prepare(checkout)
+
+    def rank(self, query: str, k: int) -> list[Hit]:
+        scores = np.asarray(self._memory.scores(query))
+        order = np.argsort(-scores, kind="stable")[:k]
+        return [self._memory.documents[index]._replace(score=float(scores[index])) for index in order]
+
+
+class MixedRetriever:
+    """Memory and outline by the rule of `codemem.outline.mix`: `codemem find --router both`."""
+
+    def __init__(self, outline: OutlineRetriever, memory: MemoryScorer, *, weight: float = OUTLINE_WEIGHT) -> None:
+        self.name = f"{outline.name} and {memory.name}"
+        self._outline = outline
+        self._memory = memory
+        self._weight = weight
+
+    def prepare(self, checkout: Checkout) -> None:
+        self._outline.prepare(checkout)
+        self._memory.prepare(checkout)
+
+    def rank(self, query: str, k: int) -> list[Hit]:
+        """One place a file: the outline's definition if it names one there, else the memory's best document."""
+        places = [
+            document._replace(score=float(score))
+            for document, score in zip(self._memory.documents, self._memory.scores(query), strict=True)
+        ]
+        by_memory = {place.path: place for place in sorted(places, key=lambda place: place.score)}
+        by_outline = {hit.path: hit for hit in self._outline.rank(query, len(self._outline.outline))}
+        mixed = mix_files(
+            best_of_files((place.path, place.score) for place in places),
+            {path: hit.score for path, hit in by_outline.items()},
+            weight=self._weight,
+        )
+        return [
+            (by_outline.get(path) or by_memory[path])._replace(score=score) for path, score in list(mixed.items())[:k]
+        ]
