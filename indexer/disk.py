@@ -1,11 +1,10 @@
-"""Reading a tree on disk without ever leaving it: no symbolic link is followed, neither for a file nor for a folder above it."""
+"""Reading below a folder without ever leaving it: no symbolic link is followed, for a file or a folder above it."""
 
 import os
 import stat
 from pathlib import Path
 
 from .errors import UnreadableFileError
-from .tree import FileStat
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -68,12 +67,12 @@ class OpenFolder:
                 if len(data) > limit:
                     raise UnreadableFileError(f"grew beyond {limit:,} bytes while it was read")
                 after = os.fstat(descriptor)
-            if signature(before) == signature(after) and len(data) == after.st_size:
+            if _signature(before) == _signature(after) and len(data) == after.st_size:
                 return data, after
         raise UnreadableFileError("changed while it was read")
 
     def reopen(self) -> None:
-        """Forgets descriptors: folders may have been moved away or replaced since. Raises OSError if the root is gone."""
+        """Forgets descriptors: folders may have been moved or replaced. Raises OSError if the root is gone."""
         self.close()
         self._root = os.open(self._path, _FOLDER_FLAGS & ~os.O_NOFOLLOW)
 
@@ -102,10 +101,6 @@ def _reason(error: OSError) -> str:
     return f"cannot be read: {error.strerror}"
 
 
-def signature(state: os.stat_result) -> tuple[int, int, int, int]:
-    """The part of a FileStat that is compared."""
+def _signature(state: os.stat_result) -> tuple[int, int, int, int]:
+    """What differs once a file was written to."""
     return state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino
-
-
-def file_stat(state: os.stat_result, oid: str) -> FileStat:
-    return FileStat(state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino, oid)

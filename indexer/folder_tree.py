@@ -3,13 +3,12 @@
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
+from .disk_tree import DiskTree
 from .ignore import CODEMEM_IGNORE, IgnoreRules
 from .paths import encode_path
 from .selection import DEFAULT_SELECTION, Selection, vendored_folder
 from .tree import Chooser, Listing, StatCache
-from .working_tree import DiskTree
 
 _NEVER = frozenset({b".git", b".hg", b".svn", b".jj", b".codemem"})
 
@@ -17,17 +16,14 @@ _NEVER = frozenset({b".git", b".hg", b".svn", b".jj", b".codemem"})
 class FolderTree(DiskTree):
     """Every file of a folder but those that `.gitignore` and `.codememignore` files leave out."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-
     def list(self, stat_cache: StatCache | None = None, *, selection: Selection = DEFAULT_SELECTION) -> Listing:
         self._refresh()
         now_ns = time.time_ns()
         git_rules, rules = IgnoreRules(), IgnoreRules()
         chooser = Chooser(rules, selection)
         listing = Listing()
-        for raw in sorted(self._walk(git_rules, rules, chooser)):
-            self._add(listing, chooser, raw, encode_path(raw), stat_cache or {}, now_ns)
+        states = self._states(sorted(self._walk(git_rules, rules, chooser)))
+        self._add_all(listing, chooser, states, stat_cache or {}, now_ns=now_ns)
         listing.skipped = chooser.all_skipped()
         return listing
 

@@ -8,7 +8,7 @@ CODEMEM_IGNORE = ".codememignore"
 
 
 class IgnoreRules:
-    """The pattern files of a tree, each ruling its own folder and what is below; the deepest one that says anything wins.
+    """The pattern files of a tree, each ruling its folder and what is below; the deepest one that says anything wins.
 
     Unlike git, a file below an excluded folder can be included again.
     """
@@ -19,7 +19,7 @@ class IgnoreRules:
         """(folder, pattern) of each '!' line, in the order given."""
 
     def add(self, folder: str, text: str) -> None:
-        """Rules for `folder` ('' for the tree's root), as the lines of one file. Lines that are no pattern are passed over."""
+        """Rules for `folder` ('' for the root), as the lines of one file. Lines that are no pattern are passed over."""
         lines = [line for line in text.splitlines() if _is_pattern(line)]
         self._specs[folder] = GitIgnoreSpec.from_lines(lines)
         self.reincluded += [(folder, line[1:].strip()) for line in lines if line.startswith("!")]

@@ -29,8 +29,8 @@ _CONFIG_NAME = re.compile(
 
 _DOCS = frozenset({"markdown", "rst", "org", "latex", "typst"})
 _CONFIG = frozenset({
-    "yaml", "toml", "ini", "properties", "gitignore", "gitattributes", "requirements", "kconfig", "cmake", "make", "meson",
-    "ninja", "gn", "starlark", "bitbake", "gomod", "hcl", "terraform", "dockerfile", "nix",
+    "yaml", "toml", "ini", "properties", "gitignore", "gitattributes", "requirements", "kconfig", "cmake", "make",
+    "meson", "ninja", "gn", "starlark", "bitbake", "gomod", "hcl", "terraform", "dockerfile", "nix",
 })  # fmt: skip
 _LOOSE_TEXT = frozenset({TEXT, "html"})
 _DATA = frozenset({"csv", "tsv", "psv", "json", "xml", "po", "beancount"})

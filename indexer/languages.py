@@ -34,8 +34,14 @@ _INTERPRETERS = (
 _CPP_HEADER = re.compile(
     rb"^\s*(?:class\s+\w|namespace\b|template\s*<|using\s+\w|(?:public|private|protected)\s*:)", re.M
 )
-_OBJC_HEADER = re.compile(rb"^\s*@(?:interface|protocol|class|import)\b|^#import\b", re.MULTILINE)
-_OBJC = re.compile(rb"^\s*(?:@(?:implementation|interface|protocol|import|end)\b|#import\b)", re.MULTILINE)
+_OBJC = re.compile(rb"^\s*@(?:implementation|interface|protocol|import|class|end)\b|^#import\b", re.MULTILINE)
+_SHARED = (
+    (".m", _OBJC, "matlab"),
+    (".v", re.compile(rb"^\s*(?:pub\s+)?(?:fn|struct|import)\b|^module \w+$", re.MULTILINE), "verilog"),
+    (".pp", re.compile(rb"^\s*(?:program|unit|uses)\b", re.MULTILINE | re.IGNORECASE), "puppet"),
+    (".t", re.compile(rb"^\s*(?:use|my|package)\s", re.MULTILINE), TEXT),
+)
+"""Ending, what shows that the language listed for it is meant, and what it is otherwise."""
 
 
 def detect_language(path: str, data: bytes = b"") -> str:
@@ -60,18 +66,11 @@ def _by_first_line(data: bytes) -> str:
 
 
 def _ambiguous(language: str, name: str, data: bytes) -> str:
-    """Extensions that two languages share: headers, .m, .t, .v and .pp."""
+    """Extensions that two languages share: decided by what only one of them can say."""
     head = data[:16384]
     if name.endswith(".h"):
-        if _OBJC_HEADER.search(head):
-            return "objc"
-        return "cpp" if _CPP_HEADER.search(head) else "c"
-    if name.endswith(".m") and head and not _OBJC.search(head):
-        return "matlab"
-    if name.endswith(".v") and re.search(rb"^\s*(?:end)?module\b", head, re.MULTILINE):
-        return "verilog"
-    if name.endswith(".pp") and not re.search(rb"^\s*(?:program|unit|uses)\b", head, re.MULTILINE | re.IGNORECASE):
-        return "puppet"
-    if name.endswith(".t") and not re.search(rb"^\s*(?:use|my|package)\s", head, re.MULTILINE):
-        return TEXT
+        return "objc" if _OBJC.search(head) else "cpp" if _CPP_HEADER.search(head) else "c"
+    for ending, sign, otherwise in _SHARED:
+        if name.endswith(ending) and head:
+            return language if sign.search(head) else otherwise
     return language

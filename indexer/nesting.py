@@ -56,7 +56,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A definition, or a mere container, with the bytes that belong to it: its comments, attributes and decorators too."""
+    """A definition or a mere container, with the bytes that belong to it: comments, attributes and decorators too."""
 
     symbol: Symbol
     listed: bool

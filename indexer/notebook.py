@@ -118,7 +118,7 @@ def _language(metadata: Node | None, source: bytes) -> str:
 
 
 def _lines(node: Node | None, text: SourceText) -> Iterator[_Line]:
-    """Lines of a cell: written as one string or a list of them, each of which may hold several lines, or part of one."""
+    """Lines of a cell: one string or a list of them, each of which may hold several lines, or part of one."""
     if node is None:
         return
     unfinished: _Line | None = None

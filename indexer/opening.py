@@ -14,7 +14,7 @@ from .working_tree import WorkingTree
 
 
 def open_tree(path: str | os.PathLike[str], revision: str | None = None) -> Tree:
-    """The tree at `path`: a repository's working tree, its commit `revision`, a sub-folder of either, or a plain folder.
+    """The tree at `path`: a repository's working tree, its commit `revision`, a sub-folder of either, a plain folder.
 
     Raises TreeNotFoundError, RepositoryError (bare, untrusted, damaged) or RevisionError.
     """

@@ -67,8 +67,8 @@ def find_repository(path: Path) -> Repository | None:
     )
     if root != marker:
         raise RepositoryError(
-            f"the configuration of the repository at {marker} puts its working tree elsewhere, at {root} (core.worktree): "
-            "index that folder instead, if you mean it"
+            f"the configuration of the repository at {marker} puts its working tree elsewhere (core.worktree): "
+            f"index {root} instead, if you mean it"
         )
     return Repository(root, git_dir, common_dir, False, object_format)
 

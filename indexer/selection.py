@@ -1,4 +1,4 @@
-"""What is left out unless asked for: by name and size before reading, by content after. Every reason is shown to users."""
+"""What is left out unless asked for: by name and size before reading, by content after. Users see every reason."""
 
 import re
 import tomllib

@@ -1,8 +1,8 @@
 """From a file's text and its outline to parts of a bounded size, cut where definitions begin and end.
 
 A file that fits is one part. Otherwise every definition is a unit and small neighbours of one scope are packed together
-(`packing`); a type that is too long becomes its head and its members, a function that is too long is cut before blank or
-less indented lines. Parts follow each other without gap or overlap.
+(`packing`); a type that is too long becomes its head and its members, a function that is too long is cut before blank
+or less indented lines. Parts follow each other without gap or overlap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -72,7 +72,7 @@ class _Unit:
 
 
 def split(text: SourceText, regions: Sequence[Region], limit: int) -> list[Part]:
-    """Parts of at most `limit` bytes of UTF-8 (a character is never cut), in order; none for a file without visible text."""
+    """Parts of at most `limit` bytes of UTF-8 (a character is never cut), in order; none if no text is visible."""
     size = len(text.source)
     if not text.source.strip():
         return []
@@ -93,7 +93,7 @@ def _whole(text: SourceText, regions: Sequence[Region]) -> str | None:
 
 
 def _grow(root: _Node, text: SourceText, regions: Sequence[Region]) -> None:
-    """Hangs regions, outer before inner, into the tree. One that shares a line with its neighbour is left to that one."""
+    """Hangs regions, outer before inner, into the tree. One that shares a line with its neighbour is left to it."""
     starts = text.line_starts
     stack = [root]
     for region in regions:
@@ -131,14 +131,14 @@ def _split_node(text: SourceText, node: _Node, limit: int) -> Iterator[Part]:
 
 
 def _units(text: SourceText, node: _Node) -> list[_Unit]:
-    """The node's range without gaps: members, and text between them. Blank lines and closing brackets end what is before."""
+    """The node's range: members, and text between them. Blank lines and closing brackets go with what is before."""
     units: list[_Unit] = []
     position = node.start
     for child in [*node.children, None]:
         until = child.start if child else node.end
         begin = _visible_line(text, position, until)
         closing = child is None and units and text.source[begin:until].strip() in (b"}", b"};", b"end", b")", b"end;")
-        if units and begin > position or closing:
+        if units and (begin > position or closing):
             units[-1].end = until if closing or begin == until else begin
             position = units[-1].end
         if position < until:

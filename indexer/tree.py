@@ -75,6 +75,7 @@ class Tree(ABC):
     def read(self, entry: FileEntry) -> bytes:
         """The raw bytes of a listed file. Raises UnreadableFileError if it vanished, or changes while it is read."""
 
+    @abstractmethod
     def close(self) -> None:
         """Frees open files and processes."""
 
@@ -103,27 +104,34 @@ class Chooser:
         self._counted: Counter[tuple[str, str]] = Counter()
         self.skipped: list[Skipped] = []
 
+    def trusts_earlier_choice(self, size: int) -> bool:
+        """Whether a file that was taken before, unchanged since, is taken again: nobody has ruled otherwise."""
+        return not self._rules and size <= self._selection.max_file_bytes
+
     def choose(self, path: str, size: int) -> bool | None:
         """None: left out; True: taken by a '!' pattern; False: taken as usual."""
         decided = self._rules.decide(path) if self._rules else None
-        if decided:
-            return self.skip(path, "excluded by .codememignore")
-        if reason := too_large(path, size, self._selection):
-            return self.skip(path, reason)
-        if decided is False:
-            return True
-        folder = path.rpartition("/")[0]
+        reason = "excluded by .codememignore" if decided else too_large(path, size, self._selection)
+        if reason is None and decided is None:
+            vendored = self._vendored(path.rpartition("/")[0])
+            if vendored is not None:
+                self.skip_folder(vendored, "vendored code")
+                return None
+            reason = left_out_by_name(path)
+        if reason is not None:
+            self.skip(path, reason)
+            return None
+        return decided is False
+
+    def _vendored(self, folder: str) -> str | None:
         try:
-            vendored = self._folders[folder]
+            return self._folders[folder]
         except KeyError:
-            vendored = self._folders[folder] = vendored_folder(folder)
-        if vendored is not None:
-            return self.skip_folder(vendored, "vendored code")
-        if reason := left_out_by_name(path):
-            return self.skip(path, reason)
-        return False
+            found = self._folders[folder] = vendored_folder(folder)
+            return found
 
     def skip(self, path: str, reason: str) -> None:
+        """Names one file that is left out."""
         self.skipped.append(Skipped(path, reason))
 
     def skip_folder(self, folder: str, reason: str) -> None:
