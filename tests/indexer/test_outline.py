@@ -17,6 +17,7 @@ SOURCES = sorted(path.name for path in FIXTURES.iterdir() if path.name != "outli
 def expected() -> dict[str, tuple[str, list[str]]]:
     """File -> (language, lines such as `4-8 function enqueue`)."""
     outlines: dict[str, tuple[str, list[str]]] = {}
+    name = ""
     for line in (FIXTURES / "outlines.txt").read_text().splitlines():
         if line.startswith("  "):
             outlines[name][1].append(line.strip())
@@ -84,6 +85,12 @@ def test_signatures_and_first_lines_of_documentation() -> None:
     file = read_file("a.py", source)
     assert isinstance(file, SourceFile)
     assert file.symbols[0].signature == "def f( a: int, b: int, ) -> int:"
+
+
+def test_type_aliases_of_newer_python() -> None:
+    file = read_file("a.py", b"type Handler = object\n")
+    assert isinstance(file, SourceFile)
+    assert [described(symbol) for symbol in file.symbols] == ["1-1 type Handler"]
 
 
 def test_code_that_does_not_parse_still_gives_what_was_found() -> None:

@@ -283,7 +283,8 @@ def test_names_with_newlines_and_other_bytes(repository: GitRepository) -> None:
             assert len(files) == count
             assert all(isinstance(file, SourceFile) and file.documents for file in files)
     assert set(listed(repository.root)) == {
-        "new%0Aline.py", "caf%E9.py", "日本.py", "100%2525.py", " lead.py", "tab%09.py", '"quoted".py', "un%0Atracked%FF/x.py",
+        "new%0Aline.py", "caf%E9.py", "日本.py", "100%2525.py", " lead.py", "tab%09.py", '"quoted".py',
+        "un%0Atracked%FF/x.py",
     }  # fmt: skip
     assert listed(Path(os.fsdecode(os.path.join(os.fsencode(repository.root), b"un\ntracked\xff")))) == [
         "un%0Atracked%FF/x.py"
