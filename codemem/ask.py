@@ -11,6 +11,7 @@ from codemem.config import RepositoryConfig
 from codemem.errors import CodememError, NotIndexedError
 from codemem.find import find, outline_candidates
 from codemem.model.events import Answer, Read, Round, Source, TextPiece
+from codemem.outline.mix import mix_files
 from codemem.passages import FileChangedError
 from codemem.recall import Recall
 from codemem.results import AskResult, Citation, FoundPlace
@@ -103,22 +104,20 @@ def _reader(recall: Recall) -> Callable[[int], Source]:
     return read
 
 
-def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.float32] | None:
-    """[documents in the bank] the outline's score, scaled to 1 at its best; None if it names nothing."""
-    prior = np.zeros(len(recall), np.float32)
+def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.float32]:
+    """[documents in the bank] how memory and outline together rank them: the rule of `find`, document by document."""
+    scores = recall.memory.engine.rank(question, recall.bank).scores
+    named: dict[str, float] = {}
     for candidate in outline_candidates(session.snapshots, question, PRIOR_PLACES):
         tree = session.snapshots.index(candidate.snapshot)
-        manifest = recall.trees[tree].work.manifest
-        row = manifest.index_of.get(candidate.path)
-        if row is None:
-            continue
-        for number, span in enumerate(manifest.file(row).documents):
-            if span.start_line <= candidate.lines.start <= span.end_line:
-                index = recall.index_of.get((tree, int(manifest.columns.document_starts[row]) + number))
-                if index is not None:
-                    prior[index] = max(prior[index], candidate.score)
-    top = float(prior.max(initial=0.0))
-    return prior / np.float32(top) if top > 0 else None
+        document = candidate.snapshot.manifest.document_at(candidate.path, candidate.lines.start)
+        index = None if document is None else recall.index_of.get((tree, document))
+        if index is not None:
+            named[str(index)] = max(candidate.score, named.get(str(index), 0.0))
+    mixed = mix_files({str(index): score for index, score in enumerate(scores.tolist())}, named)
+    prior = np.zeros(len(recall), np.float32)
+    prior[[int(key) for key in mixed]] = list(mixed.values())
+    return prior
 
 
 def _round(recall: Recall, event: Round, number: int) -> RoundDone:

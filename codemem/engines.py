@@ -48,10 +48,22 @@ def fetch_weights(settings: Settings, name: str, *, revision: str | None = None,
 
 def _load(settings: Settings, name: str, device: str, report: Report) -> MemoryEngine:
     from codemem.model.engine import Engine
+    from codemem.model.msa4b.checkpoint import is_msa
+    from codemem.model.msa4b.engine import Msa4bEngine
+    from codemem.model.weights.download import locate
     from codemem.model.weights.registry import find_model
 
+    entry = find_model(name, settings.user.models)
+    if is_msa(locate(entry, settings.places.weights)):
+        return Msa4bEngine.load(
+            entry,
+            directory=settings.places.weights,
+            numbers=settings.places.data / "msa-4b-numbers.sqlite",
+            device=device,
+            threads=settings.user.threads,
+        )
     return Engine.load(
-        find_model(name, settings.user.models),
+        entry,
         directory=settings.places.weights,
         device=device,
         threads=settings.user.threads,

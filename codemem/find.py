@@ -6,16 +6,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from codemem.model.events import Ranking
+from codemem.outline.mix import OUTLINE_WEIGHT, mix_files
 from codemem.passages import FileChangedError, Lines
-from codemem.recall import Recall
+from codemem.recall import Recall, file_key
 from codemem.results import FindResult, FoundPlace
 from codemem.search import Session
 from codemem.snapshot import Snapshot
 
 MAX_TEXT_LINES = 60
 """Longer places are cut in the result's text; the lines still name all of it."""
-RANK_CONSTANT = 60
-"""Of reciprocal rank fusion (Cormack, Clarke, Büttcher 2009): how slowly a place's worth falls with its rank."""
+SPARE = 4
+"""Candidates a result: some overlap better ones, or changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +43,33 @@ def find(session: Session, query: str, *, k: int, router: str | None = None) -> 
     """The best `k` places. Where there is no memory, 'both' means the outline."""
     started = time.monotonic()
     router = router or session.router
-    ranked: list[list[Candidate]] = []
     route_ms = 0.0
-    if session.recall and router != "outline":
-        by_memory, route_ms = memory_candidates(session.recall, query, 4 * k)
-        ranked.append(by_memory)
-    if router != "memory":
-        ranked.append(outline_candidates(session.snapshots, query, 4 * k))
-    results = _with_text(ranked[0] if len(ranked) == 1 else fuse(ranked), k) if ranked else []
-    used = session.recall is not None and router != "outline"
-    behind = session.behind if used else session.unread
+    if session.recall is None or router == "outline":
+        router = "outline"
+        candidates = outline_candidates(session.snapshots, query, SPARE * k)
+    else:
+        ranking = session.recall.memory.engine.rank(query, session.recall.bank)
+        route_ms = ranking.route_ms
+        candidates = memory_candidates(session.recall, ranking, SPARE * k)
+        if router == "both":
+            candidates = mixed_candidates(session, query, ranking, candidates, SPARE * k)
+    behind = session.unread if router == "outline" else session.behind
     return FindResult(
         query=query,
-        model=session.snapshots[0].manifest.info.model if used else None,
+        model=None if router == "outline" else session.snapshots[0].manifest.info.model,
         commit=session.commit,
         fresh=not behind,
         behind=behind,
+        results=_with_text(candidates, k),
         took_ms=round((time.monotonic() - started) * 1000, 2),
         route_ms=round(route_ms, 2),
-        results=results,
-        router=router if used else "outline",
+        router=router,
         notes=session.notes,
     )
 
 
 def outline_candidates(snapshots: Sequence[Snapshot], query: str, k: int) -> list[Candidate]:
-    """By falling score of the outline."""
+    """By falling score of the outline, a place a file."""
     found = [
         Candidate(snapshot, h.path, Lines(h.start_line, h.end_line), h.symbol, h.score)
         for snapshot in snapshots
@@ -75,37 +78,52 @@ def outline_candidates(snapshots: Sequence[Snapshot], query: str, k: int) -> lis
     return sorted(found, key=lambda c: -c.score)[:k]
 
 
-def memory_candidates(recall: Recall, query: str, k: int) -> tuple[list[Candidate], float]:
-    """By falling score of the documents, each at its best chunk; and the milliseconds that routing took."""
-    ranking = recall.memory.engine.rank(query, recall.bank)
-    best = np.argsort(-ranking.scores, kind="stable")[:k]
-    candidates = []
-    for index in best.tolist():
-        tree, document = recall.where(index)
-        span = recall.chunk_bytes(index, int(ranking.best_chunk[index]))
-        try:
-            place = tree.passages.place(document, *span)
-        except FileChangedError:
-            continue
-        score = float(ranking.scores[index])
-        candidates.append(Candidate(tree.snapshot, place.path, place.lines, place.symbol, score))
-    return candidates, ranking.route_ms
+def memory_candidates(recall: Recall, ranking: Ranking, k: int) -> list[Candidate]:
+    """By falling score of the documents, each at its best chunk."""
+    found = (
+        _at_best_chunk(recall, ranking, index) for index in np.argsort(-ranking.scores, kind="stable")[:k].tolist()
+    )
+    return [candidate for candidate in found if candidate]
 
 
-def fuse(rankings: Sequence[Sequence[Candidate]]) -> list[Candidate]:
-    """Reciprocal rank fusion; places that overlap are one, shown with the lines of the ranking named first."""
-    merged: list[Candidate] = []
-    for ranking in rankings:
-        fresh = []
-        for rank, candidate in enumerate(ranking):
-            worth = 1 / (RANK_CONSTANT + rank + 1)
-            known = next((i for i, other in enumerate(merged) if other.overlaps(candidate)), None)
-            if known is None:
-                fresh.append(replace(candidate, score=worth))
-            else:
-                merged[known] = replace(merged[known], score=merged[known].score + worth)
-        merged += fresh
-    return sorted(merged, key=lambda c: -c.score)
+def _at_best_chunk(recall: Recall, ranking: Ranking, index: int) -> Candidate | None:
+    tree, document = recall.where(index)
+    span = recall.chunk_bytes(index, int(ranking.best_chunk[index]))
+    try:
+        place = tree.passages.place(document, *span)
+    except FileChangedError:
+        return None
+    return Candidate(tree.snapshot, place.path, place.lines, place.symbol, float(ranking.scores[index]))
+
+
+def mixed_candidates(
+    session: Session, query: str, ranking: Ranking, by_memory: Sequence[Candidate], k: int
+) -> list[Candidate]:
+    """Files by the one rule of `outline.mix`, each at the place of the side that speaks louder for it.
+
+    Further places that the memory found follow after all files, with the scores they leave for the last of these.
+    """
+    recall = session.recall
+    assert recall is not None, "without a memory there is nothing to mix"
+    best = recall.best_of_files(ranking.scores)
+    memory = {key: float(ranking.scores[index]) for key, index in best.items()}
+    outline = {_key(session, c): c for c in outline_candidates(session.snapshots, query, k)}
+    mixed = mix_files(memory, {key: c.score for key, c in outline.items()})
+    alone = mix_files(memory, {}, weight=0.0)
+    places = []
+    for key, score in list(mixed.items())[:k]:
+        named = outline.get(key)
+        if named is not None and (key not in best or score - (1 - OUTLINE_WEIGHT) * alone[key] > score / 2):
+            places.append(replace(named, score=score))
+        elif found := _at_best_chunk(recall, ranking, best[key]):
+            places.append(replace(found, score=score))
+    floor = places[-1].score if places else 1.0
+    top = max((c.score for c in by_memory), default=1.0)
+    return places + [replace(c, score=floor * c.score / top) for c in by_memory if c.score > 0]
+
+
+def _key(session: Session, candidate: Candidate) -> str:
+    return file_key(session.snapshots.index(candidate.snapshot), candidate.path)
 
 
 def _with_text(candidates: Sequence[Candidate], k: int) -> list[FoundPlace]:

@@ -8,7 +8,7 @@ from codemem.engine_interface import MemoryEngine
 from codemem.engines import LoadEngine, model_name
 from codemem.errors import CodememError, WorkInterruptedError
 from codemem.manifest import Manifest
-from codemem.memory import Encoded, Memory, Plan, complete_files, encoding_order, layout_info, present
+from codemem.memory import Encoded, Memory, Plan, complete_files, encoding_order, layout_info, layout_of, present
 from codemem.model.store import Store
 from codemem.progress import Report, silent
 from codemem.results import IndexResult
@@ -55,11 +55,27 @@ def index(
     if purpose == "outline":
         return _result(snapshot, None, None, removed, started)
     name = model_name(workspace, settings, known, options.model)
+    if not options.upgrade and (done := _complete(snapshot, settings, name, purpose)):
+        return _result(snapshot, done, None, removed, started)
     engine = load_engine(name)
     _refuse_upgrade(engine, snapshot.manifest, options)
     with workspace.writing(wait=True):
         work, encoded = _remember(snapshot, settings, engine, purpose, report)
     return _result(snapshot, work, encoded, removed, started)
+
+
+def _complete(snapshot: Snapshot, settings: Settings, name: str, purpose: str) -> Plan | None:
+    """What is in memory, if that is everything: then no model need be loaded to know that nothing is missing."""
+    manifest = snapshot.manifest
+    layout = layout_of(manifest)
+    if layout is None or (manifest.info.model, manifest.info.purpose) != (name, purpose):
+        return None
+    keys = manifest.keys_for(layout.fingerprint)
+    if not keys.known.all() or not settings.places.store.is_dir():
+        return None
+    with Store.open(settings.places.store, layout) as store:
+        there = present(keys, store)
+    return Plan(manifest, keys, there) if there.all() else None
 
 
 def _removed(last: Manifest | None, manifest: Manifest) -> int:
@@ -97,8 +113,7 @@ def _remember(
     snapshot: Snapshot, settings: Settings, engine: MemoryEngine, purpose: str, report: Report
 ) -> tuple[Plan, Encoded]:
     memory = open_memory(engine, purpose, settings)
-    layouts = {"find": layout_info(engine.find_layout), "ask": layout_info(engine.layout)}
-    snapshot.manifest = snapshot.manifest.with_info(model=engine.name, purpose=purpose, layouts=layouts)
+    begin_memory(snapshot, engine, purpose)
     with memory.store:
         work = memory.plan(snapshot.manifest, snapshot.passages, report=report)
         snapshot.manifest = work.manifest
@@ -116,6 +131,12 @@ def _remember(
     settle(snapshot, work, encoded)
     snapshot.save()
     return work, encoded
+
+
+def begin_memory(snapshot: Snapshot, engine: MemoryEngine, purpose: str) -> None:
+    """Notes in the manifest whose memory this is and what for."""
+    layouts = {"find": layout_info(engine.find_layout), "ask": layout_info(engine.layout)}
+    snapshot.manifest = snapshot.manifest.with_info(model=engine.name, purpose=purpose, layouts=layouts)
 
 
 def settle(snapshot: Snapshot, work: Plan, encoded: Encoded) -> None:

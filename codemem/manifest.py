@@ -190,6 +190,17 @@ class Manifest:
         starts = self.columns.document_starts
         return range(int(starts[row]), int(starts[row + 1]))
 
+    def document_at(self, path: str, line: int) -> int | None:
+        """The document that holds a line (1-based) of a file; None if there is none."""
+        row = self.index_of.get(path)
+        if row is None:
+            return None
+        record = self.file(row)
+        for number, span in enumerate(record.documents):
+            if span.start_line <= line <= span.end_line:
+                return record.first_document + number
+        return None
+
     @property
     def fingerprint(self) -> str | None:
         """Of the layout in use; None before there is a memory."""

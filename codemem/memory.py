@@ -86,20 +86,30 @@ class Memory:
     store: Store
 
     def plan(
-        self, manifest: Manifest, passages: Passages, *, report: Report = silent, deadline: float | None = None
+        self,
+        manifest: Manifest,
+        passages: Passages,
+        *,
+        first: Sequence[int] = (),
+        report: Report = silent,
+        deadline: float | None = None,
     ) -> Plan:
         """Tokenises the documents whose keys are unknown, and looks up which entries there are.
+
+        `first` are tokenised in any case, the others until the deadline.
 
         Key columns of other layouts are dropped. Documents of files that changed meanwhile keep unknown keys.
         """
         known = manifest.keys_for(self.layout.fingerprint)
         keys = DocumentKeys(known.keys.copy(), known.tokens.copy())
         tokenised: dict[int, TokenisedDocument] = {}
-        unknown = np.flatnonzero(~keys.known).tolist()
+        early = [document for document in first if not keys.known[document]]
+        late = np.setdiff1d(np.flatnonzero(~keys.known), early).tolist()
+        unknown = [*early, *late]
         meter = Meter(report, "tokenising", len(unknown), "documents")
         kept = 0
         for documents in _batches(unknown, BATCH_DOCUMENTS):
-            if deadline is not None and time.monotonic() > deadline:
+            if deadline is not None and time.monotonic() > deadline and documents[0] not in early:
                 break
             for document, done in self._tokenise(documents, passages):
                 keys.keys[document] = np.frombuffer(self.layout.key(done.ids), np.uint8)

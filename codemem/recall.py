@@ -41,34 +41,38 @@ class Remembered:
         return self.snapshot.unread + Behind(added=int(incomplete.sum()) - changed, changed=changed)
 
 
-def catch_up(snapshot: Snapshot, memory: Memory, *, seconds: float, save: bool) -> Remembered:
-    """Encodes what is missing for as long as `seconds` allow; another process that encodes is left to it."""
+def catch_up(
+    snapshot: Snapshot, memory: Memory, *, seconds: float, save: bool, first: Sequence[int] = ()
+) -> Remembered:
+    """Encodes what is missing: documents of `first` in any case, then as many as `seconds` allow.
+
+    Where another process encodes for the same tree, it is left to that.
+    """
     deadline = time.monotonic() + seconds
-    work = memory.plan(snapshot.manifest, snapshot.passages, deadline=deadline)
+    work = memory.plan(snapshot.manifest, snapshot.passages, first=first, deadline=deadline)
     tokenised = bool((work.keys.tokens != snapshot.manifest.keys_for(memory.layout.fingerprint).tokens).any())
     snapshot.manifest = work.manifest
     missing = work.missing()
     if missing:
         with snapshot.workspace.writing(wait=False) as free:
             if free:
-                _encode_some(work, missing, snapshot, memory, deadline)
+                chosen = _affordable(work, missing, first, deadline)
+                encoded = memory.encode(work, chosen, snapshot.passages, call_tokens=INLINE_TOKENS)
+                settle(snapshot, work, encoded)
+                work.manifest = snapshot.manifest
     if save and (tokenised or missing):
         snapshot.save()
     return Remembered(snapshot, work)
 
 
-def _encode_some(work: Plan, missing: list[int], snapshot: Snapshot, memory: Memory, deadline: float) -> None:
-    """As many documents as the measured speed promises to finish in time."""
+def _affordable(work: Plan, missing: Sequence[int], first: Sequence[int], deadline: float) -> list[int]:
+    """`first`, then what the measured speed promises to finish by the deadline."""
     speed = work.manifest.info.tokens_per_second or ASSUMED_TOKENS_PER_SECOND
-    order = encoding_order(work.manifest, missing)
+    order = encoding_order(work.manifest, missing, first)
     budget = max(0.0, deadline - time.monotonic()) * speed
-    affordable = np.cumsum(work.keys.tokens[order]) <= budget
-    if not affordable.any():
-        return
-    chosen = [document for document, fits in zip(order, affordable.tolist(), strict=True) if fits]
-    encoded = memory.encode(work, chosen, snapshot.passages, deadline=deadline, call_tokens=INLINE_TOKENS)
-    settle(snapshot, work, encoded)
-    work.manifest = snapshot.manifest
+    fits = np.cumsum(work.keys.tokens[order]) <= budget
+    wanted = set(first)
+    return [document for document, cheap in zip(order, fits.tolist(), strict=True) if cheap or document in wanted]
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,31 @@ class Recall:
         pairs = zip(self.owners.tolist(), self.documents.tolist(), strict=True)
         return {pair: index for index, pair in enumerate(pairs)}
 
+    def best_of_files(self, scores: npt.NDArray[np.float32]) -> dict[str, int]:
+        """`file_key` -> index of the file's best document, for every file in the bank."""
+        best: dict[str, int] = {}
+        rows = [
+            np.searchsorted(tree.work.manifest.columns.document_starts, self.documents[self.owners == owner], "right")
+            - 1
+            for owner, tree in enumerate(self.trees)
+        ]
+        values = scores.tolist()
+        for index, (owner, row) in enumerate(zip(self.owners.tolist(), np.concatenate(rows).tolist(), strict=True)):
+            key = file_key(owner, self.trees[owner].work.manifest.paths[row])
+            if key not in best or values[index] > values[best[key]]:
+                best[key] = index
+        return best
+
     def chunk_bytes(self, index: int, chunk: int) -> tuple[int, int]:
         """Bytes of a document's text (UTF-8) that a chunk covers."""
         first = int(self.entries.offsets[index])
         ends = self.entries.chunk_ends[first : int(self.entries.offsets[index + 1])]
         return (int(ends[chunk - 1]) if chunk else 0), int(ends[chunk])
+
+
+def file_key(tree: int, path: str) -> str:
+    """One name for a file of one of several trees."""
+    return f"{tree}:{path}"
 
 
 def build_recall(trees: Sequence[Remembered], memory: Memory, *, parts: Sequence[str] | None = None) -> Recall:

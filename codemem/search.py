@@ -8,14 +8,17 @@ from pathlib import Path
 
 from codemem.config import RepositoryConfig, Settings
 from codemem.engine_interface import MemoryEngine
-from codemem.engines import LoadEngine, common_model
+from codemem.engines import LoadEngine, common_model, model_name
 from codemem.errors import CodememError, NotIndexedError
-from codemem.index import open_memory, same_version
+from codemem.index import begin_memory, open_memory, same_version
 from codemem.memory import Memory
 from codemem.model.errors import WeightsCorrupt, WeightsMissing
 from codemem.recall import Recall, Remembered, build_recall, catch_up
 from codemem.snapshot import Behind, Snapshot, open_snapshot, parse_overlays
 from codemem.workspace import Workspace, open_workspace
+
+FIRST_DOCUMENTS = 8
+"""Documents of the outline that `ask` has encoded before it answers, however long that takes: some 4,000 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Target:
     model: str | None = None
     router: str | None = None
     """What `find` ranks by; None: as configured."""
+    question: str | None = None
+    """What will be asked first: what the outline names for it is remembered before everything else."""
     seconds: float | None = None
     """For bringing everything up to date; None: as configured."""
 
@@ -83,15 +88,36 @@ def open_session(target: Target, settings: Settings, load_engine: LoadEngine, *,
         config = workspaces[0].config
         router = "memory" if answering else target.router or config.router
         session = Session(snapshots, config, router, notes=[note for w in workspaces for note in w.notes])
+        if answering:
+            _begin_memory(session, target, settings, load_engine)
         engine = None if router == "outline" else _engine(session, target, load_engine)
         if engine is not None:
             opened = open_memory(engine, snapshots[0].manifest.info.purpose, settings)
             stack.callback(opened.store.close)
             unsaved = {root for root in overlays if overlays[root]}
-            trees = [catch_up(s, opened, seconds=seconds, save=s.workspace.root not in unsaved) for s in snapshots]
+            trees = [
+                catch_up(
+                    snapshot,
+                    opened,
+                    seconds=seconds,
+                    save=snapshot.workspace.root not in unsaved,
+                    first=snapshot.candidates(target.question, FIRST_DOCUMENTS) if target.question else (),
+                )
+                for snapshot in snapshots
+            ]
             session.recall = _recall(trees, opened, whole_entries=answering)
         session._stack = stack.pop_all()
         return session
+
+
+def _begin_memory(session: Session, target: Target, settings: Settings, load_engine: LoadEngine) -> None:
+    """Gives trees that have an outline alone a memory to grow: an answer need not wait for the whole of `index`."""
+    manifests = [snapshot.manifest for snapshot in session.snapshots]
+    name = common_model(manifests, target.model)
+    for snapshot in session.snapshots:
+        if snapshot.manifest.info.model is None:
+            chosen = name or model_name(snapshot.workspace, settings, None, target.model)
+            begin_memory(snapshot, load_engine(chosen), "ask")
 
 
 def _distinct(workspaces: Sequence[Workspace]) -> list[Workspace]:

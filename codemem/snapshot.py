@@ -47,6 +47,12 @@ class Snapshot:
     differs: bool = False
     """Whether the manifest is another than the one saved."""
 
+    def candidates(self, query: str, k: int) -> list[int]:
+        """Documents that the outline names for a query, the best first."""
+        hits = self.outline.search(query, k)
+        found = (self.manifest.document_at(hit.path, hit.start_line) for hit in hits)
+        return list(dict.fromkeys(document for document in found if document is not None))
+
     def save(self) -> None:
         """Raises CodememError if nothing can be written."""
         self.workspace.save(self.manifest)

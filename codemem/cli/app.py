@@ -76,9 +76,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception) -> int:
-    from codemem.indexer.errors import IndexerError
-    from codemem.model.errors import ModelError, WeightsCorrupt, WeightsMissing
-
     if isinstance(error, TyperException):
         context = getattr(error, "ctx", None)
         see = f" (see `{context.command_path} --help`)" if context else ""
@@ -88,10 +85,15 @@ def _explain(error: Exception) -> int:
     if isinstance(error, errors.CodememError):
         _say(str(error))
         return error.exit_code
+    # Imported this late because a mistyped option must not pay for it.
+    from codemem.evals.errors import EvaluationError
+    from codemem.indexer import IndexerError
+    from codemem.model.errors import ModelError, WeightsCorrupt, WeightsMissing
+
     if isinstance(error, WeightsMissing | WeightsCorrupt):
         _say(str(error))
         return errors.EXIT_WEIGHTS
-    if isinstance(error, ModelError | IndexerError):
+    if isinstance(error, ModelError | IndexerError | EvaluationError):
         _say(str(error))
         return errors.EXIT_FAILED
     if isinstance(error, OSError):

@@ -157,8 +157,21 @@ def test_before_there_is_a_memory_the_outline_answers(bench: Bench, repository: 
     assert result.model is None
     assert result.results[0].symbol == "retry"
     assert bench.engine.tokenised == 0
-    with pytest.raises(NotIndexedError, match="codemem index"):
-        bench.ask(repository, "What waits longer?")
+
+
+def test_ask_encodes_what_the_outline_names_before_the_rest(bench: Bench, repository: Path) -> None:
+    bench.index(repository, purpose="outline")
+    question = "how does the cache evict the oldest"
+    bench.engine.answers[question] = "By deleting it."
+    with bench.session(repository, answering=True, seconds=0.0, question=question) as session:
+        *_, result = ask(session, question, session.config)
+    assert isinstance(result, AskResult)
+    assert [citation.path for citation in result.citations] == ["src/cache.py"]
+    assert not result.fresh
+    assert 1 <= len(bench.engine.encoded) < 3
+    done = len(bench.engine.encoded)
+    assert bench.index(repository).encoded == 3 - done
+    assert bench.status(repository).fresh
 
 
 def test_the_outline_is_ready_even_if_the_model_cannot_be_loaded(bench: Bench, repository: Path) -> None:
@@ -205,12 +218,14 @@ def test_an_entry_made_for_find_does_not_answer_and_index_makes_the_rest(bench: 
 def test_a_new_version_of_the_model_encodes_only_when_asked(bench: Bench, repository: Path) -> None:
     bench.index(repository)
     bench.engine.version = "2"
+    assert bench.index(repository).encoded == 0
+    write(repository, {"src/new.py": "def arrive():\n    pass\n"})
     with pytest.raises(CodememError, match="--upgrade"):
         bench.index(repository)
     found = bench.find(repository, "retry")
     assert found.router == "outline"
     assert "--upgrade" in found.notes[0]
-    assert bench.index(repository, upgrade=True).encoded == 3
+    assert bench.index(repository, upgrade=True).encoded == 4
     assert bench.find(repository, "retry").router == "both"
 
 

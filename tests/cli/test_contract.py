@@ -1,0 +1,136 @@
+"""Freezes the command line: commands, options and JSON keys.
+
+Scripts, editors and agents are written against these names. A name may be added here together with its documentation
+in docs/cli.md; a change or removal breaks users and needs a new major version.
+"""
+
+from typing import Any
+
+import pytest
+import typer
+
+from cli.conftest import CommandLine
+from codemem.cli.app import app
+
+OPTIONS = {
+    "index": {"path", "--for", "--upgrade", "--model", "--device", "--json"},
+    "find": {
+        "query", "-k", "--router", "-C", "--overlay", "--batch", "--catch-up", "--model", "--device", "--json",
+    },
+    "ask": {"question", "-C", "--overlay", "--batch", "--catch-up", "--model", "--device", "--json"},
+    "status": {"-C", "--verify", "--json"},
+    "clean": {"-C", "--unused-days", "--everything", "--yes", "--json"},
+    "model list": {"--json"},
+    "model pull": {"name", "--revision", "--json"},
+    "model info": {"name", "--json"},
+    "eval golden": {"directory", "--json"},
+}  # fmt: skip
+
+FOUND = {"repository", "path", "start_line", "end_line", "symbol", "score", "text"}
+CITED = {"repository", "path", "start_line", "end_line", "symbol", "score"}
+BEHIND = {"added", "changed", "removed"}
+INDEX = {
+    "path",
+    "model",
+    "documents",
+    "tokens",
+    "encoded",
+    "reused",
+    "removed",
+    "skipped",
+    "seconds",
+    "tokens_per_second",
+}
+FIND = {"query", "model", "commit", "fresh", "behind", "took_ms", "route_ms", "results", "router", "notes"}
+ASK = {
+    "question", "answer", "found", "citations", "rounds", "model", "commit", "fresh", "behind", "stats", "places",
+    "notes",
+}  # fmt: skip
+STATS = {"route_ms", "first_token_ms", "tokens", "tokens_per_second"}
+STATUS = {
+    "path", "model", "commit", "fresh", "documents", "tokens", "bytes", "behind", "daemon",
+    "purpose", "in_memory", "skipped", "problems", "notes",
+}  # fmt: skip
+
+
+def commands(group: Any, prefix: str = "") -> dict[str, set[str]]:
+    """Every command by its full name, with the names of its options and arguments."""
+    found: dict[str, set[str]] = {}
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            found |= commands(command, f"{prefix}{name} ")
+            continue
+        found[f"{prefix}{name}"] = {_spelling(parameter) for parameter in command.params}
+    return found
+
+
+def _spelling(parameter: Any) -> str:
+    return parameter.opts[0] if parameter.param_type_name == "option" else parameter.name
+
+
+def test_commands_and_options() -> None:
+    assert commands(typer.main.get_command(app)) == OPTIONS
+
+
+@pytest.fixture
+def indexed(codemem: CommandLine) -> CommandLine:
+    assert codemem("index").returncode == 0
+    return codemem
+
+
+def test_keys_of_index(codemem: CommandLine) -> None:
+    (codemem.where / "image.png").write_bytes(b"\x89PNG\0")
+    result = codemem.json("index")
+    assert set(result) == INDEX
+    assert result["skipped"] == [{"path": "image.png", "reason": "binary file"}]
+    assert (result["model"], result["path"]) == ("tiny", str(codemem.where))
+
+
+def test_keys_of_find(indexed: CommandLine) -> None:
+    result = indexed.json("find", "retry an operation", "-k", "2")
+    assert set(result) == FIND
+    assert set(result["behind"]) == BEHIND
+    assert len(result["results"]) == 2
+    assert all(set(place) == FOUND for place in result["results"])
+    assert result["fresh"] is True
+
+
+def test_keys_of_ask(indexed: CommandLine) -> None:
+    result = indexed.json("ask", "What does retry do?")
+    assert set(result) == ASK
+    assert set(result["stats"]) == STATS
+    assert all(set(citation) == CITED for citation in result["citations"])
+    (first, *_) = result["rounds"]
+    assert {"named", "layers"} <= set(first)
+    assert set(first["layers"][0]) == {"layer", "documents"}
+    assert set(first["layers"][0]["documents"][0]) == {"path", "score"}
+    assert all(set(place) == FOUND for place in result["places"])
+    assert bool(result["answer"]) == result["found"]
+
+
+def test_keys_of_status(indexed: CommandLine) -> None:
+    result = indexed.json("status", "--verify")
+    assert set(result) == STATUS
+    assert set(result["behind"]) == BEHIND
+    assert result["daemon"] is None
+
+
+def test_keys_of_model_and_clean(indexed: CommandLine) -> None:
+    listed = indexed.json("model", "list")["models"]
+    assert [model["name"] for model in listed] == ["tiny", "small", "medium", "msa-4b"]
+    assert set(listed[0]) == {
+        "name", "title", "default", "path", "licence", "repository", "revision", "file", "bytes", "sha256",
+    }  # fmt: skip
+    assert set(indexed.json("model", "info", "tiny")) == set(listed[0])
+    assert set(indexed.json("model", "pull", "tiny")) == {"name", "path"}
+    assert set(indexed.json("clean")) == {"removed", "entries", "bytes"}
+
+
+def test_a_batch_prints_one_object_a_line(indexed: CommandLine) -> None:
+    import json
+
+    done = indexed("find", "--batch", "-", "-k", "1", stdin="retry\n\nevict the oldest\n")
+    assert [json.loads(line)["query"] for line in done.stdout.splitlines()] == ["retry", "evict the oldest"]
+    (indexed.where / "questions").write_text("What retries?\n", encoding="utf-8")
+    done = indexed("ask", "--batch", "questions")
+    assert [json.loads(line)["question"] for line in done.stdout.splitlines()] == ["What retries?"]
