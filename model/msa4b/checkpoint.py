@@ -57,6 +57,11 @@ def load_msa4b(
     return Msa4bModel(config, decoder, routers, protocol, device, dtype, weights_fingerprint(raw, shards))
 
 
+def is_msa(folder: Path) -> bool:
+    """Whether a folder holds a checkpoint in the MSA layout."""
+    return (folder / "config.json").is_file() and read_json(folder / "config.json").get("model_type") == "msa"
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises `WeightsMissing` or `WeightsCorrupt`."""
     if not path.is_file():

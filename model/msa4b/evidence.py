@@ -33,10 +33,10 @@ def weigh(memory: Msa4bMemory, queries: Mapping[int, Tensor]) -> Evidence:
     places = torch.arange(len(owner), device=memory.device)
     first = torch.full((len(memory),), len(owner), device=memory.device)
     first = first.scatter_reduce(0, owner[is_best], places[is_best], "amin")
-    return Evidence(documents, first - offsets[:-1])
+    return Evidence(documents, torch.where(offsets.diff() > 0, first - offsets[:-1], 0))
 
 
 def _largest(values_C: Tensor, owner_C: Tensor, documents: int) -> Tensor:
-    """[N] the largest value of each document; every document has at least one chunk."""
+    """[N] the largest value of each document, -inf for one without chunks."""
     lowest = torch.full((documents,), -torch.inf, device=values_C.device)
     return lowest.scatter_reduce(0, owner_C, values_C, "amax")

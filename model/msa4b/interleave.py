@@ -14,8 +14,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from codemem.model.events import Answer, AnswerEvent, LayerChoice, Ranking, Read, Round, Source, TextPiece
+from codemem.model.memory import QuestionContext
 from codemem.model.msa4b.answer_text import AnswerText
 from codemem.model.msa4b.checkpoint import Msa4bModel
 from codemem.model.msa4b.clock import RoutingClock, route_ms
@@ -39,7 +41,7 @@ class Limits:
     retrieval_tokens: int = 256
     """Generated tokens a round."""
     source_tokens: int = 6144
-    """Tokens of documents appended a round, shared by the documents named; longer ones are cut to whole chunks."""
+    """Tokens of documents appended in all, shared by those named in a round; longer ones are cut around a chunk."""
     answer_tokens: int = 1024
     named_by_routing: int = 4
     """Documents read if the model names none in the first round."""
@@ -54,12 +56,19 @@ class Interleave:
     """Asks questions of one memory with one model."""
 
     def __init__(
-        self, model: Msa4bModel, memory: Msa4bMemory, *, limits: Limits | None = None, rounds: RoundMode = "extend"
+        self,
+        model: Msa4bModel,
+        memory: Msa4bMemory,
+        *,
+        limits: Limits | None = None,
+        rounds: RoundMode = "extend",
+        template: Template | None = None,
     ) -> None:
+        """`template`: of an earlier conversation with this model, if there was one."""
         if memory.fingerprint != model.fingerprint:
             raise ValueError("this memory was made by another model: index again")
         self.model, self.memory, self.limits, self.rounds = model, memory, limits or Limits(), rounds
-        self._template: Template | None = None
+        self._template = template
 
     def open(self) -> Conversation:
         """A conversation with the memory; the template is read once for all."""
@@ -74,13 +83,34 @@ class Interleave:
         if not len(self.memory):
             return Ranking(np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int32), 0.0)
         layers = self.model.config.memory.ranking_layers
-        conversation = self.open()
-        conversation.feed(self.model.protocol.question(question), layers=layers[-1] + 1)
+        queries, routing = self._queries(self.model.protocol.question(question), layers)
         started = time.perf_counter()
-        found = weigh(self.memory, {layer: conversation.context.queries[layer] for layer in layers})
+        found = weigh(self.memory, queries)
         scores, best = found.documents.cpu().numpy(), found.best_chunk.to(torch.int32).cpu().numpy()
         weighing = 1000 * (time.perf_counter() - started)
-        return Ranking(scores, best, weighing + route_ms(conversation.context.bank))
+        return Ranking(scores, best, weighing + routing)
+
+    def _queries(self, prompt: Prompt, layers: Sequence[int]) -> tuple[dict[int, Tensor], float]:
+        """Folded queries by layer, and the milliseconds of routing between them.
+
+        From a memory of routing keys alone the question is read by itself. The lowest routed layer then ranks as in a
+        conversation; those above do not see what was chosen below them.
+        """
+        model = self.model
+        if self.memory.attendable:
+            conversation = self.open()
+            conversation.feed(prompt, layers=layers[-1] + 1)
+            found = {layer: conversation.context.queries[layer] for layer in layers}
+            return found, route_ms(conversation.context.bank)
+        template = Prompt.silent(model.protocol.template)
+        ids, first = (template + prompt).ids, len(template.ids)
+        routing = torch.tensor((template + prompt).routing, device=model.device)
+        start = model.config.question_position
+        positions = torch.tensor([*range(first), *range(start, start + len(prompt.ids))], device=model.device)
+        context = QuestionContext(model.config.decoder, model.config.memory, model.routers, routing)
+        with torch.inference_mode():
+            model.decoder(torch.tensor(ids, device=model.device), positions, context, observe_only=layers[-1])
+        return {layer: context.queries[layer] for layer in layers}, 0.0
 
     def answer(
         self,
@@ -92,9 +122,11 @@ class Interleave:
     ) -> Iterator[AnswerEvent]:
         """Yields rounds, what was read, pieces of text, and at last the answer.
 
-        `read` gives a document's header and text by its index (default: from the memory itself). `prior` [N] is added
-        to the routing's scores where the routing names documents. `cancelled` is asked before every token.
+        `read` gives a document's header and text by its index (default: from the memory itself). `prior` [N] ranks the
+        documents, by default the routing does, where the model names none. `cancelled` is asked before every token.
         """
+        if len(self.memory) and not self.memory.attendable:
+            raise ValueError("this memory holds routing keys alone: it can be ranked, not asked")
         return _Asking(self, question, read or self._read, prior, cancelled).events()
 
     def _read(self, index: int) -> Source:
@@ -124,6 +156,7 @@ class _Asking:
         self.transcript = Transcript(self.protocol.question_again(question))
         self.route_ms = 0.0
         self.read: dict[int, Read] = {}
+        self.source_tokens_left = self.limits.source_tokens
         self.stopped = "end"
 
     def events(self) -> Iterator[AnswerEvent]:
@@ -181,10 +214,10 @@ class _Asking:
         named = [index for index in found if index not in self.read]
         if named or self.read:
             return named, True
-        scores = self.evidence.documents
-        if self.prior is not None:
-            scores = scores + torch.from_numpy(self.prior).to(scores)
-        best = scores.topk(min(self.limits.named_by_routing, len(scores))).indices
+        routed = self.evidence.documents.cpu()
+        there = torch.isfinite(routed)  # the others have no entry
+        scores = torch.where(there, routed if self.prior is None else torch.from_numpy(self.prior), -torch.inf)
+        best = scores.topk(min(self.limits.named_by_routing, int(there.sum()))).indices
         return sorted(best.tolist()), False
 
     def _choices(self) -> list[LayerChoice]:
@@ -193,14 +226,14 @@ class _Asking:
 
     def _excerpts(self, named: Sequence[int]) -> list[Excerpt]:
         """What is appended of each document: all of it, or what fits around its best chunk."""
-        left, excerpts = self.limits.source_tokens, []
+        excerpts = []
         for done, index in enumerate(named):
             best = int(self.evidence.best_chunk[index])
-            share = left // (len(named) - done)
+            share = self.source_tokens_left // (len(named) - done)
             taken = excerpt(self.protocol, self.memory.documents[index], self.read_source(index), best, share)
             self.read[index] = taken.read
             excerpts.append(taken)
-            left = max(0, left - len(taken.ids))
+            self.source_tokens_left = max(0, self.source_tokens_left - len(taken.ids))
         return excerpts
 
     def _go_on(self, generated: list[int], excerpts: Sequence[Excerpt]) -> None:

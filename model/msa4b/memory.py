@@ -32,9 +32,8 @@ class LayerEntries:
     norms: Tensor
     """[C, G] float32: the lengths that the groups had; ones where nothing was normalised."""
     k: Tensor
-    """[C, G, D]"""
+    """[C, G, D]; [C, 0, 0] for entries that are only ranked."""
     v: Tensor
-    """[C, G, D]"""
 
     def tensors(self) -> dict[str, Tensor]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -47,14 +46,21 @@ class LayerEntries:
         keys_CGD = self.route.float().view(*self.norms.shape, -1)
         if not cosine:
             keys_CGD = keys_CGD * self.norms[..., None]
-        return _entries(keys_CGD, self.k, self.v, cosine=cosine, dtype=self.route.dtype)
+        return entries_of(keys_CGD, self.k, self.v, cosine=cosine, dtype=self.route.dtype)
 
 
-def _entries(route_CGD: Tensor, k: Tensor, v: Tensor, *, cosine: bool, dtype: torch.dtype) -> LayerEntries:
+def entries_of(
+    route_CGD: Tensor, k: Tensor | None, v: Tensor | None, *, cosine: bool, dtype: torch.dtype
+) -> LayerEntries:
+    """Entries from pooled rows as they were pooled; without keys and values they can be ranked alone."""
     norms = route_CGD.float().norm(dim=-1)
     keys = normalize(route_CGD.float(), dim=-1) if cosine else route_CGD
+    nothing = route_CGD.new_empty((len(route_CGD), 0, 0))
     return LayerEntries(
-        keys.flatten(1).to(dtype), norms if cosine else torch.ones_like(norms), k.to(dtype), v.to(dtype)
+        keys.flatten(1).to(dtype),
+        norms if cosine else torch.ones_like(norms),
+        (nothing if k is None else k).to(dtype),
+        (nothing if v is None else v).to(dtype),
     )
 
 
@@ -68,6 +74,8 @@ class Msa4bMemory:
         self._index: dict[int, int] = {}
         self._parts: dict[int, list[LayerEntries]] = {layer: [] for layer in config.memory.routed_layers}
         self._offsets: Tensor | None = None
+        self._has_empty = False
+        """Whether a document has no chunks: its entry could not be read. It is never chosen."""
 
     @classmethod
     def of(cls, model: Msa4bModel) -> "Msa4bMemory":
@@ -80,6 +88,11 @@ class Msa4bMemory:
     @property
     def chunks(self) -> int:
         return int(self.chunk_offsets[-1])
+
+    @property
+    def attendable(self) -> bool:
+        """Whether keys and values are there, not routing keys alone."""
+        return all(part.k.numel() for parts in self._parts.values() for part in parts)
 
     @property
     def nbytes(self) -> int:
@@ -95,15 +108,16 @@ class Msa4bMemory:
         numbers = list(range(self.next_number, self.next_number + len(texts)))
         numbered = [(number, header, text) for number, (header, text) in zip(numbers, texts, strict=True)]
         documents = model.protocol.documents(numbered)
-        for pack in packs(documents, TOKENS_AT_ONCE):
+        for pack in packs(documents):
             self.append(pack, encode(model, pack))
         return numbers
 
     def restore_documents(self, documents: Sequence[NumberedDocument], next_number: int) -> None:
         """Sets the documents of an empty memory whose layers are restored next."""
         self.documents = list(documents)
-        self._index = {document.number: i for i, document in enumerate(self.documents)}
+        self._index = {document.number: i for i, document in enumerate(self.documents) if document.number >= 0}
         self.next_number = next_number
+        self._has_empty = not all(len(document.chunk_ends) for document in self.documents)
         self._offsets = None
 
     def restore_layer(self, layer: int, entries: LayerEntries) -> None:
@@ -122,7 +136,7 @@ class Msa4bMemory:
             self.next_number = document.number + 1
         for layer, parts in self._parts.items():
             p, cosine = pooled[layer], self.config.memory.cosine
-            parts.append(_entries(p.route, p.k, p.v, cosine=cosine, dtype=self.dtype))
+            parts.append(entries_of(p.route, p.k, p.v, cosine=cosine, dtype=self.dtype))
         self._offsets = None
 
     def remove(self, numbers: Sequence[int]) -> None:
@@ -157,7 +171,11 @@ class Msa4bMemory:
 
     def route(self, layer: int, query_TW: Tensor, k: int) -> LayerRoute:
         """The top k documents (all, if there are fewer) for folded queries [T, W]."""
-        return LayerRoute(*route(query_TW, RoutingKeys(self.layer(layer).route), self.chunk_offsets, k))
+        documents, scores = route(query_TW, RoutingKeys(self.layer(layer).route), self.chunk_offsets, k)
+        if self._has_empty:
+            real = torch.isfinite(scores)
+            documents, scores = documents[real], scores[real]
+        return LayerRoute(documents, scores)
 
     def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled keys and values [M, G, D] of these documents, in ascending order of index."""
@@ -181,12 +199,12 @@ class Msa4bMemory:
         return within + torch.repeat_interleave(starts - (counts.cumsum(0) - counts), counts)
 
 
-def packs(documents: Sequence[NumberedDocument], tokens: int) -> Iterator[list[NumberedDocument]]:
-    """Consecutive documents of at most `tokens` tokens together; a longer one alone."""
+def packs(documents: Sequence[NumberedDocument]) -> Iterator[list[NumberedDocument]]:
+    """Consecutive documents of at most `TOKENS_AT_ONCE` tokens together; a longer one alone."""
     pack: list[NumberedDocument] = []
     size = 0
     for document in documents:
-        if pack and size + len(document.ids) > tokens:
+        if pack and size + len(document.ids) > TOKENS_AT_ONCE:
             yield pack
             pack, size = [], 0
         pack.append(document)

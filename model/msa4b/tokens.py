@@ -89,6 +89,15 @@ class Protocol:
             done.append(NumberedDocument(number, ids, all_ends[last - 1].astype(np.uint32)))
         return done
 
+    def number_of(self, ids: Sequence[int] | npt.NDArray[np.uint32]) -> int:
+        """The number of a document, from the ids that `document` made."""
+        data = b""
+        for token in ids[1:]:
+            data += self.tokenizer.token_bytes(int(token))
+            if b"]" in data:
+                return int(data[1 : data.index(b"]")])
+        raise ValueError("these ids do not begin with a document's number")
+
     def document_text(self, number: int, ids: Sequence[int] | npt.NDArray[np.uint32]) -> bytes:
         """Header and text of a document, from the ids that `document` made (normalised as the tokenizer does)."""
         inner = b"".join(self.tokenizer.token_bytes(int(i)) for i in ids[1:-1])

@@ -1,0 +1,182 @@
+"""MSA-4B behind the interface that the layers above ask of any model: entries in the store, banks, ranking, answers."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from codemem.model.device import choose_device, choose_precision
+from codemem.model.entry import Entry, EntryLayout, TensorSpec, TokenisedDocument
+from codemem.model.events import AnswerEvent, Ranking, Source
+from codemem.model.msa4b.checkpoint import Msa4bModel, load_msa4b
+from codemem.model.msa4b.config import Ranking as RankingRule
+from codemem.model.msa4b.conversation import Conversation
+from codemem.model.msa4b.interleave import Interleave, Limits
+from codemem.model.msa4b.memory import LayerEntries, Msa4bMemory, encode, entries_of, packs
+from codemem.model.msa4b.numbering import Numbering
+from codemem.model.msa4b.tokens import NumberedDocument
+from codemem.model.store import LoadedEntries
+from codemem.model.weights.download import locate
+from codemem.model.weights.registry import ModelEntry
+
+FORMAT = 1
+"""Raised when the same checkpoint and tokens would give other bytes."""
+_PARTS = ("route", "k", "v")
+_NUMBER = TensorSpec("number", "uint8", 4)
+"""A document's number, little endian, in each of its rows."""
+
+
+class Msa4bEngine:
+    """A loaded checkpoint. Not for several threads at once."""
+
+    def __init__(self, name: str, model: Msa4bModel, numbering: Numbering) -> None:
+        self.name, self.device = name, model.device.type
+        self._model, self._numbering = model, numbering
+        self._template = Conversation(model, None).template()
+        self.layout = entry_layout(model)
+        self.find_layout = self.layout
+
+    @classmethod
+    def load(
+        cls,
+        entry: ModelEntry,
+        *,
+        directory: Path,
+        numbers: Path | None,
+        device: str = "auto",
+        threads: int | None = None,
+        ranking: RankingRule = "engine",
+    ) -> Self:
+        """Loads a checkpoint that lies under `directory`; `numbers` is the file of the store's document numbers.
+
+        Raises `WeightsMissing`, `WeightsCorrupt` or `StoreError`.
+        """
+        if threads:
+            torch.set_num_threads(threads)
+        place = choose_device(device)
+        model = load_msa4b(locate(entry, directory), device=place, dtype=choose_precision(place).dtype, ranking=ranking)
+        return cls(entry.name, model, Numbering(numbers))
+
+    def tokenise(self, documents: Sequence[tuple[str, str]]) -> list[TokenisedDocument]:
+        """Of (header, text) each; documents that the store has not seen get their number now."""
+        numbers = self._numbering.numbers(documents)
+        numbered = [(number, *document) for number, document in zip(numbers, documents, strict=True)]
+        return [TokenisedDocument(d.ids, d.chunk_ends) for d in self._model.protocol.documents(numbered)]
+
+    def count_tokens(self, text: str) -> int:
+        return len(self._model.protocol.tokenizer.encode_text(text))
+
+    def encode(self, documents: Sequence[TokenisedDocument], layout: EntryLayout) -> Iterator[Entry]:
+        """Entries in the order of the documents, as they are done."""
+        protocol = self._model.protocol
+        numbered = [NumberedDocument(protocol.number_of(d.ids), d.ids, d.chunk_ends) for d in documents]
+        for pack in packs(numbered):
+            pooled = encode(self._model, pack)
+            columns = {
+                f"{part}.{layer}": bf16_bits(getattr(rows, part).flatten(1))
+                for layer, rows in pooled.items()
+                for part in _PARTS
+            }
+            start = 0
+            for document in pack:
+                rows = slice(start, start + len(document.chunk_ends))
+                start = rows.stop
+                tensors = {name: column[rows].copy() for name, column in columns.items()}
+                tensors[_NUMBER.name] = np.tile(
+                    np.array([document.number], dtype="<u4").view(np.uint8), (len(document.chunk_ends), 1)
+                )
+                yield Entry(layout.key(document.ids), len(document.ids), document.chunk_ends, tensors)
+
+    def bank(self, entries: LoadedEntries, layout: EntryLayout) -> Msa4bMemory:
+        """The entries on the model's device. Entries loaded without keys and values can be ranked, not asked."""
+        memory = Msa4bMemory.of(self._model)
+        numbers, nothing = _numbers(entries), np.zeros(0, dtype=np.uint32)
+        spans = zip(entries.offsets.tolist(), entries.offsets[1:].tolist(), strict=False)
+        memory.restore_documents(
+            [
+                NumberedDocument(number, nothing, np.asarray(entries.chunk_ends[start:end]))
+                for number, (start, end) in zip(numbers, spans, strict=True)
+            ],
+            next_number=max(numbers, default=-1) + 1,
+        )
+        for layer in self._model.config.memory.routed_layers:
+            memory.restore_layer(layer, self._layer(entries, layer))
+        return memory
+
+    def _layer(self, entries: LoadedEntries, layer: int) -> LayerEntries:
+        decoder = self._model.config.decoder
+        shape = (entries.chunks, decoder.kv_heads, decoder.head_dim)
+        route, k, v = (
+            from_bf16_bits(entries.tensors[f"{part}.{layer}"]).to(self._model.device).view(shape)
+            if f"{part}.{layer}" in entries.tensors
+            else None
+            for part in _PARTS
+        )
+        assert route is not None
+        cosine = self._model.config.memory.cosine
+        return entries_of(route, k, v, cosine=cosine, dtype=self._model.dtype)
+
+    def rank(self, query: str, bank: Msa4bMemory) -> Ranking:
+        """Scores every document by the sum over the routed layers of its best chunk's score."""
+        return Interleave(self._model, bank, template=self._template).rank(query)
+
+    def answer(
+        self,
+        question: str,
+        bank: Msa4bMemory,
+        read: Callable[[int], Source],
+        *,
+        prior: npt.NDArray[np.float32] | None = None,
+        max_rounds: int = 4,
+        source_tokens: int = 6144,
+        max_tokens: int = 1024,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[AnswerEvent]:
+        """Answers from the bank; `prior` [N] ranks the documents where the model names none, by default the routing."""
+        limits = Limits(rounds=max_rounds, source_tokens=source_tokens, answer_tokens=max_tokens)
+        asker = Interleave(self._model, bank, limits=limits, template=self._template)
+        return asker.answer(question, read, prior=prior, cancelled=cancelled)
+
+
+def entry_layout(model: Msa4bModel) -> EntryLayout:
+    """bf16 rows, as bits in uint16: 3 * G * D * 2 bytes a chunk and layer.
+
+    Routing keys are kept as they were pooled, so entries serve both ranking rules.
+    """
+    decoder, memory = model.config.decoder, model.config.memory
+    width = decoder.kv_heads * decoder.head_dim
+    tensors = [TensorSpec(f"{part}.{layer}", "uint16", width) for layer in memory.routed_layers for part in _PARTS]
+    identity = {
+        "format": f"msa4b-{FORMAT}",
+        "weights": model.fingerprint,
+        "layers": memory.routed_layers,
+        "chunk_tokens": memory.chunk_tokens,
+    }
+    fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return EntryLayout(fingerprint, memory.chunk_tokens, (_NUMBER, *tensors))
+
+
+def bf16_bits(x: Tensor) -> npt.NDArray[np.uint16]:
+    """Rounded to bf16, as its bits."""
+    bits: npt.NDArray[np.uint16] = x.to(torch.bfloat16).contiguous().view(torch.uint16).cpu().numpy()
+    return bits
+
+
+def from_bf16_bits(bits: npt.NDArray[np.generic]) -> Tensor:
+    """bf16, copied: entries may be mapped from a file."""
+    return torch.from_numpy(np.array(bits, dtype=np.uint16)).view(torch.bfloat16)
+
+
+def _numbers(entries: LoadedEntries) -> list[int]:
+    """A number a document; -1 where the numbers were not loaded or the entry is missing."""
+    if _NUMBER.name not in entries.tensors:
+        return [-1] * len(entries.keys)
+    numbers = np.ascontiguousarray(entries.tensors[_NUMBER.name]).view("<u4")[:, 0]
+    spans = zip(entries.offsets.tolist(), entries.offsets[1:].tolist(), strict=False)
+    return [int(numbers[start]) if start < end else -1 for start, end in spans]
