@@ -15,6 +15,9 @@ _RACY_NS = 2_000_000_000
 _READ_AT_LEAST = 1 << 20
 """Bytes that a file may grow to between its listing and its reading."""
 
+_PLAIN, _EXECUTABLE = 0o100644, 0o100755
+"""git keeps only whether the owner may execute a file."""
+
 _States = list[tuple[bytes, os.stat_result | None]]
 
 
@@ -67,26 +70,25 @@ class DiskTree(Tree):
 
     def _add_all(self, listing: Listing, chooser: Chooser, states: _States, cache: StatCache, *, now_ns: int) -> None:
         """Lists names in the given order, or says why not. What is not there is passed over."""
-        trusted = chooser.trusts_earlier_choice
+        trusted_size = chooser.trusted_size
         settled = now_ns - _RACY_NS
+        entries, fresh = listing.entries, listing.stat_cache
+        regular, executable, look_up = stat.S_IFREG, stat.S_IXUSR, cache.get  # a loop of some microseconds a file
         for raw, state in states:
             if state is None:
                 continue
             path = encode_path(raw)
-            mode = state.st_mode
-            known = cache.get(path)
+            mode, size = state.st_mode, state.st_size
+            known = look_up(path)
             if (
                 known is not None
-                and trusted(state.st_size)
-                and known[0] == state.st_mtime_ns
-                and known[1] == state.st_ctime_ns
-                and known[2] == state.st_size
-                and known[3] == state.st_ino
-                and stat.S_ISREG(mode)
+                and size <= trusted_size
+                and stat.S_IFMT(mode) == regular
+                and known[:4] == (state.st_mtime_ns, state.st_ctime_ns, size, state.st_ino)
             ):
-                if state.st_ctime_ns < settled and state.st_mtime_ns < settled:
-                    listing.stat_cache[path] = FileStat(*known)
-                listing.entries.append(FileEntry(path, _git_mode(mode), state.st_size, known[4], False))
+                if known[0] < settled and known[1] < settled:
+                    fresh[path] = known
+                entries.append(FileEntry(path, _EXECUTABLE if mode & executable else _PLAIN, size, known[4], False))
             elif stat.S_ISREG(mode):
                 self._add(listing, chooser, raw, path, state, known=known, settled=settled)
             elif not stat.S_ISDIR(mode):
@@ -125,9 +127,6 @@ class DiskTree(Tree):
         # A file that a '!' pattern took stays out of the cache: without the pattern it would be left out again.
         if not reincluded and max(state.st_mtime_ns, state.st_ctime_ns) < settled:
             listing.stat_cache[path] = FileStat(state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino, oid)
-        listing.entries.append(FileEntry(path, _git_mode(state.st_mode), state.st_size, oid, reincluded))
-
-
-def _git_mode(mode: int) -> int:
-    """git keeps only whether the owner may execute a file."""
-    return 0o100755 if mode & stat.S_IXUSR else 0o100644
+        listing.entries.append(
+            FileEntry(path, _EXECUTABLE if state.st_mode & stat.S_IXUSR else _PLAIN, state.st_size, oid, reincluded)
+        )

@@ -9,7 +9,6 @@ and `decode_path(encode_path(raw)) == raw` for all bytes.
 import re
 
 _CODE = re.compile(rb"%([0-9A-Fa-f]{2})")
-_PLAIN = re.compile(rb"[^%\x00-\x1f\x7f-\xff]*\Z")
 _SPECIAL = re.compile(rb"%(?=[0-9A-Fa-f]{2})|[\x00-\x1f\x7f]")
 
 
@@ -19,8 +18,10 @@ def _percent(match: re.Match[bytes]) -> bytes:
 
 def encode_path(raw: bytes) -> str:
     """The text for the bytes of a name, '/'-separated."""
-    if _PLAIN.match(raw):
-        return raw.decode("ascii")
+    if raw.isascii() and b"%" not in raw:
+        plain = raw.decode("ascii")
+        if plain.isprintable():
+            return plain
     text = _SPECIAL.sub(_percent, raw).decode("utf-8", "surrogateescape")
     return "".join(f"%{ord(char) - 0xDC00:02X}" if "\udc80" <= char <= "\udcff" else char for char in text)
 

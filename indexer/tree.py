@@ -104,9 +104,10 @@ class Chooser:
         self._counted: Counter[tuple[str, str]] = Counter()
         self.skipped: list[Skipped] = []
 
-    def trusts_earlier_choice(self, size: int) -> bool:
-        """Whether a file that was taken before, unchanged since, is taken again: nobody has ruled otherwise."""
-        return not self._rules and size <= self._selection.max_file_bytes
+    @property
+    def trusted_size(self) -> int:
+        """Up to this many bytes, a file that was taken before and has not changed is taken again without asking."""
+        return -1 if self._rules else self._selection.max_file_bytes
 
     def choose(self, path: str, size: int) -> bool | None:
         """None: left out; True: taken by a '!' pattern; False: taken as usual."""
