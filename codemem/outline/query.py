@@ -12,7 +12,7 @@ from codemem.outline.words import SHORT_FORMS, STOP_WORDS, identifiers, parts, s
 
 _PATH = re.compile(r"[\w.@~+-]*(?:[/\\][\w.@~+-]+)+|[\w-]+\.[A-Za-z]{1,4}\b")
 _HYPHENATED = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)+")
-_QUALIFIED = re.compile(r"[^\W\d]\w*(?:(?:::|->|[.#/\\])[^\W\d]\w*)+")
+_QUALIFIED = re.compile(r"[^\W\d]\w*(?:(?:::|->|[.#\\])[^\W\d]\w*)+")
 _COMPOUND = re.compile(r"[a-z0-9][A-Z]|[A-Za-z0-9]_+[A-Za-z0-9]|^_+[A-Za-z]")
 _TEST_WORDS = frozenset(
     {"test", "tests", "testing", "tested", "spec", "unittest", "fixture", "fixtures", "mock", "mocks"}
@@ -26,6 +26,9 @@ _CONFIG_WORDS = frozenset(
 PREFIX_WEIGHT = 0.6
 SHORT_FORM_WEIGHT = 0.7
 BODY_WEIGHT = 0.4
+MAX_CHARACTERS = 50_000
+MAX_WORD = 300
+"""Of a question and of what stands between two blanks in it; the rest is not read."""
 LONG = 40
 """Words after which a question is a report: its first line says what it is about, the rest counts less."""
 MIN_PREFIX = 4
@@ -61,7 +64,7 @@ class Query:
 
 def understand(text: str, vocabulary: Sequence[str], *, common: Collection[str] = ()) -> Query:
     """Take a question apart; `vocabulary` is sorted, `common` are stems that say nothing here (the project's name)."""
-    text = text.strip()
+    text = _legible(text)
     words = identifiers(text)
     bare = len(text.split()) == 1 and bool(words)
     title = text if len(words) <= LONG else text.split("\n", 1)[0]
@@ -79,6 +82,12 @@ def understand(text: str, vocabulary: Sequence[str], *, common: Collection[str] 
     names, scoped = _spelled(text, words, bare)
     asked = _kinds({part for word in identifiers(title) for part in parts(word)})
     return Query(tuple(terms.values()), names, scoped, _paths(text), bare, asked)
+
+
+def _legible(text: str) -> str:
+    """The question without what no one would type as a word, in its lines; patterns then stay linear in time."""
+    lines = text[:MAX_CHARACTERS].strip().split("\n")
+    return "\n".join(" ".join(word for word in line.split() if len(word) <= MAX_WORD) for line in lines)
 
 
 def _emphasis(title: str, text: str, bare: bool) -> dict[str, float]:
@@ -137,6 +146,8 @@ def _spelled(text: str, words: Sequence[str], bare: bool) -> tuple[tuple[str, ..
         pieces = identifiers(match)
         scoped.append((folded(pieces[-2]), folded(pieces[-1])))
     words = [*words, *_HYPHENATED.findall(text)]
+    if bare and scoped:  # of `Session.get` only the last part is asked for
+        return tuple(name for _, name in scoped), tuple(scoped)
     names = [folded(word) for word in words if bare or _COMPOUND.search(word) or "-" in word or _called(text, word)]
     names += [name for _, name in scoped]
     return tuple(dict.fromkeys(names)), tuple(dict.fromkeys(scoped))

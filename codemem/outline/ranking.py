@@ -32,7 +32,7 @@ FILE_WEIGHTS = MappingProxyType(
 SYMBOL_WEIGHTS = MappingProxyType(
     {
         "class": 1.0, "interface": 1.0, "struct": 1.0, "trait": 1.0, "enum": 0.9, "type": 0.9, "module": 0.8,
-        "function": 0.8, "method": 0.7, "constructor": 0.6, "macro": 0.5, "section": 0.5, "constant": 0.4,
+        "function": 0.8, "method": 0.7, "constructor": 0.6, "macro": 0.5, "section": 0.8, "constant": 0.4,
         "property": 0.4, "variable": 0.4,
     }
 )  # fmt: skip
@@ -47,6 +47,7 @@ class Weights:
     folder: float = 0.3
     name: float = 1.0
     context: float = 0.2
+    own_context: float = 0.6
     signature: float = 0.3
     doc: float = 0.5
     saturation: float = 2.0
@@ -159,9 +160,11 @@ def score(index: Index, query: Query, weights: Weights = DEFAULT_WEIGHTS) -> Sco
     kind_weight = index.symbol_weights(weights)
     symbols, name_hits = np.zeros(len(index.file_of)), np.zeros(len(index.file_of))
     files, stems, stem_hits = (np.zeros(index.files) for _ in range(3))
-    norm = 1 - weights.length + weights.length * index.symbol_counts / max(1.0, float(index.symbol_counts.mean()))
+    norm = (
+        1 - weights.length + weights.length * index.symbol_counts / max(1.0, len(index.file_of) / max(1, index.files))
+    )
     for term in query.terms:
-        rows, in_name, evidence = _in_symbols(index, term.variants, weights)
+        rows, in_name, evidence, fit = _in_symbols(index, term.variants, weights)
         in_stem, in_folder = _in_paths(index, term.variants)
         count = np.bincount(index.file_of[rows], weights=evidence * kind_weight[rows], minlength=index.files) / norm
         matched = int(np.count_nonzero(count + in_stem + in_folder))
@@ -171,7 +174,7 @@ def score(index: Index, query: Query, weights: Weights = DEFAULT_WEIGHTS) -> Sco
         files += rarity * (count / (count + weights.saturation) + weights.folder * in_folder)
         stems += rarity * in_stem
         stem_hits += in_stem
-        symbols[rows] += rarity * evidence
+        symbols[rows] += rarity * fit
         name_hits[rows] += in_name
     symbols *= kind_weight * (0.5 + 0.5 * np.minimum(1.0, name_hits / np.maximum(1.0, index.name_sizes)))
     files += weights.best_symbol * index.best_of_files(symbols)
@@ -180,32 +183,37 @@ def score(index: Index, query: Query, weights: Weights = DEFAULT_WEIGHTS) -> Sco
     return Scores(files * _priors(index, query, weights), symbols)
 
 
-def _in_symbols(index: Index, variants: Mapping[str, float], weights: Weights) -> tuple[Ints, Floats, Floats]:
-    """(symbols touched, how surely their name has the term, how surely anything of them has it), each [touched]."""
-    found: list[tuple[Ints, float, bool]] = []
+def _in_symbols(index: Index, variants: Mapping[str, float], weights: Weights) -> tuple[Ints, Floats, Floats, Floats]:
+    """How surely a term stands in the symbols that it touches, each [touched].
+
+    (the symbols, in their name, as evidence for their file, as fit of the symbol itself): a scope's words count once for
+    the file, with the scope's own definition, but tell well which of several methods of one name is meant.
+    """
+    found: list[tuple[Ints, float, float, bool]] = []
     for word, sureness in variants.items():
         term = index.term_ids[word]
-        for postings, weight, is_name in (
-            (index.names, weights.name, True),
-            (index.contexts, weights.context, False),
-            (index.signatures, weights.signature, False),
-            (index.docs, weights.doc, False),
+        for postings, weight, own, is_name in (
+            (index.names, weights.name, weights.name, True),
+            (index.contexts, weights.context, weights.own_context, False),
+            (index.signatures, weights.signature, weights.signature, False),
+            (index.docs, weights.doc, weights.doc, False),
         ):
             rows = postings.of(term)
-            if weight and len(rows):
-                found.append((rows, sureness * weight, is_name))
+            if len(rows):
+                found.append((rows, sureness * weight, sureness * own, is_name))
     if not found:
-        return np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0)
-    touched, places = np.unique(np.concatenate([rows for rows, _, _ in found]), return_inverse=True)
-    in_name, evidence = np.zeros(len(touched)), np.zeros(len(touched))
+        return np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0), np.zeros(0)
+    touched, places = np.unique(np.concatenate([rows for rows, *_ in found]), return_inverse=True)
+    in_name, evidence, fit = (np.zeros(len(touched)) for _ in range(3))
     start = 0
-    for rows, weight, is_name in found:
+    for rows, weight, own, is_name in found:
         place = places[start : start + len(rows)]
         start += len(rows)
         evidence[place] = np.maximum(evidence[place], weight)
+        fit[place] = np.maximum(fit[place], own)
         if is_name:
             in_name[place] = np.maximum(in_name[place], weight)
-    return touched, in_name, evidence
+    return touched, in_name, evidence, fit
 
 
 def _in_paths(index: Index, variants: Mapping[str, float]) -> tuple[Floats, Floats]:

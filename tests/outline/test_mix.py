@@ -1,0 +1,42 @@
+"""The mixing rule against values computed by hand."""
+
+import pytest
+
+from codemem.outline.mix import best_of_files, mix_files
+
+
+def test_the_rule_by_hand() -> None:
+    memory = {"a": 0.9, "b": 0.5, "c": 0.3}
+    outline = {"b": 4.0, "c": 1.0}
+    # median 0.5, so a: 0.4 * 1; b: 0.6 * 1 + 0; c: 0.6 * 0.25 + 0
+    mixed = mix_files(memory, outline)
+    assert mixed == pytest.approx({"b": 0.6, "a": 0.4, "c": 0.15})
+    assert list(mixed) == ["b", "a", "c"]
+
+
+def test_one_silent_side_leaves_the_other_order() -> None:
+    memory = {"a": -3.0, "b": -1.0, "c": -2.0}
+    assert list(mix_files(memory, {}))[0] == "b"
+    assert list(mix_files({}, {"x": 1.0, "y": 2.0})) == ["y", "x"]
+    assert mix_files({}, {}) == {}
+
+
+def test_the_scale_and_zero_of_the_memory_do_not_matter() -> None:
+    memory = {"a": 0.9, "b": 0.5, "c": 0.3}
+    shifted = {path: 100 * score - 7 for path, score in memory.items()}
+    assert mix_files(shifted, {"c": 2.0}) == pytest.approx(mix_files(memory, {"c": 2.0}))
+
+
+def test_a_single_file_and_equal_scores_are_no_error() -> None:
+    assert mix_files({"a": 0.5}, {"a": 1.0}) == pytest.approx({"a": 0.6})
+    assert mix_files({"a": 0.5, "b": 0.5}, {}) == {"a": 0.0, "b": 0.0}
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1])
+def test_the_weight_is_a_share(weight: float) -> None:
+    with pytest.raises(ValueError, match="share"):
+        mix_files({}, {}, weight=weight)
+
+
+def test_best_of_files() -> None:
+    assert best_of_files([("a", -2.0), ("b", 1.0), ("a", -1.0)]) == {"a": -1.0, "b": 1.0}
