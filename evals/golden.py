@@ -47,7 +47,7 @@ def tolerance(name: str) -> float:
     return TOLERANCES["logits"] if leaf == "argmax" else 0.0
 
 
-def run_golden(directory: Path) -> dict[str, Any]:
+def run_golden(directory: Path, *, device: str = "cpu") -> dict[str, Any]:
     """Replays every case of a folder: {"ok": ..., "cases": {name: {"ok": ..., "worst": {tensor: deviation}}}}.
 
     Raises `WeightsMissing` or `WeightsCorrupt` for a folder that holds no golden vectors or a broken checkpoint.
@@ -55,16 +55,16 @@ def run_golden(directory: Path) -> dict[str, Any]:
     cases = sorted((directory / "cases").glob("*.json"))
     if not cases:
         raise WeightsMissing(f"{directory} holds no golden vectors: cases/*.json is missing")
-    results = {path.stem: run_case(path) for path in cases}
+    results = {path.stem: run_case(path, device=device) for path in cases}
     return {"ok": all(result["ok"] for result in results.values()), "cases": results}
 
 
-def run_case(path: Path) -> dict[str, Any]:
+def run_case(path: Path, *, device: str = "cpu") -> dict[str, Any]:
     """Replays one case: {"ok", "worst": {tensor: largest deviation}}."""
     case = read_json(path)
     try:
         stored = load_file(path.with_suffix(".safetensors"))
-        replay = _replay(path.parent.parent, case, stored)
+        replay = _replay(path.parent.parent, case, stored, device)
         replay.run()
     except (SafetensorError, FileNotFoundError) as error:
         raise WeightsMissing(f"{path.with_suffix('.safetensors')} cannot be read ({error})") from error
@@ -75,11 +75,11 @@ def run_case(path: Path) -> dict[str, Any]:
     return {"ok": all(deviation <= tolerance(name) for name, deviation in worst.items()), "worst": worst}
 
 
-def _replay(directory: Path, case: dict[str, Any], stored: Mapping[str, Tensor]) -> Replay:
+def _replay(directory: Path, case: dict[str, Any], stored: Mapping[str, Tensor], device: str) -> Replay:
     """The checkpoint under the case's own settings, which the engine was given by changing its configuration."""
     folder = directory / case["checkpoint"]
     ranking: Ranking = "cosine" if case["aux_loss_method"] == "INFONCE" else "dot"
-    model = load_msa4b(folder, dtype=torch.float32, ranking=ranking)
+    model = load_msa4b(folder, device=device, dtype=torch.float32, ranking=ranking)
     memory = dataclasses.replace(
         model.config.memory, top_k=case["top_k_docs"], chunk_tokens=case["pooling_kernel_size"]
     )
@@ -93,7 +93,7 @@ def _deviation(name: str, stored: Tensor, replay: Replay, all_stored: Mapping[st
     found = replay.tensors.get(name)
     if found is None or found.shape != stored.shape:
         return MISSING
-    difference = (found.double() - stored.double()).abs()
+    difference = (found.cpu().double() - stored.double()).abs()
     valid = replay.valid.get(name)
     if name.rpartition(".")[2] in ("chosen", "chosen_scores"):
         valid = all_stored[name.removesuffix("_scores") + "_scores"] > EMPTY_SLOT
@@ -125,7 +125,7 @@ def _facts(case: dict[str, Any], stored: Mapping[str, Tensor], replay: Replay) -
 
 def _argmax_deviation(name: str, argmax: list[list[int]], replay: Replay) -> float:
     """How far our greedy choice lies above the stored one, in logits: 0 where it is the same."""
-    logits = replay.tensors[f"{name}decode.logits"]
+    logits = replay.tensors[f"{name}decode.logits"].cpu()
     chosen = torch.tensor(argmax)
     if chosen.shape != logits.shape[:2]:
         return MISSING

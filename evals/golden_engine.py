@@ -141,7 +141,7 @@ class Sample:
         self.fed += ids
         self.positions += positions
         self.valid += [valid] * len(ids)
-        self.hidden.append(hidden)
+        self.hidden.append(hidden.cpu())
 
 
 class Batch:

@@ -58,10 +58,11 @@ class Replay:
         lengths = torch.tensor([len(document.ids) for document in documents])
         context = EncodingContext(lengths.tolist(), model.routers, model.config.memory)
         ids = torch.from_numpy(np.concatenate([document.ids for document in documents]).astype(np.int64))
-        hidden = model.decoder(ids, torch.cat([torch.arange(n) for n in lengths.tolist()]), context)
+        positions = torch.cat([torch.arange(n) for n in lengths.tolist()])
+        hidden = model.decoder(ids.to(model.device), positions.to(model.device), context)
         memory = Msa4bMemory.of(model)
         memory.append(documents, context.pooled)
-        self.tensors["memory.last_hidden"] = hidden[lengths.cumsum(0) - 1]
+        self.tensors["memory.last_hidden"] = hidden[lengths.cumsum(0).to(model.device) - 1]
         self._keep_memory(memory, lengths)
         return memory
 
@@ -71,8 +72,9 @@ class Replay:
             entries = memory.layer(layer)
             self.tensors[f"memory.{layer}.k"], self.tensors[f"memory.{layer}.v"] = entries.k, entries.v
             self.tensors[f"memory.{layer}.router"] = entries.route.view_as(entries.k)
-        owner = torch.arange(len(lengths)).repeat_interleave(memory.chunk_offsets.diff())
-        before = (torch.arange(len(owner)) - memory.chunk_offsets[owner]) * chunk_tokens
+        offsets = memory.chunk_offsets.cpu()
+        owner = torch.arange(len(lengths)).repeat_interleave(offsets.diff())
+        before = (torch.arange(len(owner)) - offsets[owner]) * chunk_tokens
         self.tensors["memory.doc"] = owner
         self.tensors["memory.tokens"] = (lengths[owner] - before).clamp_max(chunk_tokens)
 
@@ -112,7 +114,7 @@ class Replay:
         config = self.model.config
         found = {"prompt.final": hidden, "prompt.logits": self.model.decoder.logits(hidden)}
         found |= {f"prompt.layer.{layer}": x for layer, x in recorded.outputs.items()}
-        mask = torch.tensor(routing)
+        mask = torch.tensor(routing, device=hidden.device)
         for layer, route in conversation.context.routes.items():
             queries = self.model.routers.at(layer).query(recorded.inputs[layer])
             folded = fold_query(queries[mask], config.decoder.kv_heads, normalise=config.memory.cosine)
@@ -123,7 +125,8 @@ class Replay:
             absent = config.memory.top_k - len(route.documents)
             numbers = [memory.documents[i].number for i in route.documents.tolist()]
             found[f"route.{layer}.chosen"] = torch.tensor(numbers + [ABSENT] * absent)
-            found[f"route.{layer}.chosen_scores"] = torch.cat([route.scores, torch.full((absent,), ABSENT_SCORE)])
+            scores = route.scores.cpu()
+            found[f"route.{layer}.chosen_scores"] = torch.cat([scores, torch.full((absent,), ABSENT_SCORE)])
             attended = memory.rows(route.documents.sort().values).tolist()
             self.facts.setdefault(f"route.{layer}.attended_chunks", []).append(attended)  # type: ignore[attr-defined]
         return found

@@ -32,9 +32,13 @@ CASES = [
 ]
 
 
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", CASES)
-def test_case_is_reproduced(golden: Path, name: str) -> None:
-    result = run_case(golden / "cases" / f"{name}.json")
+def test_case_is_reproduced(golden: Path, name: str, device: str) -> None:
+    result = run_case(golden / "cases" / f"{name}.json", device=device)
     stored = load_file(golden / "cases" / f"{name}.safetensors")
     assert set(stored) <= set(result["worst"])
     assert result["ok"], {t: d for t, d in result["worst"].items() if d > tolerance(t)}
@@ -78,8 +82,8 @@ def test_an_unknown_or_misshapen_tensor_fails(golden: Path, tmp_path: Path) -> N
 def swap_ranking(patch: pytest.MonkeyPatch) -> None:
     load = golden_module.load_msa4b
 
-    def swapped(folder: Path, *, dtype: torch.dtype, ranking: str) -> object:
-        return load(folder, dtype=dtype, ranking="dot" if ranking == "cosine" else "cosine")
+    def swapped(folder: Path, *, device: str, dtype: torch.dtype, ranking: str) -> object:
+        return load(folder, device=device, dtype=dtype, ranking="dot" if ranking == "cosine" else "cosine")
 
     patch.setattr(golden_module, "load_msa4b", swapped)
 
