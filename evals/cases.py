@@ -134,6 +134,6 @@ def _json(path: Path) -> list[Any]:
 
 def _lines(path: Path) -> list[Any]:
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     except (OSError, json.JSONDecodeError) as error:
         raise BadCasesError(f"{path}: {error}") from error

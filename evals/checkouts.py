@@ -3,6 +3,7 @@
 Evaluations read what a revision tracked and nothing else, so a checkout is an export without git's own folder.
 """
 
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from codemem.evals.cases import Repository
 from codemem.evals.errors import MissingCheckoutError
 
+_COMMIT = re.compile(r"[0-9a-f]{4,64}")
 BINARY_PROBE = 8000
 """Bytes looked at for a NUL, which tells a binary file (as git does)."""
 
@@ -70,8 +72,10 @@ class Checkouts:
         with tempfile.TemporaryDirectory(dir=place.parent) as name:
             archive = Path(name) / "tree.tar"
             command = ["git", f"--git-dir={git_folder}", "archive", f"--output={archive}", repository.revision]
-            if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+            named = _COMMIT.fullmatch(repository.revision)  # anything else could be read as an option
+            if not named or subprocess.run(command, check=False, capture_output=True).returncode != 0:
                 raise MissingCheckoutError(repository.name, repository.revision, str(git_folder))
             with tarfile.open(archive) as tar:
-                tar.extractall(Path(name) / "tree", filter="data")
+                files = [member for member in tar if member.isfile() or member.isdir()]
+                tar.extractall(Path(name) / "tree", files, filter="data")
             (Path(name) / "tree").rename(place)

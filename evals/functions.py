@@ -48,8 +48,10 @@ class FunctionScorer(Protocol):
 def read_pool(folder: Path) -> FunctionPool:
     """The pool in `documents.jsonl` and `queries.jsonl`; raises BadCasesError."""
     try:
-        documents = [json.loads(line) for line in (folder / "documents.jsonl").open(encoding="utf-8")]
-        queries = [json.loads(line) for line in (folder / "queries.jsonl").open(encoding="utf-8")]
+        documents, queries = (
+            [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").split("\n") if line]
+            for name in ("documents.jsonl", "queries.jsonl")
+        )
         texts = tuple(row["header"] + row["text"] for row in documents)
         pool = FunctionPool(texts, tuple(row["query"] for row in queries), tuple(row["gold"] for row in queries))
     except (OSError, json.JSONDecodeError, KeyError) as error:

@@ -186,8 +186,8 @@ def score(index: Index, query: Query, weights: Weights = DEFAULT_WEIGHTS) -> Sco
 def _in_symbols(index: Index, variants: Mapping[str, float], weights: Weights) -> tuple[Ints, Floats, Floats, Floats]:
     """How surely a term stands in the symbols that it touches, each [touched].
 
-    (the symbols, in their name, as evidence for their file, as fit of the symbol itself): a scope's words count once for
-    the file, with the scope's own definition, but tell well which of several methods of one name is meant.
+    (the symbols, in their name, as evidence for their file, as fit of the symbol itself): a scope's words count
+    once for the file, with the scope's own definition, but tell well which of several methods of one name is meant.
     """
     found: list[tuple[Ints, float, float, bool]] = []
     for word, sureness in variants.items():

@@ -35,8 +35,12 @@ SHOP = {
         "class Session:\n    def get(self, key):\n        return self.data[key]\n\n\n"
         "class SessionStore:\n    def load(self, key):\n        return None\n"
     ),
-    "shop/cache.py": "class Cache:\n    def get(self, key):\n        return None\n\n    def evict(self):\n        pass\n",
-    "tests/test_cart.py": "from shop.cart import Cart\n\n\ndef test_add_item():\n    assert Cart().add_item(1, 2) is None\n",
+    "shop/cache.py": (
+        "class Cache:\n    def get(self, key):\n        return None\n\n    def evict(self):\n        pass\n"
+    ),
+    "tests/test_cart.py": (
+        "from shop.cart import Cart\n\n\ndef test_add_item():\n    assert Cart().add_item(1, 2) is None\n"
+    ),
     "docs/cart.md": "# Cart\n\nHow the cart adds items and computes the total price.\n",
     "web/router.js": "export class Router {\n  dispatch(request) {\n    return this.routes[request.path];\n  }\n}\n",
 }

@@ -1,0 +1,65 @@
+"""Function retrieval: ranks with ties, measures, and the pool's form."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codemem.evals.errors import BadCasesError
+from codemem.evals.functions import Bm25Functions, FunctionPool, main, measures, ranks, read_pool
+
+
+class Fixed:
+    """Gives the scores that the query spells out."""
+
+    name = "fixed"
+
+    def prepare(self, documents: Sequence[str]) -> None:
+        self.prepared = list(documents)
+
+    def scores(self, query: str) -> np.ndarray:
+        return np.array([float(word) for word in query.split()])
+
+
+def test_a_rank_counts_what_is_strictly_higher() -> None:
+    pool = FunctionPool(("a", "b", "c"), ("3 2 1", "1 1 1", "0 5 9"), (1, 2, 0))
+    scorer = Fixed()
+    assert ranks(scorer, pool) == [2, 1, 3]
+    assert scorer.prepared == ["a", "b", "c"]
+
+
+def test_measures_by_hand() -> None:
+    values = {name: sum(column) / 3 for name, column in measures([1, 10, 101]).items()}
+    assert values == pytest.approx({"R@1": 1 / 3, "R@10": 2 / 3, "R@100": 2 / 3, "MRR": (1 + 0.1 + 1 / 101) / 3})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    documents = [
+        {"path": "a.py", "header": "a.py\n", "text": "def open_file(path): ..."},
+        {"path": "b.py", "header": "b.py\n", "text": "def close_socket(sock): ..."},
+    ]
+    queries = [{"query": "Close the socket", "gold": 1, "same": []}, {"query": "open a file", "gold": 0, "same": []}]
+    (tmp_path / "documents.jsonl").write_text("\n".join(map(json.dumps, documents)) + "\n")
+    (tmp_path / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)) + "\n")
+    return tmp_path
+
+
+def test_bm25_finds_functions_by_the_words_in_their_names(folder: Path) -> None:
+    assert ranks(Bm25Functions(), read_pool(folder)) == [1, 1]
+
+
+def test_the_command_writes_a_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--pool", str(folder), "--out", str(folder / "out")])
+    assert "| BM25 on split identifiers | 1.000" in capsys.readouterr().out
+    assert len(list((folder / "out").iterdir())) == 2
+
+
+def test_a_missing_or_wrong_pool_is_named(folder: Path) -> None:
+    with pytest.raises(BadCasesError, match="functions_pool"):
+        read_pool(folder / "nowhere")
+    (folder / "queries.jsonl").write_text(json.dumps({"query": "x", "gold": 7}) + "\n")
+    with pytest.raises(BadCasesError, match="does not hold"):
+        read_pool(folder)
