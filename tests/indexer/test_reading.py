@@ -1,5 +1,6 @@
 """Encodings, notebooks, kinds, and reading in several processes."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -89,7 +90,7 @@ def test_notebook_is_read_by_cell_without_outputs() -> None:
     file = read("sample.ipynb", data)
     assert [(document.language, document.text) for document in file.documents] == [
         ("markdown", '# Jobs\n\nHow jobs are *run*, with "quotes".'),
-        ("python", 'LIMIT = 8\n\ndef push(queue, item):\n    """Adds one job."""\n    queue.append(item)'),
+        ("python", 'LIMIT = 8\n\n\ndef push(queue, item):\n    """Adds one job."""\n    queue.append(item)'),
         ("python", "push([], 1)\npush([], 2)"),
     ]
     lines = data.decode().split("\n")
@@ -97,11 +98,24 @@ def test_notebook_is_read_by_cell_without_outputs() -> None:
     first, last = code.line_span(code.text.index("def push"), len(code.text))
     assert "def push" in lines[first - 1]
     assert "queue.append" in lines[last - 1]
-    assert (first, last) == (29, 31)
+    assert last == first + 2
     assert b"def push" in data[code.start_byte : code.end_byte]
-    assert file.documents[2].line_span(0, 23) == (39, 39)
     push = next(symbol for symbol in file.symbols if symbol.name == "push")
-    assert (push.start_line, push.end_line, push.doc) == (29, 31, "Adds one job.")
+    assert (push.start_line, push.end_line, push.doc) == (first, last, "Adds one job.")
+
+
+def test_a_cell_may_be_one_string_and_lines_may_be_torn() -> None:
+    cells = [
+        {"cell_type": "code", "source": "push([], 1)\npush([], 2)"},
+        {"cell_type": "raw", "source": ["to", "rn\nnext", " line"]},
+    ]
+    data = json.dumps({"cells": cells, "metadata": {"kernelspec": {"language": "R"}}}, indent=1).encode()
+    lines = data.decode().split("\n")
+    code, raw = read("a.ipynb", data).documents
+    assert (code.language, code.text) == ("r", "push([], 1)\npush([], 2)")
+    assert "push([], 1)" in lines[code.line_span(12, 23)[0] - 1]
+    assert (raw.language, raw.text) == ("text", "torn\nnext line")
+    assert [lines[number - 1].strip() for number in raw.line_numbers] == ['"to",', '"rn\\nnext",']
 
 
 def test_a_long_cell_is_split_and_still_leads_to_its_lines() -> None:
