@@ -26,6 +26,9 @@ _WRITTEN = (
     "outline.sqlite*",
     "outline-*.sqlite*",
     ".manifest-*",
+    "sync.dirty",
+    "sync.pid",
+    "sync.lock",
     _REGISTERED,
 )
 
