@@ -44,7 +44,7 @@ class HookStatus:
     """Whether the script that the hooks call is there and of this version and interpreter."""
     hooks: tuple[Hook, ...]
     advice: tuple[str, ...] = ()
-    """What the user has to add by hand, one text a manager."""
+    """What the user has to add by hand, with the events it is for."""
 
     @property
     def active(self) -> bool:
@@ -105,7 +105,7 @@ def _in_config(root: Path) -> tuple[tuple[Hook, ...], tuple[str, ...]]:
 def _in_files(root: Path) -> tuple[tuple[Hook, ...], tuple[str, ...]]:
     directory, common = git.hooks_directory(root), git.common_directory(root)
     hooks: list[Hook] = []
-    advice: list[str] = []
+    advice: dict[str, list[str]] = {}
     for event in EVENTS:
         path = directory / event
         if _is_ours(path):
@@ -116,8 +116,8 @@ def _in_files(root: Path) -> tuple[tuple[Hook, ...], tuple[str, ...]]:
             manager = manager_of(root, path)
             hooks.append(Hook(event, "installed" if manager.calls_codemem else "foreign", str(path)))
             if not manager.calls_codemem:
-                advice.append(f"{event} belongs to {manager.name}: {manager.advice}")
-    return tuple(hooks), tuple(advice)
+                advice.setdefault(f"owned by {manager.name}: {manager.advice}", []).append(event)
+    return tuple(hooks), tuple(f"{', '.join(events)}, {text}" for text, events in advice.items())
 
 
 def _stands(path: Path) -> bool:

@@ -117,15 +117,18 @@ def test_hooks_of_husky_lefthook_and_pre_commit_are_told_apart(old_git: Reposito
     lefthook, pre_commit = install_hooks(old_git.root).advice
     assert "lefthook.yml" in lefthook
     assert ".pre-commit-config.yaml" in pre_commit
+    (old_git.root / "lefthook.yml").write_text(f"post-merge:\n  jobs:\n    - run: '{LINE}'\n")
+    assert states(old_git)["post-commit"] == "foreign", "it is called for another event"
+    (old_git.root / "lefthook.yml").write_text(f"post-commit:\n  jobs:\n    - run: '{LINE}'\n")
+    (folder / "post-merge.legacy").write_text(HOOK_FILE)
+    assert hook_status(old_git.root).active
     wrappers = old_git.root / ".husky" / "_"
     wrappers.mkdir(parents=True)
     for event in EVENTS:
         (wrappers / event).write_text('#!/usr/bin/env sh\n. "$(dirname "$0")/h"\n')
     old_git.git("config", "core.hooksPath", ".husky/_")
-    advice = install_hooks(old_git.root).advice
-    assert [str(old_git.root / ".husky" / event) in text for event, text in zip(EVENTS, advice, strict=True)] == [
-        True
-    ] * 4
+    for event, text in zip(EVENTS, install_hooks(old_git.root).advice, strict=True):
+        assert str(old_git.root / ".husky" / event) in text
     for event in EVENTS:
         (old_git.root / ".husky" / event).write_text(f"{LINE}\n")
     assert hook_status(old_git.root).active
