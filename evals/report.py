@@ -90,6 +90,10 @@ def retrieval_report(runs: Sequence[Run], *, reference: str | None = None) -> Re
     tables: list[Table] = [("All cases", ["system", main, *metrics, "ms a query"], overall)]
     for caption, key in (("By repository", "repository"), ("By category", "category")):
         groups = list(dict.fromkeys(_group(outcome.case, key) for outcome in runs[0].outcomes))
+        if len(groups) < 2 or (
+            key == "category" and len(groups) == len({o.case.repository.name for o in runs[0].outcomes})
+        ):
+            continue  # says nothing that another table does not say
         rows = [
             [run.system, *(_mean([o.values[main] for o in run.outcomes if _group(o.case, key) == g]) for g in groups)]
             for run in runs

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +21,20 @@ _KIND_PLACES = {kind: place for place, kind in enumerate(SYMBOL_KINDS)}
 def assemble(records: Sequence[FileRecord]) -> Index:
     """The columns of these files."""
     symbols = [(number, symbol) for number, entry in enumerate(records) for symbol in entry.symbols]
-    words: set[str] = set()
-    for entry in records:
-        words.update(entry.stem_terms, entry.folder_terms)
-    for _, symbol in symbols:
-        words.update(symbol.name_terms, symbol.context_terms, symbol.signature_terms, symbol.doc_terms)
-    vocabulary = sorted(words)
+    columns = {
+        "names": [symbol.name_terms for _, symbol in symbols],
+        "contexts": [symbol.context_terms for _, symbol in symbols],
+        "signatures": [symbol.signature_terms for _, symbol in symbols],
+        "docs": [symbol.doc_terms for _, symbol in symbols],
+        "stems": [entry.stem_terms for entry in records],
+        "folders": [entry.folder_terms for entry in records],
+    }
+    # Rows repeat (every `__init__` has the same terms): each is looked up once.
+    unique = {row for column in columns.values() for row in column}
+    vocabulary = sorted({word for row in unique for word in row})
     ids = {word: number for number, word in enumerate(vocabulary)}
+    row_ids = {row: [ids[word] for word in row] for row in unique}
+    postings = {name: _postings(column, row_ids, len(ids)) for name, column in columns.items()}
     by_name, by_stem, by_base = defaultdict(list), defaultdict(list), defaultdict(list)
     for row, (_, symbol) in enumerate(symbols):
         by_name[folded(symbol.name)].append(row)
@@ -51,12 +59,7 @@ def assemble(records: Sequence[FileRecord]) -> Index:
         paths=[entry.path for entry in records],
         folded_paths={base: np.array(rows) for base, rows in by_base.items()},
         scopes=[folded(symbol.scope.rpartition(".")[2]) for _, symbol in symbols],
-        names=_postings([symbol.name_terms for _, symbol in symbols], ids),
-        contexts=_postings([symbol.context_terms for _, symbol in symbols], ids),
-        signatures=_postings([symbol.signature_terms for _, symbol in symbols], ids),
-        docs=_postings([symbol.doc_terms for _, symbol in symbols], ids),
-        stems=_postings([entry.stem_terms for entry in records], ids),
-        folders=_postings([entry.folder_terms for entry in records], ids),
+        **postings,
     )
 
 
@@ -77,8 +80,11 @@ def _beside_definitions(records: Sequence[FileRecord], stubs: Sequence[bool]) ->
     return np.array([stub and name in defining for name, stub in zip(names, stubs, strict=True)], dtype=np.bool_)
 
 
-def _postings(words: Sequence[Sequence[str]], ids: dict[str, int]) -> Postings:
-    sizes = np.array([len(row) for row in words], dtype=np.int64)
-    rows = np.repeat(np.arange(len(words), dtype=np.int64), sizes)
-    terms = np.array([ids[word] for row in words for word in row], dtype=np.int64)
-    return Postings.build(terms, rows, len(ids))
+def _postings(
+    column: Sequence[tuple[str, ...]], row_ids: Mapping[tuple[str, ...], list[int]], vocabulary_size: int
+) -> Postings:
+    """Postings of the terms of rows 0, 1, ..."""
+    sizes = np.fromiter(map(len, column), dtype=np.int64, count=len(column))
+    rows = np.repeat(np.arange(len(column), dtype=np.int64), sizes)
+    terms = np.fromiter(chain.from_iterable(map(row_ids.__getitem__, column)), dtype=np.int64, count=len(rows))
+    return Postings.build(terms, rows, vocabulary_size)

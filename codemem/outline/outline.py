@@ -9,6 +9,7 @@ import numpy as np
 from codemem.indexer.document import SourceFile
 from codemem.outline import storage
 from codemem.outline.assembly import assemble
+from codemem.outline.collector import paused_collector
 from codemem.outline.query import understand
 from codemem.outline.ranking import DEFAULT_WEIGHTS, Index, Scores, Weights, score
 from codemem.outline.records import FileRecord, record
@@ -128,5 +129,6 @@ class Outline:
     def _ready(self) -> Index:
         if self._index is None:
             self._order = [self._records[path] for path in sorted(self._records)]
-            self._index = assemble(self._order)
+            with paused_collector():
+                self._index = assemble(self._order)
         return self._index

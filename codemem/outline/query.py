@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from codemem.outline.words import SHORT_FORMS, STOP_WORDS, identifiers, parts, stem
@@ -158,6 +159,7 @@ def _called(text: str, word: str) -> bool:
     return f"{word}(" in text or f"`{word}`" in text
 
 
+@lru_cache(maxsize=200_000)
 def folded(name: str) -> str:
     """A name without its case and separators, so that spellings of one name are equal."""
     return name.replace("_", "").replace("-", "").lower()

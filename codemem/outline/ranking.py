@@ -6,7 +6,7 @@ names earn, times how likely its kind of file is meant. docs/outline.md argues f
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from types import MappingProxyType
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codemem.indexer.document import FILE_KINDS, SYMBOL_KINDS
-from codemem.outline.query import Query
+from codemem.outline.query import Query, Term
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -63,6 +63,8 @@ class Weights:
 
 
 DEFAULT_WEIGHTS = Weights()
+BODY_TERMS = 64
+"""Words of a long report, beside those of its first line, that are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def score(index: Index, query: Query, weights: Weights = DEFAULT_WEIGHTS) -> Sco
     norm = (
         1 - weights.length + weights.length * index.symbol_counts / max(1.0, len(index.file_of) / max(1, index.files))
     )
-    for term in query.terms:
+    for term in _telling(index, query.terms):
         rows, in_name, evidence, fit = _in_symbols(index, term.variants, weights)
         in_stem, in_folder = _in_paths(index, term.variants)
         count = np.bincount(index.file_of[rows], weights=evidence * kind_weight[rows], minlength=index.files) / norm
@@ -181,6 +183,20 @@ def score(index: Index, query: Query, weights: Weights = DEFAULT_WEIGHTS) -> Sco
     files += weights.stem * stems * (0.5 + 0.5 * np.minimum(1.0, stem_hits / np.maximum(1.0, index.stem_sizes)))
     _exact(index, query, weights, files, symbols)
     return Scores(files * _priors(index, query, weights), symbols)
+
+
+def _telling(index: Index, terms: Sequence[Term]) -> list[Term]:
+    """All words of a question; of a report's body only the rarest: the others cost time and tell little."""
+    body = [term for term in terms if term.weight < 1]
+    if len(body) <= BODY_TERMS:
+        return list(terms)
+    kept = {term.word for term in sorted(body, key=lambda term: _occurrences(index, term))[:BODY_TERMS]}
+    return [term for term in terms if term.weight >= 1 or term.word in kept]
+
+
+def _occurrences(index: Index, term: Term) -> int:
+    columns = (index.names, index.signatures, index.docs, index.stems)
+    return sum(len(postings.of(index.term_ids[word])) for word in term.variants for postings in columns)
 
 
 def _in_symbols(index: Index, variants: Mapping[str, float], weights: Weights) -> tuple[Ints, Floats, Floats, Floats]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from codemem.indexer.document import SourceFile, Symbol
 from codemem.outline.words import STOP_STEMS, parts, stem, terms
@@ -11,9 +12,8 @@ CONTAINER_STEMS = frozenset({"__init__", "index", "mod", "lib", "main", "package
 """File names that say "this folder": the folder's name then counts as the file's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolRecord:
-    """One definition and its terms."""
+class SymbolRecord(NamedTuple):
+    """One definition and its terms; a tuple because a large repository has hundreds of thousands."""
 
     kind: str
     name: str

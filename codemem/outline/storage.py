@@ -8,12 +8,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from codemem.outline.collector import paused_collector
 from codemem.outline.errors import OutlineFormatError
 from codemem.outline.records import FileRecord, SymbolRecord, name_terms, scope_terms
 
 APPLICATION_ID = 0x636D6F6C
 """'cmol', in SQLite's header: tells an outline from any other database."""
 VERSION = 1
+"""To be raised when records or the rules that make their terms change: stored outlines are then built anew."""
 
 
 def write(path: Path, changed: Iterable[FileRecord], removed: Iterable[str], *, anew: bool) -> None:
@@ -32,7 +34,7 @@ def read(path: Path) -> list[FileRecord]:
     if not path.is_file():
         raise FileNotFoundError(f"no outline at {path}")
     try:
-        with _open(path) as database:
+        with _open(path) as database, paused_collector():
             return [_unpack(*row) for row in database.execute("SELECT path, oid, record FROM files ORDER BY path")]
     except (zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise OutlineFormatError(f"the outline at {path} is damaged: {error}") from error
