@@ -7,7 +7,12 @@ import pytest
 
 from codemem.training.data import __main__ as command
 from codemem.training.data import build, read
+from codemem.training.data.answer_shards import AnswerShard
+from codemem.training.data.definition import Definition
 from codemem.training.data.download import PackageName
+from codemem.training.data.fingerprint import SeenTexts, fingerprint
+from codemem.training.data.prepare import Prepared, PreparedQuestion
+from codemem.training.data.python_facts import Passage
 
 from .conftest import HELD_OUT
 
@@ -118,3 +123,36 @@ def test_packages_held_out_never_reach_training(
     assert {documents[index].package for index in held_out} == {"pypi:tiles"}
     assert all(record.language == "javascript" for record in read.question_answers(downloaded))
     assert any(record.language == "python" for record in read.question_answers(downloaded, dev=True))
+
+
+def definition(path: str, scope: str) -> Definition:
+    body = "    def close(self):\n        self.channel.flush()\n        self.channel.shutdown(reason='closed')\n"
+    return Definition(path, "python", "method", "close", scope, body, "Flush the channel and shut it down for good.")
+
+
+def place(corpus: build.Corpus, package: str, definitions: list[Definition]) -> list[int | None]:
+    found = Prepared([fingerprint(d.text) for d in definitions], [PreparedQuestion("close it all", (0, 1), (), "name")])
+    return corpus.add_package(package, definitions, found)
+
+
+def test_copies_stay_apart_within_a_package_and_are_one_across_packages() -> None:
+    corpus = build.Corpus(SeenTexts.of([]))
+    here = [definition("src/tcp.py", "TcpLink"), definition("src/udp.py", "UdpLink")]
+    assert place(corpus, "pypi:links", here) == [0, 1]
+    assert corpus.pairs[False, "close it all"].positives == [0, 1]
+    assert place(corpus, "pypi:fork", [definition("fork/tcp.py", "TcpLink"), here[1]])[0] == 0
+
+
+def test_an_answer_that_names_another_path_is_dropped() -> None:
+    corpus = build.Corpus(SeenTexts.of([]))
+    place(corpus, "pypi:links", [definition("src/tcp.py", "TcpLink"), definition("src/udp.py", "UdpLink")])
+    moved = definition("fork/tcp.py", "TcpLink")
+    others = [
+        Passage("fork/a.py\n", f"def other_{n}(value):\n    return transform_number_{n}(value, {n})\n")
+        for n in range(3)
+    ]
+    record = {"question": "q", "gold": [0], "distractors": [1, 2, 3], "answer": "a", "kind": "where"}
+    shard = AnswerShard([Passage(moved.header, moved.text), *others], [{**record, "evidence": "def close(self):"}])
+    corpus.add_answers("pypi:fork", shard, "python")
+    assert corpus.answers == []
+    assert corpus.dropped["evidence in another copy"] == 1

@@ -5,13 +5,14 @@ where it stopped. The result are the files named in `codemem.training.data.read`
 """
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from .answer_shards import answer_shard
+from .answer_shards import ANSWERS_FORMAT, answer_shard
 from .build import Corpus, gather, write
 from .download import ECOSYSTEMS, PackageName, download, listed, pinned
 from .exclusion import is_excluded, listed_projects
@@ -40,7 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     heads = _extract(out, [name for names in packages.values() for name in names])
     corpus = gather([_shard(out, PackageName(*head.id.split(":", 1))) for head in heads], never)
-    _answers(out, corpus, packages["pypi"][: options.answer_packages])
+    by_hash = sorted(packages["pypi"], key=lambda name: hashlib.sha256(name.id.encode()).digest())
+    _answers(out, corpus, by_hash[: options.answer_packages])
     counts = write(corpus, out, options.seed)
     (out / "manifest.json").write_text(_manifest(heads), encoding="utf-8")
     print(json.dumps({"documents": len(corpus.documents), "dropped": corpus.dropped, "counts": counts}))
@@ -93,7 +95,7 @@ def _extract(out: Path, names: list[PackageName]) -> list[ShardHead]:
 def _answers(out: Path, corpus: Corpus, names: list[PackageName]) -> None:
     def one(name: PackageName) -> None:
         if (name.folder(out / "raw") / ".complete").exists():
-            shard = out / "answers" / (name.name + ".json.zst")
+            shard = out / "answers" / f"{name.name}.{ANSWERS_FORMAT}.json.zst"
             corpus.add_answers(name.id, answer_shard(name, out / "raw", shard), "python")
 
     _each("answered", names, one)

@@ -22,7 +22,9 @@ from .download import PackageName, archives
 from .extract import LEFT_OUT, TEST, repository_path
 from .python_facts import PackageFacts, Passage, add_file
 
+ANSWERS_FORMAT = 2
 UNANSWERABLE_SHARE = 0.2
+MAX_FILES = 800  # a few packages hold thousands; the limits of each kind are reached long before
 _DISTRACTORS = (3, 4, 5, 6)
 
 
@@ -51,7 +53,7 @@ def answer_shard(package: PackageName, raw: Path, shard: Path) -> AnswerShard:
 
 
 def _facts(package: PackageName, paths: list[Path]) -> PackageFacts:
-    facts = PackageFacts()
+    facts, files = PackageFacts(), 0
     for archive in paths:
         try:
             for member in members(archive, re.compile(r"\.py$")):
@@ -59,6 +61,9 @@ def _facts(package: PackageName, paths: list[Path]) -> PackageFacts:
                 text = member.data.decode("utf-8", "replace").replace("\r\n", "\n")
                 if LEFT_OUT.search("/" + path) or TEST.search(path) or has_restricted_notice(text):
                     continue
+                files += 1
+                if files > MAX_FILES:
+                    return facts
                 if tree := python_definitions.parse(text):
                     add_file(facts, path, text, tree)
         except (tarfile.TarError, zipfile.BadZipFile, EOFError):

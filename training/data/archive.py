@@ -154,4 +154,7 @@ def licence_of(ecosystem: str, paths: list[Path]) -> str:
         with suppress(tarfile.TarError):
             for member in members(path, wanted):
                 return debian_licence(member.data.decode("utf-8", "replace"))
+    for path in paths:  # packaging could not be had: upstream's own file
+        for member in members(path, re.compile(r"^[^/]+/(?:MIT-)?(?:LICEN[CS]E|COPYING)[^/]*$", re.IGNORECASE)):
+            return debian_licence(member.data.decode("utf-8", "replace"))
     return ""

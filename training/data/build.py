@@ -24,11 +24,14 @@ DEV_PACKAGES = frozenset(
         """
         pypi:marshmallow pypi:dnspython pypi:luigi pypi:pint pypi:websockets pypi:imageio npm:postcss npm:hls.js
         npm:mocha debian-binary:golang-github-gorilla-websocket-dev debian-binary:librust-petgraph-dev
-        debian-source:ruby-faraday debian-source:jsoup debian-source:php-twig debian-source:lua-penlight
-        debian-source:haskell-criterion
+        debian-source:ruby-mail debian-source:jsoup debian-source:php-twig debian-source:lua-http
+        debian-source:haskell-criterion debian-source:jansson debian-source:leveldb debian-source:cecil
         """,
     )
 )
+
+
+_ABOUT_HEADERS = frozenset(("scoped name", "file and name"))
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class Corpus:
     answers: list[tuple[bool, dict[str, Any]]] = field(default_factory=list)
     """(held out, record with corpus indices)."""
     dropped: Counter[str] = field(default_factory=Counter)
+    _places: dict[tuple[bytes, str], int] = field(default_factory=dict)
     _exact: dict[bytes, int] = field(default_factory=dict)
     _sketches: dict[bytes, int] = field(default_factory=dict)
     _overfull: set[tuple[bool, str]] = field(default_factory=set)
@@ -64,7 +68,13 @@ class Corpus:
             for definition, print_ in zip(definitions, prepared.prints, strict=True)
         ]
         for question in prepared.questions:
-            positives = [index for place in question.positives if (index := places[place]) is not None]
+            headers = question.kind in _ABOUT_HEADERS
+            positives = [
+                index
+                for place in question.positives
+                if (index := places[place]) is not None
+                and not (headers and self.documents[index][0] != definitions[place].header)
+            ]
             if not positives or any((self.documents[index][3] in DEV_PACKAGES) != dev for index in positives):
                 continue
             key = (dev, question.text)
@@ -76,7 +86,8 @@ class Corpus:
                 row = self.pairs[key] = Row([], [], question.kind, language)
                 row.negatives.extend(index for place in question.negatives if (index := places[place]) is not None)
             row.positives = list(dict.fromkeys([*row.positives, *positives]))
-            row.negatives = [index for index in dict.fromkeys(row.negatives) if index not in row.positives]
+            texts = {self.documents[index][1] for index in row.positives}
+            row.negatives = [i for i in dict.fromkeys(row.negatives) if self.documents[i][1] not in texts]
             if len(row.positives) > MAX_POSITIVES:  # "Initialise self." asks for nothing in particular
                 del self.pairs[key]
                 self._overfull.add(key)
@@ -96,7 +107,11 @@ class Corpus:
                 continue
             if any((self.documents[index][3] in DEV_PACKAGES) != dev for index in (*kept, *distractors)):
                 continue
-            if kept and evidence not in self.documents[kept[-1]][1]:
+            # A copy in another package has another path, which the answer would misstate.
+            moved = any(
+                self.documents[i][0] != shard.passages[n].header for i, n in zip(kept, record["gold"], strict=True)
+            )
+            if moved or (kept and evidence not in self.documents[kept[-1]][1]):
                 self.dropped["evidence in another copy"] += 1
                 continue
             if evidence:
@@ -118,19 +133,24 @@ class Corpus:
         if self.never.resembles(print_):
             self.dropped["evaluation code"] += 1
             return None
-        known = self._exact.get(print_.exact)
+        here = (print_.exact, header)
+        if here in self._places:
+            return self._places[here]
         # Functions that differ in name and a word or two answer different questions: both stay.
         sketch = print_.sketch + name.encode("utf-8", "replace") if print_.sketch is not None and name else None
+        known = self._exact.get(print_.exact)
         if known is None and sketch is not None:
             known = self._sketches.get(sketch)
-        if known is not None:
+        # Within a package a copy under another header is a place of its own; another package's copy is not.
+        if known is not None and self.documents[known][3] != package:
             self.dropped["duplicate"] += 1
             return known
         index = len(self.documents)
         self.documents.append((header, text, language, package))
-        self._exact[print_.exact] = index
+        self._places[here] = index
+        self._exact.setdefault(print_.exact, index)
         if sketch is not None:
-            self._sketches[sketch] = index
+            self._sketches.setdefault(sketch, index)
         return index
 
 

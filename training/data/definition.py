@@ -11,7 +11,7 @@ QUESTION_CHARACTERS = range(25, 301)
 _BOILERPLATE = re.compile(
     r"copyright|licen[sc]ed? |all rights reserved|auto-?generated|do not edit|todo|fixme|xxx|deprecated[.:]"
     r"|noqa|pylint|eslint|nodoc|^:\w+|^@\w+|^>>>|^args?:|^arguments?:|^parameters?:?$|^returns?:"
-    r"|^see (also|:|\w+$)|inheritdoc|^---|^===|^\W*$|lint:|istanbul|webpack"
+    r"|^https?:|^see (also|:|\w+$)|inheritdoc|^---|^===|^\W*$|lint:|istanbul|webpack"
     r"|clang-format|^#!|-\*-|swiftlint|checkstyle|^internal( use)?( only)?\.?$",
     re.IGNORECASE,
 )

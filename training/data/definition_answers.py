@@ -1,6 +1,7 @@
 """Answers that need no syntax of a particular language: where something is defined, what it does, who calls it."""
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -58,7 +59,14 @@ def _callers(unique: dict[str, Definition], definitions: list[Definition]) -> It
     for number, definition in enumerate(definitions):
         for name, _ in definition.calls:
             if name in unique and unique[name] is not definition:
-                line = next((line.strip() for line in definition.text.split("\n")[1:] if f"{name}(" in line), "")
+                line = next(
+                    (
+                        line.strip()
+                        for line in definition.text.split("\n")[1:]
+                        if re.search(rf"\b{re.escape(name)}\(", line)
+                    ),
+                    "",
+                )
                 callers[name].setdefault(number, line)
     for name, found in callers.items():
         ((number, line), *others) = found.items()

@@ -70,7 +70,7 @@ def download(packages: list[PackageName], raw: Path, *, versions: dict[str, str]
         command = _command(package, versions.get(package.id))
         environment = {**os.environ, **({"APT_CONFIG": str(apt)} if apt else {})}
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
+        if done.returncode and not any(folder.glob("*.orig.tar.*")):
             return f"{package.id}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
         (folder / ".complete").touch()
         return None

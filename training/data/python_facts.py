@@ -274,6 +274,7 @@ def _raises(lines: list[str], node: Node, text: str) -> Iterator[tuple[str, str,
                     and evidence in text
                     and condition in text
                     and raised.count(error) == 1
+                    and error.rsplit(".", 1)[-1][:1].isupper()
                 ):
                     yield error, condition, evidence
 
