@@ -16,6 +16,9 @@ from codemem.snapshot import Snapshot, make_snapshot
 from codemem.workspace import Workspace
 
 PURPOSES = ("ask", "find", "outline")
+FIRST_SAVE_SECONDS = 3.0
+SAVE_SECONDS = 30.0
+"""How often the outline is saved while a large tree is read: what a kill costs."""
 SPEED_TOKENS = 2000
 """A run that encoded fewer tokens says nothing about speed."""
 
@@ -48,8 +51,7 @@ def index(
     last = workspace.load()
     known = last or workspace.load_relative() or Manifest.empty()
     base = Manifest.empty(known.info) if options.upgrade else known
-    snapshot = make_snapshot(workspace, base, report=report)
-    snapshot.save()
+    snapshot = _read_tree(workspace, base, report)
     removed = _removed(last, snapshot.manifest)
     purpose = options.purpose or (known.info.purpose if known.info.model else "ask")
     if purpose == "outline":
@@ -62,6 +64,18 @@ def index(
     with workspace.writing(wait=True):
         work, encoded = _remember(snapshot, settings, engine, purpose, report)
     return _result(snapshot, work, encoded, removed, started)
+
+
+def _read_tree(workspace: Workspace, known: Manifest, report: Report) -> Snapshot:
+    """Reads what changed, saved after a few seconds for the first time so that `find` can answer from then on."""
+    snapshot = make_snapshot(workspace, known, seconds=FIRST_SAVE_SECONDS, report=report)
+    snapshot.save()
+    while snapshot.unread:
+        snapshot = make_snapshot(
+            workspace, snapshot.manifest, outline=snapshot.outline, seconds=SAVE_SECONDS, report=report
+        )
+        snapshot.save()
+    return snapshot
 
 
 def _complete(snapshot: Snapshot, settings: Settings, name: str, purpose: str) -> Plan | None:

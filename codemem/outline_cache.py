@@ -12,11 +12,15 @@ from codemem.workspace import Workspace
 
 
 def load_outline(
-    workspace: Workspace, manifest: Manifest, passages: Passages, read: Mapping[str, SourceFile]
+    workspace: Workspace,
+    manifest: Manifest,
+    passages: Passages,
+    read: Mapping[str, SourceFile],
+    known_outline: Outline | None = None,
 ) -> Outline:
-    """The outline saved last, without what is gone, with what was read now and whatever else it lacks."""
+    """An earlier outline, by default the one saved last, without what is gone, with what was read and what it lacks."""
     names = [workspace.root.name]
-    outline = _saved(workspace, names) or Outline(names=names)
+    outline = known_outline or _saved(workspace, names) or Outline(names=names)
     wanted = dict(zip(manifest.paths, manifest.oids(), strict=True))
     known = outline.oids
     for path in known.keys() - wanted.keys():

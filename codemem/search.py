@@ -1,6 +1,6 @@
 """Opens what a question needs: trees, outlines and, where there is one, the memory with its model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import reduce
@@ -14,7 +14,7 @@ from codemem.index import begin_memory, open_memory, same_version
 from codemem.memory import Memory
 from codemem.model.errors import WeightsCorrupt, WeightsMissing
 from codemem.recall import Recall, Remembered, build_recall, catch_up
-from codemem.snapshot import Behind, Snapshot, open_snapshot, parse_overlays
+from codemem.snapshot import Behind, Snapshot, buffer_overlays, open_snapshot, parse_overlays
 from codemem.workspace import Workspace, open_workspace
 
 FIRST_DOCUMENTS = 8
@@ -27,6 +27,8 @@ class Target:
 
     paths: Sequence[Path] = (Path(),)
     overlays: Sequence[str] = ()
+    buffers: Mapping[Path, bytes] = field(default_factory=dict)
+    """Text not yet saved, by absolute path, as an editor holds it; files outside the trees are passed over."""
     model: str | None = None
     router: str | None = None
     """What `find` ranks by; None: as configured."""
@@ -83,6 +85,8 @@ def open_session(target: Target, settings: Settings, load_engine: LoadEngine, *,
     with ExitStack() as stack:
         workspaces = [stack.enter_context(open_workspace(path, settings, whole=True)) for path in target.paths]
         overlays = parse_overlays(workspaces, target.overlays)
+        for root, texts in buffer_overlays(workspaces, target.buffers).items():
+            overlays[root] = texts | overlays.get(root, {})
         seconds = workspaces[0].config.inline_seconds if target.seconds is None else target.seconds
         snapshots = [open_snapshot(w, overlays=overlays.get(w.root), seconds=seconds) for w in _distinct(workspaces)]
         config = workspaces[0].config

@@ -1,5 +1,6 @@
 """What `find` and `ask` answer from: trees brought up to date, and how far their memory is behind."""
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -78,11 +79,16 @@ def open_snapshot(
 
 
 def make_snapshot(
-    workspace: Workspace, known: Manifest, *, seconds: float | None = None, report: Report = silent
+    workspace: Workspace,
+    known: Manifest,
+    *,
+    outline: Outline | None = None,
+    seconds: float | None = None,
+    report: Report = silent,
 ) -> Snapshot:
-    """The tree as it is now, from what was known of it; nothing is saved."""
-    deadline = None if seconds is None else time.monotonic() + seconds
+    """The tree as it is now, from what was known of it; nothing is saved. `outline` is that of `known`, if at hand."""
     changes = compare(workspace.tree, known, selection=workspace.selection)
+    deadline = None if seconds is None else time.monotonic() + seconds
     synced = synchronise(
         workspace.tree, known, changes, selection=workspace.selection, deadline=deadline, report=report
     )
@@ -93,7 +99,7 @@ def make_snapshot(
         workspace=workspace,
         manifest=manifest,
         entries=entries,
-        outline=load_outline(workspace, manifest, passages, synced.read),
+        outline=load_outline(workspace, manifest, passages, synced.read, outline),
         passages=passages,
         unread=_unread(known, synced),
         differs=bool(changes) or manifest.info != known.info,
@@ -118,6 +124,16 @@ def parse_overlays(workspaces: Sequence[Workspace], pairs: Sequence[str]) -> dic
             raise UsageError(f"--overlay {pair}: {source} cannot be read: {error.strerror}") from error
         root, path = _inside(workspaces, Path(name))
         overlays.setdefault(root, {})[path] = data
+    return overlays
+
+
+def buffer_overlays(workspaces: Sequence[Workspace], buffers: Mapping[Path, bytes]) -> dict[Path, dict[str, bytes]]:
+    """Buffers by absolute path as root -> path in the tree -> bytes; those outside the trees are left out."""
+    overlays: dict[Path, dict[str, bytes]] = {}
+    for file, data in buffers.items():
+        with contextlib.suppress(UsageError):
+            root, path = _inside(workspaces, file)
+            overlays.setdefault(root, {})[path] = data
     return overlays
 
 

@@ -1,5 +1,6 @@
 """Brings a manifest and its outline to what is on disk: compares, then reads the changed files alone."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,13 +12,11 @@ from codemem.indexer import (
     Skipped,
     SourceFile,
     Tree,
-    UnreadableFileError,
-    blob_id,
-    read_file,
 )
 from codemem.manifest import LeftOut, Manifest
 from codemem.manifest_build import next_manifest
 from codemem.progress import Meter, Report, silent
+from codemem.reading import read_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,8 @@ class Changes:
 
     @property
     def entries(self) -> list[FileEntry]:
-        """Files to read: the changed ones first, for they are what someone works on."""
-        return [*self.changed, *self.added]
+        """Files to read: the changed ones first, for they are what someone works on, then those nearest the root."""
+        return [*self.changed, *sorted(self.added, key=lambda entry: entry.path.count("/"))]
 
 
 @dataclass(slots=True)
@@ -82,19 +81,19 @@ def synchronise(
     vanished: list[Skipped] = []
     entries = changes.entries
     meter = Meter(report, "reading files", len(entries), "files")
+    outcomes = read_files(tree, entries, selection)
     count = 0
-    for entry in entries:
-        if deadline is not None and time.monotonic() > deadline:
-            break
-        outcome = _read(tree, entry, selection)
-        if isinstance(outcome, SourceFile):
-            read[entry.path] = outcome
-        elif isinstance(outcome, LeftOut):
-            left_out[entry.path] = outcome
-        else:
-            vanished.append(outcome)
-        count += 1
-        meter.advance(1)
+    with contextlib.closing(outcomes):
+        while count < len(entries) and (deadline is None or time.monotonic() <= deadline):
+            outcome = next(outcomes)
+            if isinstance(outcome, SourceFile):
+                read[outcome.path] = outcome
+            elif isinstance(outcome, LeftOut):
+                left_out[outcome.path] = outcome
+            else:
+                vanished.append(outcome)
+            count += 1
+            meter.advance(1)
     return _assemble(manifest, changes, read=read, left_out=left_out, vanished=vanished, unread=entries[count:])
 
 
@@ -124,18 +123,3 @@ def _assemble(
         stat_cache=changes.listing.stat_cache,
     )
     return Synced(manifest, read, frozenset(dropped), unread)
-
-
-def _read(tree: Tree, entry: FileEntry, selection: Selection) -> SourceFile | LeftOut | Skipped:
-    try:
-        data = tree.read(entry)
-    except UnreadableFileError as error:
-        return Skipped(entry.path, str(error))
-    outcome = read_file(
-        entry.path, data, reincluded=entry.reincluded, selection=selection, object_format=tree.object_format
-    )
-    return (
-        LeftOut(entry.path, blob_id(data, tree.object_format), outcome.reason)
-        if isinstance(outcome, Skipped)
-        else outcome
-    )

@@ -44,7 +44,7 @@ def find(
     from codemem.search import Target
 
     queries = _queries(query, batch)
-    target = Target(repositories or [Path()], overlay or (), model, router, seconds=catch_up)
+    target = Target(repositories or [Path()], overlay or (), model=model, router=router, seconds=catch_up)
     with _open(target, device, answering=False) as session:
         output.notes(session.notes)
 
@@ -89,7 +89,7 @@ def ask(
     from codemem.search import Target
 
     questions = _queries(question, batch)
-    target = Target(repositories or [Path()], overlay or (), model, question=question, seconds=catch_up)
+    target = Target(repositories or [Path()], overlay or (), model=model, question=question, seconds=catch_up)
     with _open(target, device, answering=True) as session:
         output.notes(session.notes)
         if batch is not None:

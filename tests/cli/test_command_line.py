@@ -107,10 +107,10 @@ def test_version_and_help(bare: CommandLine) -> None:
 
 def test_output_into_a_closed_pipe_is_no_error(bare: CommandLine) -> None:
     bare("index", "--for", "outline")
-    process = bare.start("find", "retry")
-    assert process.stdout
-    process.stdout.close()
-    assert process.wait() == 0
+    with bare.start("find", "retry") as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.wait() == 0
 
 
 def test_text_output_names_places_and_streams_answers(codemem: CommandLine) -> None:
