@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from codemem import __version__, errors
-from codemem.cli import clean, evaluate, hook, index, model, query, status
+from codemem.cli import clean, evaluate, hook, index, lsp, model, query, serve, status
 
 app = typer.Typer(
     name="codemem",
@@ -48,7 +48,9 @@ app.command("ask")(query.ask)
 app.command("find")(query.find)
 app.command("status")(status.status)
 app.command("clean")(clean.clean)
+app.command("lsp")(lsp.lsp)
 app.add_typer(hook.app, name="hook")
+app.add_typer(serve.app, name="serve")
 app.add_typer(model.app, name="model")
 app.add_typer(evaluate.app, name="eval")
 

@@ -1,0 +1,40 @@
+"""The server as editors run it: a process of its own, on a small git repository, with a tiny real model."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from app.conftest import FILES, commit, git, write
+from cli.conftest import CommandLine
+from cli.conftest import tiny_weights as tiny_weights
+
+from lsp.editor_client import Editor, capabilities
+
+
+@pytest.fixture(scope="session")
+def indexed(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> CommandLine:
+    """A repository in the memory of the tiny model. Tests that change files take `copy`."""
+    folder = tmp_path_factory.mktemp("indexed")
+    home, root = folder / "home", folder / "demo"
+    home.mkdir()
+    root.mkdir()
+    (home / "config.toml").write_text(
+        f'model = "tiny"\nthreads = 1\ndevice = "cpu"\n[models]\ntiny = "{tiny_weights}"\n', encoding="utf-8"
+    )
+    git(root, "init", "-q")
+    write(root, FILES)
+    commit(root, "First")
+    codemem = CommandLine(home, root)
+    arguments = [sys.executable, "-m", "codemem", "index"]
+    subprocess.run(arguments, cwd=root, env=codemem.environment, check=True, capture_output=True)
+    return codemem
+
+
+@pytest.fixture(scope="module")
+def editor(indexed: CommandLine) -> Iterator[Editor]:
+    """A server for all tests of a module that leave it as it was."""
+    with Editor(indexed.environment, indexed.where) as started:
+        started.start(client=capabilities(work_done_progress=True))
+        yield started
