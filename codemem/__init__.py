@@ -1,8 +1,15 @@
 """codemem: a repository as the memory of a model."""
 
-from importlib.metadata import PackageNotFoundError, version
+__version__: str
 
-try:
-    __version__ = version("codemem")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+
+def __getattr__(name: str) -> str:
+    """`__version__`, looked up when asked for: that costs more than a whole `codemem find` with a daemon may."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("codemem")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

@@ -20,6 +20,7 @@ from codemem.errors import ConfigurationError
 REPOSITORY_FILE = ".codemem.toml"
 ROUTERS = ("memory", "outline", "both")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+DAEMON = ("off", "auto", "on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,14 @@ class UserConfig:
     """Take weights from the registry's mirror of last resort if nothing else can be reached."""
     store_limit_gb: float | None = None
     """Size limit of the store in 10^9 bytes; None: no limit."""
+    daemon: str = "auto"
+    """'on': `find` and `ask` start a daemon and use it; 'auto': they use one that runs; 'off': never."""
     models: Mapping[str, Path] = field(default_factory=dict)
     """Your own models: name -> a folder with config.json and safetensors, or a .gguf file."""
 
     def __post_init__(self) -> None:
         _one_of("device", self.device, DEVICES)
+        _one_of("daemon", self.daemon, DAEMON)
         if self.threads is not None:
             _between("threads", self.threads, 1, 4096)
         if self.store_limit_gb is not None:
@@ -130,7 +134,7 @@ class Settings:
         """Reads the environment and the user's file.
 
         CODEMEM_HOME moves data, cache and configuration into one folder; CODEMEM_MODEL, CODEMEM_DEVICE,
-        CODEMEM_THREADS and CODEMEM_MIRROR override the user's file.
+        CODEMEM_DAEMON, CODEMEM_THREADS and CODEMEM_MIRROR override the user's file.
         """
         environment = os.environ if environment is None else environment
         places = Places.from_environment(environment)
@@ -156,7 +160,7 @@ def load_repository_config(root: Path) -> RepositoryConfig:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for key in ("model", "device"):
+    for key in ("model", "device", "daemon"):
         if value := environment.get(f"CODEMEM_{key.upper()}"):
             values[key] = value
     if threads := environment.get("CODEMEM_THREADS"):

@@ -5,6 +5,11 @@ import sys
 
 def main() -> None:
     """Entry point of the `codemem` script."""
-    from codemem.cli.app import run
+    from codemem.cli.warm import answer
 
-    sys.exit(run(sys.argv[1:]))
+    code = answer(sys.argv[1:])
+    if code is None:
+        from codemem.cli.app import run
+
+        code = run(sys.argv[1:])
+    sys.exit(code)

@@ -58,9 +58,9 @@ def find(
     if json:
         output.as_json(result)
     else:
-        from codemem.cli.render import show_places
+        from codemem.cli.render import show_found
 
-        show_places(result)
+        show_found(result)
 
 
 def ask(

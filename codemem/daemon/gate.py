@@ -1,0 +1,130 @@
+"""One model for several threads: each step of work takes a turn, and the more urgent goes first."""
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from codemem.engine_interface import Bank, MemoryEngine
+from codemem.errors import CodememError
+from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
+from codemem.model.events import AnswerEvent, Ranking, Source
+from codemem.model.store import LoadedEntries
+
+FIND, ASK, INDEX = range(3)
+"""Urgency, the most urgent first: a query takes milliseconds, an answer streams, indexing can wait."""
+
+_T = TypeVar("_T")
+_END: Any = object()
+
+
+class CancelledError(CodememError):
+    """Whoever asked does not want to know any more."""
+
+
+class Gate:
+    """Lets one thread through at a time: of those that wait, the most urgent, then the one that came first."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[int, int]] = []
+        self._tickets = itertools.count()
+        self._taken = False
+
+    @contextmanager
+    def turn(self, urgency: int) -> Iterator[None]:
+        with self._changed:
+            ticket = (urgency, next(self._tickets))
+            heapq.heappush(self._waiting, ticket)
+            self._changed.wait_for(lambda: not self._taken and self._waiting[0] == ticket)
+            heapq.heappop(self._waiting)
+            self._taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken = False
+                self._changed.notify_all()
+
+    @property
+    def waiting(self) -> int:
+        with self._changed:
+            return len(self._waiting)
+
+
+class GatedEngine:
+    """An engine as one thread sees it: every step (a pack encoded, a token written, a query ranked) takes a turn.
+
+    `check` is called before each step and may raise.
+    """
+
+    def __init__(self, engine: MemoryEngine, gate: Gate, urgency: int, check: Callable[[], None]) -> None:
+        self._engine, self._gate, self._urgency, self._check = engine, gate, urgency, check
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    @property
+    def device(self) -> str:
+        return self._engine.device
+
+    @property
+    def layout(self) -> EntryLayout:
+        return self._engine.layout
+
+    @property
+    def find_layout(self) -> EntryLayout:
+        return self._engine.find_layout
+
+    def tokenise(self, documents: Sequence[tuple[str, str]]) -> list[TokenisedDocument]:
+        return self._step(lambda: self._engine.tokenise(documents))
+
+    def encode(self, documents: Sequence[TokenisedDocument], layout: EntryLayout) -> Iterator[Entry]:
+        return self._stepwise(self._engine.encode(documents, layout))
+
+    def bank(self, entries: LoadedEntries, layout: EntryLayout) -> Bank:
+        return self._step(lambda: self._engine.bank(entries, layout))
+
+    def rank(self, query: str, bank: Bank) -> Ranking:
+        return self._step(lambda: self._engine.rank(query, bank))
+
+    def answer(
+        self,
+        question: str,
+        bank: Bank,
+        read: Callable[[int], Source],
+        *,
+        prior: npt.NDArray[np.float32] | None = None,
+        max_rounds: int,
+        source_tokens: int,
+        max_tokens: int,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[AnswerEvent]:
+        events = self._step(
+            lambda: self._engine.answer(
+                question,
+                bank,
+                read,
+                prior=prior,
+                max_rounds=max_rounds,
+                source_tokens=source_tokens,
+                max_tokens=max_tokens,
+                cancelled=cancelled,
+            )
+        )
+        return self._stepwise(events)
+
+    def _step(self, work: Callable[[], _T]) -> _T:
+        self._check()
+        with self._gate.turn(self._urgency):
+            return work()
+
+    def _stepwise(self, steps: Iterator[_T]) -> Iterator[_T]:
+        while (item := self._step(lambda: next(steps, _END))) is not _END:
+            yield item
