@@ -20,7 +20,8 @@ from .archive import has_restricted_notice, is_permissive, licence_of, members
 from .definition import split_name
 from .download import PackageName, archives
 from .extract import LEFT_OUT, TEST, repository_path
-from .python_facts import PackageFacts, Passage, add_file
+from .python_fact_reader import add_file
+from .python_facts import PackageFacts, Passage
 
 ANSWERS_FORMAT = 2
 UNANSWERABLE_SHARE = 0.2

@@ -60,11 +60,16 @@ class Definition:
     @property
     def text(self) -> str:
         """The document's text: the code, cut at MAX_CHARACTERS at a line's end where possible."""
-        code = self.code.strip("\n")
-        if len(code) <= MAX_CHARACTERS:
-            return code
-        cut = code.rfind("\n", MAX_CHARACTERS // 2, MAX_CHARACTERS)
-        return code[: cut if cut > 0 else MAX_CHARACTERS]
+        return cut(self.code)
+
+
+def cut(code: str) -> str:
+    """Cut a text at MAX_CHARACTERS, at a line's end if one lies in the second half."""
+    code = code.strip("\n")
+    if len(code) <= MAX_CHARACTERS:
+        return code
+    end = code.rfind("\n", MAX_CHARACTERS // 2, MAX_CHARACTERS)
+    return code[: end if end > 0 else MAX_CHARACTERS]
 
 
 def fold(text: str) -> str:
