@@ -13,6 +13,10 @@ from cli.conftest import tiny_weights as tiny_weights
 from lsp.editor_client import Editor, capabilities
 
 
+SHORT_ANSWERS = "max_rounds = 1\nsource_tokens = 256\nmax_tokens = 16\n"
+"""The tiny model's words mean nothing, so few of them do."""
+
+
 @pytest.fixture(scope="session")
 def indexed(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> CommandLine:
     """A repository in the memory of the tiny model. Tests that change files take `copy`."""
@@ -24,7 +28,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Com
         f'model = "tiny"\nthreads = 1\ndevice = "cpu"\n[models]\ntiny = "{tiny_weights}"\n', encoding="utf-8"
     )
     git(root, "init", "-q")
-    write(root, FILES)
+    write(root, FILES | {".codemem.toml": SHORT_ANSWERS})
     commit(root, "First")
     codemem = CommandLine(home, root)
     arguments = [sys.executable, "-m", "codemem", "index"]

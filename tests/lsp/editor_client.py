@@ -43,6 +43,7 @@ class Editor:
         self.registered: list[str] = []
         self.answers: list[Any] = []
         self.progress: list[types.ProgressParams] = []
+        self.error_output = b""
         self.settings: dict[str, Any] = {}
         self.heard = threading.Condition()
         self._listen()
@@ -118,9 +119,9 @@ class Editor:
             initialization_options=options,
             workspace_folders=[types.WorkspaceFolder(folder.as_uri(), folder.name) for folder in folders],
         )
-        result = self.run(self.client.initialize_async(params))
+        self.started = self.run(self.client.initialize_async(params))
         self.call(self.client.initialized, types.InitializedParams())
-        return result
+        return self.started
 
     def request(self, method: str, params: Any) -> Any:
         return self.send(method, params).result(SECONDS)
@@ -129,6 +130,12 @@ class Editor:
         """The answer will be in the future, JsonRpcException for an error."""
         sent: Future[Any] = self.call(lambda: self.client.protocol.send_request(method, params, msg_id=request))
         return sent
+
+    def expect(self, request: str) -> "Future[Any]":
+        """Where the answer will be to a request that is written by hand."""
+        answer: Future[Any] = Future()
+        self.client.protocol._request_futures[request] = answer
+        return answer
 
     def command(self, name: str, *arguments: Any) -> Any:
         return self.request(types.WORKSPACE_EXECUTE_COMMAND, types.ExecuteCommandParams(name, list(arguments)))
@@ -177,6 +184,5 @@ class Editor:
         self.client.protocol.send_request(types.SHUTDOWN, None)
         self.client.protocol.notify(types.EXIT, None)
         await asyncio.wait_for(self.client.stop(), SECONDS)
-        process = self.process
-        assert process.stderr is not None
-        process._transport.close()  # type: ignore[attr-defined]
+        assert self.process.stderr is not None
+        self.error_output = await self.process.stderr.read()
