@@ -14,6 +14,8 @@ from codemem.results import FindResult, FoundPlace
 from codemem.search import Session
 from codemem.snapshot import Snapshot
 
+OUTLINE_FILES = 500
+"""Files that the outline may name for a query that is ranked by both sides."""
 MAX_TEXT_LINES = 60
 """Longer places are cut in the result's text; the lines still name all of it."""
 SPARE = 4
@@ -107,7 +109,7 @@ def mixed_candidates(
     assert recall is not None, "without a memory there is nothing to mix"
     best = recall.best_of_files(ranking.scores)
     memory = {key: float(ranking.scores[index]) for key, index in best.items()}
-    outline = {_key(session, c): c for c in outline_candidates(session.snapshots, query, k)}
+    outline = {_key(session, c): c for c in outline_candidates(session.snapshots, query, max(k, OUTLINE_FILES))}
     mixed = mix_files(memory, {key: c.score for key, c in outline.items()})
     alone = mix_files(memory, {}, weight=0.0)
     places = []

@@ -71,7 +71,7 @@ def _in_parallel(tree: Tree, entries: Sequence[FileEntry], selection: Selection,
     batches = _batches(tree, entries, selection)
     try:
         for batch in batches:
-            waiting.append((batch, pool.submit(_run, batch)))
+            waiting.append((batch, pool.submit(_run_in_process, batch)))
             if len(waiting) > 2 * workers:
                 yield from waiting.popleft()[1].result()
         while waiting:
@@ -106,7 +106,7 @@ def _run_apart(batch: list[_Job | Skipped]) -> list[Outcome] | None:
     """None if the process died."""
     with _pool(1) as pool:
         try:
-            return pool.submit(_run, batch).result()
+            return pool.submit(_run_in_process, batch).result()
         except BrokenProcessPool:
             return None
 
@@ -126,6 +126,9 @@ def _batches(tree: Tree, entries: Sequence[FileEntry], selection: Selection) -> 
 
 def _run(batch: list[_Job | Skipped]) -> list[Outcome]:
     return [job.run() if isinstance(job, _Job) else job for job in batch]
+
+
+_run_in_process = _run
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

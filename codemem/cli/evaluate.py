@@ -1,14 +1,18 @@
 """`codemem eval`: is it right."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codemem.cli.options import Json
+from codemem.cli.options import Device, Json, Model
+
+if TYPE_CHECKING:
+    from codemem.evals.engine_systems import EngineBanks
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Evaluations: is it right.")
 Folder = Annotated[Path, typer.Argument(help="Folder with checkpoints and `cases/`.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the dated report.")]
 
 
 @app.command("golden")
@@ -30,3 +34,90 @@ def golden(directory: Folder, *, json: Json = False) -> None:
             for tensor, deviation in case["worst"].items():
                 output.line(f"  {deviation:9.2e}  {tensor}")
     raise typer.Exit(EXIT_DONE if result["ok"] else EXIT_FAILED)
+
+
+@app.command("functions")
+def functions(
+    pool: Annotated[Path, typer.Argument(help="Folder that `python -m codemem.evals.functions_pool` made.")],
+    *,
+    out: Out = Path("reports"),
+    model: Model = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Find functions by the first sentence of their docstring: the memory beside BM25."""
+    import time
+
+    from codemem.cli import output
+    from codemem.evals.engine_systems import EngineFunctions
+    from codemem.evals.functions import Bm25Functions, FunctionScorer, measures, ranks, read_pool, report
+    from codemem.evals.report import write_report
+
+    started = time.perf_counter()
+    cases = read_pool(pool)
+    scorers: list[FunctionScorer] = [Bm25Functions(), EngineFunctions(_banks(model, device))]
+    found = {scorer.name: ranks(scorer, cases, progress=output.note) for scorer in scorers}
+    page = write_report(report(found, cases), out, seconds=time.perf_counter() - started)
+    if json:
+        means = {name: {m: sum(v) / len(v) for m, v in measures(r).items()} for name, r in found.items()}
+        output.print_json({"systems": means, "queries": len(cases.queries), "report": str(page)})
+    else:
+        output.line(page.read_text(encoding="utf-8"))
+
+
+@app.command("retrieval")
+def retrieval(
+    data: Annotated[Path, typer.Argument(help="Folder with `semble-dev`, `swe-qa-dev`, `swe-bench-lite-dev`.")],
+    *,
+    checkouts: Annotated[Path, typer.Option("--checkouts", help="Folder of exports `owner+name@revision`.")],
+    clones: Annotated[Path | None, typer.Option("--clones", help="Clones to export missing revisions from.")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="semble, swe-qa or swe-bench-lite. Repeatable.")
+    ] = None,
+    systems: Annotated[
+        list[str] | None,
+        typer.Option("--system", help="memory, both, outline, bm25-chunks, ... Repeatable. Default: these four."),
+    ] = None,
+    out: Out = Path("reports"),
+    model: Model = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Rank files of real repositories for real questions, system beside system."""
+    from codemem.cli import output
+    from codemem.errors import UsageError
+    from codemem.evals.checkouts import Checkouts
+    from codemem.evals.compare import baseline_systems, compare, with_memory
+    from codemem.evals.engine_systems import EngineMemory
+    from codemem.evals.systems import MemoryRetriever
+
+    def memory() -> EngineMemory:
+        return EngineMemory(_banks(model, device))
+
+    known = with_memory(baseline_systems(checkouts), memory) | {"memory": lambda: MemoryRetriever(memory())}
+    chosen = systems or ["memory", "both", "outline", "bm25-chunks"]
+    if unknown := [name for name in chosen if name not in known]:
+        raise UsageError(f"no system {', '.join(unknown)}: there are {', '.join(known)}")
+    built = [known[name]() for name in chosen]
+    pages = compare(
+        built, sets or ["semble"], data=data, checkouts=Checkouts(checkouts, clones), out=out, progress=output.note
+    )
+    if json:
+        output.print_json({"systems": [system.name for system in built], "reports": [str(page) for page in pages]})
+    else:
+        for page in pages:
+            output.line(page.read_text(encoding="utf-8"))
+
+
+def _banks(model: str | None, device: str | None) -> "EngineBanks":
+    from codemem.cli import output
+    from codemem.config import Settings
+    from codemem.engines import DEFAULT_MODEL, loader
+    from codemem.evals.engine_systems import EngineBanks
+
+    settings = Settings.load()
+    with output.progress() as report:
+        engine = loader(settings, device=device, fetch=True, report=report)(
+            model or settings.user.model or DEFAULT_MODEL
+        )
+    return EngineBanks(engine, settings.places.store, progress=output.note)

@@ -24,8 +24,14 @@ def print_json(value: object) -> None:
     sys.stdout.flush()
 
 
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Left to `app.run`: a reader that has gone is no failure of ours, and rich would exit with 1."""
+        raise BrokenPipeError
+
+
 def out() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    return _Output(highlight=False, soft_wrap=True)
 
 
 def line(text: str) -> None:

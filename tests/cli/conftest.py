@@ -45,7 +45,10 @@ class CommandLine:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """As on a terminal, where SIGINT is heard even if whoever runs the tests ignores it."""
-        script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from codemem.cli import main; main()"
+        script = (
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            "from codemem.cli import main; main()"
+        )
         return subprocess.Popen(
             [sys.executable, "-c", script, *arguments],
             stdout=subprocess.PIPE,

@@ -4,6 +4,7 @@ Scripts, editors and agents are written against these names. A name may be added
 in docs/cli.md; a change or removal breaks users and needs a new major version.
 """
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,19 @@ OPTIONS = {
     "model pull": {"name", "--revision", "--json"},
     "model info": {"name", "--json"},
     "eval golden": {"directory", "--json"},
+    "eval functions": {"pool", "--out", "--model", "--device", "--json"},
+    "eval retrieval": {
+        "data", "--checkouts", "--clones", "--set", "--system", "--out", "--model", "--device", "--json",
+    },
+    "hook install": {"-C", "--json"},
+    "hook uninstall": {"-C", "--json"},
+    "hook status": {"-C", "--json"},
+    "serve start": {"--json"},
+    "serve stop": {"--json"},
+    "serve status": {"--json"},
+    "serve logs": {"-n", "--json"},
+    "lsp": {"--tcp", "--device"},
+    "mcp": {"-C", "--device"},
 }  # fmt: skip
 
 FOUND = {"repository", "path", "start_line", "end_line", "symbol", "score", "text"}
@@ -60,6 +74,8 @@ def commands(group: Any, prefix: str = "") -> dict[str, set[str]]:
         if hasattr(command, "commands"):
             found |= commands(command, f"{prefix}{name} ")
             continue
+        if command.hidden:  # what hooks and daemons call is no part of the contract
+            continue
         found[f"{prefix}{name}"] = {_spelling(parameter) for parameter in command.params}
     return found
 
@@ -70,6 +86,16 @@ def _spelling(parameter: Any) -> str:
 
 def test_commands_and_options() -> None:
     assert commands(typer.main.get_command(app)) == OPTIONS
+
+
+def test_every_command_option_and_key_is_documented() -> None:
+    text = (Path(__file__).parent.parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    for command, options in OPTIONS.items():
+        assert f"codemem {command}" in text
+        missing = {option for option in options if option.startswith("-") and f"`{option}" not in text}
+        assert not missing, command
+    keys = INDEX | FIND | ASK | STATS | STATUS | FOUND | CITED | BEHIND
+    assert {key for key in keys if f"`{key}`" not in text} == set()
 
 
 @pytest.fixture
