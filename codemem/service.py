@@ -130,6 +130,15 @@ class Service:
 
         return self._with_model(turn, question=False)
 
+    def prepare(self, target: Target) -> Future[None]:
+        """Makes ready for the first question what it needs: the model too where there is an outline alone."""
+
+        def work() -> None:
+            with self._open(target, answering=True):
+                pass
+
+        return self._with_model(work, question=False)
+
     def find(self, target: Target, query: str, *, k: int | None = None) -> Future[FindResult]:
         """By memory and outline if the model is free; otherwise, unless the memory was asked for, by the outline."""
 

@@ -65,10 +65,15 @@ def _action(title: str, command: str, arguments: dict[str, Any], kind: str = ACT
     return types.CodeAction(title, kind=kind, command=types.Command(title, command, arguments=[arguments]))
 
 
-def _wanted(action: types.CodeAction, only: Sequence[str] | None) -> bool:
+def _wanted(action: types.CodeAction, only: Sequence[types.CodeActionKind | str] | None) -> bool:
     """Kinds are paths: 'a' asks for 'a.b' too."""
-    kind = str(action.kind or "")
-    return only is None or any(wanted == "" or f"{kind}.".startswith(f"{wanted}.") for wanted in map(str, only))
+    kind = _text(action.kind or "")
+    return only is None or any(wanted == "" or f"{kind}.".startswith(f"{wanted}.") for wanted in map(_text, only))
+
+
+def _text(kind: types.CodeActionKind | str) -> str:
+    """Kinds that LSP knows come as members of an enumeration, others as text."""
+    return kind.value if isinstance(kind, types.CodeActionKind) else kind
 
 
 def _range(span: types.Range) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from codemem import __version__, errors
-from codemem.cli import clean, evaluate, hook, index, lsp, model, query, serve, status
+from codemem.cli import clean, evaluate, hook, index, lsp, mcp, model, query, serve, status
 
 app = typer.Typer(
     name="codemem",
@@ -49,6 +49,7 @@ app.command("find")(query.find)
 app.command("status")(status.status)
 app.command("clean")(clean.clean)
 app.command("lsp")(lsp.lsp)
+app.command("mcp")(mcp.mcp)
 app.add_typer(hook.app, name="hook")
 app.add_typer(serve.app, name="serve")
 app.add_typer(model.app, name="model")
@@ -63,7 +64,10 @@ def run(arguments: Sequence[str]) -> int:
         outcome = command.main(list(arguments), prog_name="codemem", standalone_mode=False)
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else errors.EXIT_DONE
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        # typer tells of a broken pipe by SystemExit(1); any other SystemExit is none of ours.
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
         # Whoever read our output has gone, e.g. `| head`: nothing more can be said there, and Python must not try.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return errors.EXIT_DONE

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from app.conftest import FILES, commit, git, write
-from cli.conftest import CommandLine
-from cli.conftest import tiny_weights as tiny_weights
+from cli.conftest import CommandLine, tiny_weights
 
 from lsp.editor_client import Editor, capabilities
 
-
+__all__ = ["tiny_weights"]
 SHORT_ANSWERS = "max_rounds = 1\nsource_tokens = 256\nmax_tokens = 16\n"
 """The tiny model's words mean nothing, so few of them do."""
 

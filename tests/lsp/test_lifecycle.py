@@ -1,5 +1,6 @@
 """Starting, options, unsaved text, changed files, and clients that send nonsense."""
 
+import ast
 import json
 import os
 import random
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from app.conftest import FILES, commit, git, write
@@ -133,6 +135,11 @@ def test_folders_of_the_workspace_are_followed(outlined: CommandLine, indexed: C
         assert tree["path"] == str(indexed.where)
 
 
+def commanded(action: types.Command) -> Any:
+    """The command of a code action: lsprotocol reads any action that has one as a Command, with that as a text."""
+    return ast.literal_eval(action.command)
+
+
 def test_what_is_offered_at_a_place(outlined: CommandLine) -> None:
     with Editor(outlined.environment, outlined.where) as editor:
         editor.start(options={"codeLens": True, "hover": True})
@@ -143,12 +150,12 @@ def test_what_is_offered_at_a_place(outlined: CommandLine) -> None:
         automatic = types.CodeActionContext([], trigger_kind=types.CodeActionTriggerKind.Automatic)
         ask = types.TEXT_DOCUMENT_CODE_ACTION
         assert not editor.request(ask, types.CodeActionParams(document, cursor, automatic))
-        offered = editor.request(ask, types.CodeActionParams(document, selection, automatic))
-        assert [a.command.command for a in offered] == ["codemem.explain", "codemem.related", "codemem.askSelection"]
-        assert editor.command(offered[1].command.command, *offered[1].command.arguments)["result"]["results"]
+        offered = [commanded(a) for a in editor.request(ask, types.CodeActionParams(document, selection, automatic))]
+        assert [c["command"] for c in offered] == ["codemem.explain", "codemem.related", "codemem.askSelection"]
+        assert editor.command(offered[1]["command"], *offered[1]["arguments"])["result"]["results"]
         problem = types.CodeActionContext([types.Diagnostic(selection, "KeyError")], only=["quickfix"])
         (fix,) = editor.request(ask, types.CodeActionParams(document, cursor, problem))
-        assert fix.command.arguments[0]["diagnostic"] == "KeyError"
+        assert commanded(fix)["arguments"][0]["diagnostic"] == "KeyError"
         lenses = editor.request(types.TEXT_DOCUMENT_CODE_LENS, types.CodeLensParams(document))
         assert {(lens.range.start.line, lens.command.title) for lens in lenses} >= {(3, "explain"), (6, "related")}
         hover = types.HoverParams(document, types.Position(4, 5))
@@ -173,7 +180,7 @@ def framed(body: bytes) -> bytes:
 
 
 def test_nonsense_does_not_end_the_server(outlined: CommandLine) -> None:
-    noise = random.Random(7)
+    noise = random.Random(7)  # noqa: S311 (the same nonsense every time)
     nonsense = [
         noise.randbytes(3000).replace(b"\n", b"") + b"\r\n",
         framed(noise.randbytes(200)),
