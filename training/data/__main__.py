@@ -26,15 +26,15 @@ def main(arguments: list[str] | None = None) -> None:
     out: Path = options.out
     projects = listed_projects(options.never_train_on)
     packages = {ecosystem: _wanted(ecosystem, projects, options.limit) for ecosystem in ECOSYSTEMS}
-    versions = {} if options.newest else pinned()
+    pins = {} if options.newest else pinned()
     never_names = (
         [name for ecosystem in ECOSYSTEMS for name in listed(ecosystem, never=True)] if not options.limit else []
     )
     if not options.offline:
-        for failure in download(never_names, out / "never" / "raw", versions={}):
+        for failure in download(never_names, out / "never" / "raw", pins={}):
             _say(f"not recognisable: {failure}")
         for names in packages.values():
-            for failure in download(names, out / "raw", versions=versions):
+            for failure in download(names, out / "raw", pins=pins):
                 _say(f"left out: {failure}")
     never = gather_never(
         out / "never" / "raw", never_names, options.never_documents, out / "never" / "fingerprints.npz"
@@ -109,7 +109,8 @@ def _each(what: str, names: list[PackageName], action: Callable[[PackageName], N
 
 
 def _manifest(heads: list[ShardHead]) -> str:
-    rows = (json.dumps(asdict(head)) for head in sorted(heads, key=lambda head: head.id) if head.kept)
+    kept = (asdict(head) for head in sorted(heads, key=lambda head: head.id) if head.kept)
+    rows = (json.dumps({name: row[name] for name in row if name != "kept"}, separators=(",", ":")) for row in kept)
     return "[\n" + ",\n".join(rows) + "\n]\n"
 
 

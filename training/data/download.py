@@ -4,6 +4,7 @@ Archives are only downloaded and read. Nothing in them is installed, built or ru
 distributions (whose metadata is made by running them), `npm pack` without scripts, Debian archives as files.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -47,18 +48,34 @@ def listed(ecosystem: str, *, never: bool = False) -> list[PackageName]:
     return [PackageName(ecosystem, line) for line in lines if line and not line.startswith("#")]
 
 
-def pinned() -> dict[str, str]:
-    """Return package id -> version from the committed manifest ({} before the first one is written)."""
-    path = _HERE / "manifest.json"
-    if not path.exists():
-        return {}
-    return {row["id"]: row["version"] for row in json.loads(path.read_text(encoding="utf-8"))}
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What the manifest says about a package."""
+
+    version: str
+    sha256: dict[str, str]
+    """Archive file name -> sha256."""
 
 
-def download(packages: list[PackageName], raw: Path, *, versions: dict[str, str], workers: int = 2) -> list[str]:
+def pinned(manifest: Path = _HERE / "manifest.json") -> dict[str, Pin]:
+    """Return package id -> pin from the committed manifest."""
+    rows = json.loads(manifest.read_text(encoding="utf-8"))
+    return {row["id"]: Pin(row["version"], row["sha256"]) for row in rows}
+
+
+def mismatches(folder: Path, pin: Pin) -> list[str]:
+    """Name the archives in a folder whose bytes are not those that the manifest was made from."""
+    return [
+        name
+        for name, expected in pin.sha256.items()
+        if (folder / name).exists() and hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected
+    ]
+
+
+def download(packages: list[PackageName], raw: Path, *, pins: dict[str, Pin], workers: int = 2) -> list[str]:
     """Fetch what is not yet there; return the ids that could not be had, with the reason.
 
-    `versions` pins ids to versions; what it does not name is taken in its newest version.
+    What `pins` does not name is taken in its newest version; what it names must have the manifest's bytes.
     """
     apt = _apt_configuration(raw.parent / "apt") if any(p.ecosystem.startswith("debian") for p in packages) else None
 
@@ -67,11 +84,14 @@ def download(packages: list[PackageName], raw: Path, *, versions: dict[str, str]
         if (folder / ".complete").exists():
             return None
         folder.mkdir(parents=True, exist_ok=True)
-        command = _command(package, versions.get(package.id))
+        pin = pins.get(package.id)
+        command = _command(package, pin.version if pin else None)
         environment = {**os.environ, **({"APT_CONFIG": str(apt)} if apt else {})}
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode and not any(folder.glob("*.orig.tar.*")):
             return f"{package.id}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+        if pin and (wrong := mismatches(folder, pin)):
+            return f"{package.id}: {', '.join(wrong)} differ from the manifest"
         (folder / ".complete").touch()
         return None
 

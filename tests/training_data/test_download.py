@@ -1,0 +1,85 @@
+"""Downloads are pinned by the manifest and checked against it; no test touches a network."""
+
+import io
+import json
+import lzma
+import re
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from codemem.training.data import download as downloads
+from codemem.training.data.archive import members
+from codemem.training.data.download import ECOSYSTEMS, PackageName, Pin, download, listed, mismatches, pinned
+from codemem.training.data.exclusion import is_excluded, listed_projects
+
+
+def test_every_list_names_packages_once() -> None:
+    for ecosystem in ECOSYSTEMS:
+        names = [package.name for package in listed(ecosystem)]
+        assert names
+        assert len(names) == len(set(names))
+
+
+def test_lists_hold_nothing_that_evaluations_use(tmp_path: Path) -> None:
+    never = tmp_path / "never.txt"
+    never.write_text("psf/requests\nserde-rs/serde\nexpressjs/express\nnlohmann/json\n")
+    projects = listed_projects(never)
+    assert [name.id for e in ECOSYSTEMS for name in listed(e) if is_excluded(name.name, projects)] == []
+
+
+def test_the_committed_manifest_pins_versions_and_hashes() -> None:
+    pins = pinned()
+    known = {package.id for ecosystem in ECOSYSTEMS for package in listed(ecosystem)}
+    assert set(pins) <= known
+    assert all(pin.version and pin.sha256 for pin in pins.values())
+    assert all(len(digest) == 64 for pin in pins.values() for digest in pin.sha256.values())
+
+
+def test_other_bytes_than_the_manifests_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = PackageName("npm", "@scope/thing")
+    folder = package.folder(tmp_path)
+    assert folder == tmp_path / "npm" / "@scope__thing"
+    monkeypatch.setattr(downloads, "_command", lambda *_: ["sh", "-c", "printf changed > scope-thing-1.0.tgz"])
+    pin = Pin("1.0", {"scope-thing-1.0.tgz": "0" * 64})
+    (failure,) = download([package], tmp_path, pins={package.id: pin})
+    assert "differ from the manifest" in failure
+    assert not (folder / ".complete").exists()
+    assert mismatches(folder, pin) == ["scope-thing-1.0.tgz"]
+
+
+def test_a_package_that_cannot_be_had_is_reported_and_the_rest_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def command(package: PackageName, version: str | None) -> list[str]:
+        return ["sh", "-c", "echo no such package >&2; exit 1" if package.name == "gone" else "echo x > x.tgz"]
+
+    monkeypatch.setattr(downloads, "_command", command)
+    names = [PackageName("npm", "gone"), PackageName("npm", "here")]
+    assert download(names, tmp_path, pins={}) == ["npm:gone: no such package"]
+    assert (tmp_path / "npm" / "here" / ".complete").exists()
+    monkeypatch.setattr(downloads, "_command", lambda *_: ["false"])
+    assert download(names[1:], tmp_path, pins={}) == []  # complete: not asked for again
+
+
+def test_the_manifest_is_small() -> None:
+    path = Path(downloads.__file__).with_name("manifest.json")
+    assert path.stat().st_size < 300_000
+    assert json.loads(path.read_text())
+
+
+def test_debian_archives_are_read_without_dpkg(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        info = tarfile.TarInfo("./usr/share/lua/5.1/pool.lua")
+        info.size = 5
+        archive.addfile(info, io.BytesIO(b"x = 1"))
+    parts = {"debian-binary": b"2.0\n", "control.tar.xz": b"abc", "data.tar.xz": lzma.compress(data.getvalue())}
+    deb = b"!<arch>\n"
+    for name, body in parts.items():
+        deb += f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(body):<10}`\n".encode() + body + b"\n" * (len(body) % 2)
+    path = tmp_path / "lua-pool_1.0_all.deb"
+    path.write_bytes(deb)
+    (member,) = members(path, re.compile(r"\.lua$"))
+    assert (member.path, member.data) == ("usr/share/lua/5.1/pool.lua", b"x = 1")
