@@ -115,8 +115,8 @@ class StatusResult:
     tokens: int
     bytes: int
     behind: Behind
-    daemon: None = None
-    """No daemon runs in this version."""
+    daemon: dict[str, Any] | None = None
+    """What the daemon says of itself; None if none runs."""
     purpose: str = "outline"
     in_memory: int = 0
     """Documents whose entries are in the store."""

@@ -1,5 +1,6 @@
 """`codemem hook`."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,11 +61,18 @@ def run(*, repository: Repository = None) -> None:
 
 
 def _sync(root: Path) -> None:
-    from codemem.background import refresh
+    """By the daemon if there is one, whose model is loaded already; otherwise in this process."""
     from codemem.config import Settings
-    from codemem.engines import loader
+    from codemem.daemon.client import DaemonGoneError, connect_as_configured
 
     settings = Settings.load()
+    if connection := connect_as_configured(settings):
+        with connection, contextlib.suppress(DaemonGoneError):
+            connection.request("index", {"path": str(root), "refresh": True})
+            return
+    from codemem.background import refresh
+    from codemem.engines import loader
+
     refresh(root, settings, loader(settings))
 
 

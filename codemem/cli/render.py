@@ -60,6 +60,8 @@ def show_status(result: StatusResult) -> None:
     console.print(
         Text(f"  commit {result.commit or 'none'}; {result.bytes:,} bytes on disk; {len(result.skipped):,} left out")
     )
+    if result.daemon:
+        console.print(Text(f"  the daemon runs, pid {result.daemon['pid']}"))
     for problem in result.problems:
         console.print(Text(f"  {problem}"))
     if not result.fresh:

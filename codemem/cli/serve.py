@@ -49,14 +49,9 @@ def stop(*, json: Json = False) -> None:
 @app.command("status")
 def status(*, json: Json = False) -> None:
     """Show whether the daemon runs, and what it holds."""
-    from codemem.daemon.client import connect
+    from codemem.daemon.client import daemon_status
 
-    connection = connect(_address())
-    if connection is None:
-        _show(None, json=json)
-        return
-    with connection:
-        _show(connection.request("status"), json=json)
+    _show(daemon_status(_address()), json=json)
 
 
 @app.command("logs")

@@ -1,5 +1,6 @@
 """`codemem status`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,12 +28,15 @@ def status(
     from codemem.cli import output
     from codemem.cli.render import show_status
     from codemem.config import Settings
+    from codemem.daemon.address import address_of
+    from codemem.daemon.client import daemon_status
     from codemem.status import status_of
     from codemem.workspace import open_workspace
 
     settings = Settings.load()
     with open_workspace(repository or Path(), settings, whole=True) as workspace:
         result = status_of(workspace, settings, verify=verify)
+    result = replace(result, daemon=daemon_status(address_of(settings)))
     output.notes(result.notes)
     if json:
         output.as_json(result)

@@ -37,15 +37,10 @@ def answer(arguments: Sequence[str]) -> int | None:
     if call is None:
         return None
     from codemem.config import Settings
-    from codemem.daemon.address import address_of
-    from codemem.daemon.client import connect, connect_or_start
+    from codemem.daemon.client import connect_as_configured
 
     try:
-        settings = Settings.load()
-        if settings.user.daemon == "off":
-            return None
-        address = address_of(settings)
-        connection = connect_or_start(address) if settings.user.daemon == "on" else connect(address)
+        connection = connect_as_configured(Settings.load())
     except errors.ConfigurationError:
         return None
     except errors.CodememError as error:

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import socket
 import subprocess
 import sys
@@ -9,8 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
+from codemem.config import Settings
 from codemem.daemon import protocol
-from codemem.daemon.address import Address
+from codemem.daemon.address import Address, address_of
 from codemem.errors import CodememError
 
 START_SECONDS = 60.0
@@ -88,6 +90,19 @@ def connect(address: Address) -> Connection | None:
     return Connection(stream)
 
 
+def daemon_status(address: Address) -> dict[str, Any] | None:
+    """What the daemon says of itself; None if none answers."""
+    try:
+        connection = connect(address)
+        if connection is None:
+            return None
+        with connection:
+            status: dict[str, Any] = connection.request("status")
+            return status
+    except (CodememError, DaemonGoneError):
+        return None
+
+
 def connect_or_start(address: Address) -> Connection:
     """Starts a daemon unless one listens. Raises StartError or AddressError."""
     address.prepare()
@@ -97,11 +112,22 @@ def connect_or_start(address: Address) -> Connection:
     raise StartError(f"the daemon could not be started: see {address.log}")
 
 
+def connect_as_configured(settings: Settings) -> Connection | None:
+    """A daemon if the user wants one: one that runs, or with `daemon = "on"` one that is started. None: do without.
+
+    Raises AddressError or StartError.
+    """
+    if settings.user.daemon == "off":
+        return None
+    address = address_of(settings)
+    return connect_or_start(address) if settings.user.daemon == "on" else connect(address)
+
+
 def _start(address: Address) -> Connection | None:
     """None if the daemon that was started ended, because of an error or because another holds the lock."""
     # -P, and another folder than the user's: nothing of a repository may be imported.
     command = [sys.executable, "-P", "-m", "codemem", "serve", "run"]
-    with address.log.open("ab") as log:
+    with open(os.open(address.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
         )

@@ -96,6 +96,7 @@ class Methods:
                 "models": sorted(self._engines),
                 "repositories": sorted(self._roots),
                 "running": self._running,
+                "waiting": self._gate.waiting,
                 "indexing": sorted(map(str, self._refreshing)),
             }
 
@@ -140,10 +141,12 @@ class Methods:
         query, k = params.text("query"), params.count("k")
 
         def work() -> Any:
+            started = time.monotonic()
             session = self._find_sessions.open(target)
             result = find(session, query, k=k or session.config.results)
             self._catch_up_later(session)
-            return result.to_json()
+            # With the look at the files: all that is left to the client is its own start.
+            return result.to_json() | {"took_ms": round((time.monotonic() - started) * 1000, 2)}
 
         return work
 

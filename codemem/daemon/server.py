@@ -35,6 +35,7 @@ log = logging.getLogger("codemem.daemon")
 def serve(address: Address, methods: Callable[[], Methods], *, idle_seconds: float = IDLE_SECONDS) -> bool:
     """Serves until asked to end or idle for so long; False at once if another daemon serves this address."""
     address.prepare()
+    os.umask(0o077)  # whatever this process writes is for this user
     lock = filelock.FileLock(address.lock, mode=0o600)
     try:
         lock.acquire(timeout=0)
