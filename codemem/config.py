@@ -145,6 +145,14 @@ class Settings:
         return cls(places, _build(UserConfig, values, "the environment (CODEMEM_*)"))
 
 
+def keep_children_from_importing_the_current_folder() -> None:
+    """Python processes started from here on do not look for modules in the current folder.
+
+    That folder is a repository, so a stranger's `multiprocessing.py` would be run in place of Python's own.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"
+
+
 def load_repository_config(root: Path) -> RepositoryConfig:
     """Reads `.codemem.toml`, or else `[tool.codemem]` of pyproject.toml, in a repository's root.
 

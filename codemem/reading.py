@@ -10,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
+from codemem.config import keep_children_from_importing_the_current_folder
 from codemem.indexer import FileEntry, Selection, Skipped, SourceFile, Tree, UnreadableFileError, blob_id, read_file
 from codemem.indexer.tree import ObjectFormat
 from codemem.manifest import LeftOut
@@ -133,6 +134,7 @@ _run_in_process = _run
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     # Spawned, not forked: this process may have threads. Ctrl-C reaches the whole group; the parent handles it.
+    keep_children_from_importing_the_current_folder()
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
 

@@ -99,7 +99,7 @@ def test_a_folder_does_not_know_what_it_must_not(folder: str, forbidden: set[str
 
 
 ENVIRONMENT_READERS = {
-    "codemem/config.py",  # configuration
+    "codemem/config.py",  # configuration, and what Python processes inherit
     "indexer/git.py",  # what a child process inherits, not configuration
 }
 

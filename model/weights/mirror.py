@@ -64,7 +64,7 @@ def _download_wheel(requirement: str, folder: Path) -> Path:
     if importlib.util.find_spec("pip") is None:
         raise MirrorError(f"the mirror needs pip, which {sys.executable} lacks: add it with `uv pip install pip`")
     options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--disable-pip-version-check", "--no-input"]
-    command = [sys.executable, "-m", "pip", "download", "--quiet", *options, "--dest", str(folder), requirement]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", *options, "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:

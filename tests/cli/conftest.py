@@ -25,9 +25,10 @@ class CommandLine:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CODEMEM_")}
         return kept | {"CODEMEM_HOME": str(self.home), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
+    # -P, as the installed script has it: nothing is imported from the current folder.
     def __call__(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "codemem", *arguments],
+            [sys.executable, "-P", "-m", "codemem", *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -50,7 +51,7 @@ class CommandLine:
             "from codemem.cli import main; main()"
         )
         return subprocess.Popen(
-            [sys.executable, "-c", script, *arguments],
+            [sys.executable, "-P", "-c", script, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

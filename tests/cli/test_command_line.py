@@ -219,6 +219,18 @@ def test_configuration_of_a_repository_runs_nothing(bare: CommandLine, tmp_path:
     assert not trap.exists()
 
 
+def test_modules_of_a_repository_are_not_imported(bare: CommandLine, tmp_path: Path) -> None:
+    """Other processes help to read many files, and Python looks for modules in the current folder if it is let."""
+    trap = tmp_path / "ran"
+    for name in ("multiprocessing", "codemem", "pickle", "signal", "sitecustomize"):
+        (bare.where / f"{name}.py").write_text(f"open({str(trap)!r}, 'w')\n")
+    for number in range(6):
+        (bare.where / f"words{number}.txt").write_text("some words that make a line\n" * 30_000)
+    result = bare.json("index", "--for", "outline")
+    assert result["documents"] > 1000
+    assert not trap.exists()
+
+
 def test_clean_leaves_nothing(codemem: CommandLine, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     write(plain, {"notes.txt": "Backups run at midnight.\n"})
