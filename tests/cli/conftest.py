@@ -19,16 +19,27 @@ class CommandLine:
     def __init__(self, home: Path, where: Path) -> None:
         self.home = home
         self.where = where
+        # As pip writes it: Python then looks for modules beside the script, and its children in the current folder.
+        self.script = home.parent / "bin" / "codemem"
+        self.script.parent.mkdir()
+        self.script.write_text(
+            "import signal\n"
+            "from codemem.cli import main\n"
+            "if __name__ == '__main__':\n"
+            "    # Whoever runs the tests may ignore SIGINT; on a terminal it is heard.\n"
+            "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "    main()\n",
+            encoding="utf-8",
+        )
 
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CODEMEM_")}
         return kept | {"CODEMEM_HOME": str(self.home), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
-    # -P, as the installed script has it: nothing is imported from the current folder.
     def __call__(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-P", "-m", "codemem", *arguments],
+            [sys.executable, str(self.script), *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -45,13 +56,8 @@ class CommandLine:
         return json.loads(done.stdout)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """As on a terminal, where SIGINT is heard even if whoever runs the tests ignores it."""
-        script = (
-            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-            "from codemem.cli import main; main()"
-        )
         return subprocess.Popen(
-            [sys.executable, "-P", "-c", script, *arguments],
+            [sys.executable, str(self.script), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
