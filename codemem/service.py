@@ -7,14 +7,16 @@ busy, `find` is answered by the outline and says so, so that nobody waits for so
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from codemem.ask import AskEvent, ask
 from codemem.config import Settings
+from codemem.daemon.sessions import WarmSessions
 from codemem.engine_interface import MemoryEngine
 from codemem.engines import LoadEngine, loader
 from codemem.errors import CodememError, WorkInterruptedError
@@ -85,6 +87,8 @@ class Service:
         self._questions = 0
         """Those of them that someone waits for."""
         self._closed = threading.Event()
+        self._warm_memory = WarmSessions(settings, self._load, answering=False)
+        self._warm_trees = WarmSessions(settings, self._load, answering=False)
         self._trees: tuple[object, float, Session] | None = None
 
     @classmethod
@@ -106,7 +110,11 @@ class Service:
         """Stops what is running; whether it did stop in time."""
         self._closed.set()
         deadline = time.monotonic() + timeout
-        last = [self._model_worker.submit(lambda: None), self._tree_worker.submit(self._drop_trees)]
+        last = [
+            self._model_worker.submit(self._warm_memory.close),
+            self._tree_worker.submit(self._warm_trees.close),
+            self._tree_worker.submit(self._drop_trees),
+        ]
         for worker in (self._model_worker, self._tree_worker):
             worker.shutdown(wait=False)
         for future in last:
@@ -142,18 +150,18 @@ class Service:
     def find(self, target: Target, query: str, *, k: int | None = None) -> Future[FindResult]:
         """By memory and outline if the model is free; otherwise, unless the memory was asked for, by the outline."""
 
-        def work(router: str | None, *notes: str) -> FindResult:
-            with self._open(replace(target, router=router, seconds=FIND_SECONDS)) as session:
+        def work(warm: WarmSessions, router: str | None, *notes: str) -> FindResult:
+            with self._ready(replace(target, router=router, seconds=FIND_SECONDS), warm) as session:
                 session.notes.extend(notes)
                 return find(session, query, k=k or session.config.results)
 
         if target.router == "outline":
-            return self.aside(lambda: work("outline"))
+            return self.aside(lambda: work(self._warm_trees, "outline"))
         if target.router == "memory" or (self._state.state == "ready" and not self.busy):
-            return self._with_model(lambda: work(target.router))
+            return self._with_model(lambda: work(self._warm_memory, target.router))
         reason = _reason(self.model)
         notes = [f"answered by the outline alone: {reason}"] if reason else []
-        return self.aside(lambda: work("outline", *notes))
+        return self.aside(lambda: work(self._warm_trees, "outline", *notes))
 
     def ask(
         self,
@@ -243,6 +251,15 @@ class Service:
         if self._trees:
             self._trees[2].close()
             self._trees = None
+
+    @contextmanager
+    def _ready(self, target: Target, warm: WarmSessions) -> Iterator[Session]:
+        """A session that stays open for the next question, unless unsaved text makes it this one's alone."""
+        if target.buffers:
+            with self._open(target) as session:
+                yield session
+        else:
+            yield warm.open(target)
 
     def _open(self, target: Target, *, answering: bool = False) -> Session:
         return open_session(target, self._settings, self._load, answering=answering)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from codemem.snapshot import Behind
 
 SHOWN_LINES = 12
+_CONTROL = {c: 0xFFFD for c in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if chr(c) not in "\n\t"}
+"""What a file or a model says must not steer whatever shows it."""
 
 
 def file_uri(repository: str, path: str) -> str:
@@ -63,7 +65,7 @@ def _document(parts: list[str], notes: Iterable[str], behind: "Behind") -> str:
     remarks = [f"*{note}*" for note in notes]
     if behind:
         remarks.append(f"*The memory is behind by {_files(behind)}.*")
-    return "\n\n".join([*parts, *remarks]) + "\n"
+    return ("\n\n".join([*parts, *remarks]) + "\n").translate(_CONTROL)
 
 
 def _places(places: "Sequence[FoundPlace]") -> str:

@@ -81,7 +81,7 @@ def test_an_agent_finds_reads_and_asks(environment: dict[str, str], repository: 
         assert (await reply(client, "outline", path="src"))["files"] == ["src/cache.py"]
         said = await ready_answer(client, "How is an entry evicted?")
         assert said["state"] in ("answered", "not_found")
-        assert said["citations"] if said["state"] == "answered" else said["places"]
+        assert said["answer"] if said["state"] == "answered" else said["places"]
         status = await reply(client, "status")
         assert (status["model"], status["model_state"]) == ("tiny", "ready")
         assert status["repositories"][0]["repository"] == str(repository)
