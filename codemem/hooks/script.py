@@ -15,7 +15,9 @@ MARKER = "# codemem:hook v1"
 SCRIPT = "codemem/hook"
 """Of the script, below the common git directory; a line that names it is ours."""
 
-_CALL = f'h="$(git rev-parse --git-common-dir 2>/dev/null)/{SCRIPT}"; [ ! -f "$h" ] || sh "$h"'
+# Hooks run at the top of the working tree. Git is asked only in a linked worktree: starting it takes milliseconds.
+_FIND = f'h=.git/{SCRIPT}; [ -f "$h" ] || h="$(git rev-parse --git-common-dir 2>/dev/null)/{SCRIPT}"'
+_CALL = f'{_FIND}; [ ! -f "$h" ] || . "$h"'
 CONFIG_COMMAND = _CALL
 """For `hook.<name>.command`: git appends the hook's arguments."""
 LINE = f'( {_CALL} "$@" ) || :'
@@ -26,7 +28,8 @@ _SCRIPT = r"""@MARKER@: written by `codemem hook install`, removed by `codemem h
 # Git calls this after a commit, merge, checkout or rewrite. It marks the memory as out of date and starts one sync in
 # the background, unless one is on its way: that one sees the mark. It prints nothing and cannot fail.
 (
-    git_dir=$(git rev-parse --git-dir) || exit 0
+    git_dir=${GIT_DIR:-.git}
+    [ -d "$git_dir" ] || git_dir=$(git rev-parse --git-dir) || exit 0
     # Each commit that a rebase replays fires post-commit; post-rewrite comes once, at the end. (The pre-commit tool
     # hands git's argument on in a variable.)
     if [ "${1-${PRE_COMMIT_REWRITE_COMMAND-}}" != rebase ]; then
