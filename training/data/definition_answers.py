@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 
 from .answer_forms import Answered, pick
 from .answer_shards import AnswerShard, Pool, records_of
@@ -23,16 +24,11 @@ def answers_from_definitions(package: str, definitions: list[Definition]) -> Ans
     for definition in definitions:
         if definition.kind != "window":
             groups[definition.name].append(definition)
-    unique = {
-        name: found[0] for name, found in groups.items() if len(found) == 1 and len(name) >= 5 and not found[0].test
-    }
-    by_kind: dict[str, list[Answered]] = defaultdict(list)
-    for record in (*_defined(unique), *_callers(unique, definitions)):
-        by_kind[record.kind].append(record)
-    chosen: list[Answered] = []
-    for _, records in sorted(by_kind.items()):
-        records.sort(key=lambda record: hashlib.blake2b(f"{package}{record.question}".encode(), digest_size=8).digest())
-        chosen.extend(records[:MOST_OF_A_KIND])
+    names = [name for name, found in groups.items() if len(found) == 1 and len(name) >= 5 and not found[0].test]
+    names.sort(key=lambda name: hashlib.blake2b(f"{package}{name}".encode("utf-8", "replace"), digest_size=8).digest())
+    unique = {name: groups[name][0] for name in names}
+    kinds = (_placed(unique), _described(unique), _called(unique, definitions))
+    chosen = [record for records in kinds for record in islice(records, MOST_OF_A_KIND)]
     passages = [Passage(d.header, d.text) for d in definitions if d.kind != "window"]
     return records_of(package, chosen, Pool(passages, chosen), [])
 
@@ -41,37 +37,39 @@ def _first_line(definition: Definition) -> str:
     return next((line.strip() for line in definition.text.split("\n") if definition.name in line), "")
 
 
-def _defined(unique: dict[str, Definition]) -> Iterator[Answered]:
+def _placed(unique: dict[str, Definition]) -> Iterator[Answered]:
     for name, definition in unique.items():
-        passage, line = Passage(definition.header, definition.text), _first_line(definition)
-        if not line:
-            continue
-        place = f"`{definition.path}`" + (f", in `{definition.scope}`" if definition.scope else "")
-        yield Answered(pick(_WHERE, name).format(n=name), (passage,), f"`{name}` is defined in {place}.", line, "where")
-        summary = question_of(definition.documentation) if definition.documentation else None
+        if line := _first_line(definition):
+            passage = Passage(definition.header, definition.text)
+            place = f"`{definition.path}`" + (f", in `{definition.scope}`" if definition.scope else "")
+            yield Answered(
+                pick(_WHERE, name).format(n=name), (passage,), f"`{name}` is defined in {place}.", line, "where"
+            )
+
+
+def _described(unique: dict[str, Definition]) -> Iterator[Answered]:
+    for name, definition in unique.items():
+        line = _first_line(definition)
+        summary = question_of(definition.documentation) if definition.documentation and line else None
         if summary and len(definition.text) >= 120:
+            passage = Passage(definition.header, definition.text)
             answer = summary if summary.endswith(".") else summary + "."
             yield Answered(pick(_DOES, name).format(n=name), (passage,), answer, line, "does")
 
 
-def _callers(unique: dict[str, Definition], definitions: list[Definition]) -> Iterator[Answered]:
-    callers: dict[str, dict[int, str]] = defaultdict(dict)
+def _called(unique: dict[str, Definition], definitions: list[Definition]) -> Iterator[Answered]:
+    callers: dict[str, set[int]] = defaultdict(set)
     for number, definition in enumerate(definitions):
         for name, _ in definition.calls:
             if name in unique and unique[name] is not definition:
-                line = next(
-                    (
-                        line.strip()
-                        for line in definition.text.split("\n")[1:]
-                        if re.search(rf"\b{re.escape(name)}\(", line)
-                    ),
-                    "",
-                )
-                callers[name].setdefault(number, line)
-    for name, found in callers.items():
-        ((number, line), *others) = found.items()
-        caller = definitions[number]
-        if others or not line or caller.test or caller.kind == "window":
+                callers[name].add(number)
+    for name in unique:
+        if len(callers.get(name, ())) != 1:
+            continue
+        caller = definitions[next(iter(callers[name]))]
+        call = re.compile(rf"\b{re.escape(name)}\(")
+        line = next((line.strip() for line in caller.text.split("\n")[1:] if call.search(line)), "")
+        if not line or caller.test or caller.kind == "window":
             continue
         qualified = f"{caller.scope}.{caller.name}" if caller.scope else caller.name
         answer = f"`{qualified}` in `{caller.path}` calls `{name}`."
