@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app.conftest import FILES, commit, git, write
@@ -396,3 +397,25 @@ def test_a_link_in_place_of_the_manifest_folder_is_not_followed(bench: Bench, tm
     bench.index(plain)
     assert list(elsewhere.iterdir()) == []
     assert bench.find(plain, "midnight").results
+
+
+def test_the_best_document_of_every_file_of_every_tree(bench: Bench, repository: Path, tmp_path: Path) -> None:
+    long = "\n\n".join(f"def part{i}():\n" + f"    value{i} = {i}\n" * 40 for i in range(12))
+    write(repository, {"src/long.py": long, "a.py": long})
+    other = tmp_path / "other"
+    write(other, {"a.py": long, "z.txt": "Backups run at midnight.\n"})
+    bench.index(repository)
+    bench.index(other)
+    with bench.session(repository, other) as session:
+        recall = session.recall
+        assert recall
+        scores = np.random.default_rng(0).permutation(len(recall)).astype(np.float32)
+        expected: dict[str, int] = {}
+        for index in range(len(recall)):
+            tree, document = recall.where(index)
+            manifest = tree.work.manifest
+            key = f"{recall.trees.index(tree)}:{manifest.paths[manifest.row_of_document(document)]}"
+            if key not in expected or scores[index] > scores[expected[key]]:
+                expected[key] = index
+        assert len(expected) == 7
+        assert recall.best_of_files(scores) == expected
