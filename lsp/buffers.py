@@ -109,7 +109,15 @@ def _characters(line: str, units: int, encoding: Encoding) -> int:
     """Characters in the first `units` code units of a line; half a character counts as none."""
     if encoding == "utf-32" or line.isascii():
         return min(units, len(line))
+    for index, char in enumerate(line):
+        units -= _width(char, encoding)
+        if units < 0:
+            return index
+    return len(line)
+
+
+def _width(char: str, encoding: Encoding) -> int:
+    """Code units of a character."""
     if encoding == "utf-16":
-        raw = line.encode("utf-16-le", "surrogatepass")[: 2 * units]
-        return len(raw.decode("utf-16-le", "ignore"))
-    return len(line.encode("utf-8", "replace")[:units].decode("utf-8", "ignore"))
+        return 1 + (char > "\uffff")
+    return 1 + (char > "\x7f") + (char > "\u07ff") + (char > "\uffff")
