@@ -5,9 +5,7 @@ may tune what is read and how questions are answered, but not where anything is 
 """
 
 import dataclasses
-import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,6 +181,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _table(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
+    import tomllib  # here, as is difflib: most commands need neither, and `find` with a daemon has no time
+
     try:
         parsed: Any = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -213,6 +213,8 @@ def _build(kind: type[_Config], values: Mapping[str, Any], where: Path | str) ->
 def _unknown(kind: type, key: str, known: list[str]) -> str:
     if kind is RepositoryConfig and key in {f.name for f in dataclasses.fields(UserConfig)}:
         return f"only your own config.toml may set {key!r}, a repository may not"
+    import difflib
+
     close = difflib.get_close_matches(key, known, n=1)
     return f"unknown key {key!r}" + (f", did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}")
 

@@ -63,10 +63,14 @@ def run(*, repository: Repository = None) -> None:
 def _sync(root: Path) -> None:
     """By the daemon if there is one, whose model is loaded already; otherwise in this process."""
     from codemem.config import Settings
-    from codemem.daemon.client import DaemonGoneError, connect_as_configured
+    from codemem.daemon.address import AddressError
+    from codemem.daemon.client import DaemonGoneError, StartError, connect_as_configured
 
     settings = Settings.load()
-    if connection := connect_as_configured(settings):
+    connection = None
+    with contextlib.suppress(AddressError, StartError):
+        connection = connect_as_configured(settings)
+    if connection:
         with connection, contextlib.suppress(DaemonGoneError):
             connection.request("index", {"path": str(root), "refresh": True})
             return

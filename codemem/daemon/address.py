@@ -1,9 +1,9 @@
 """Where a daemon listens. Nothing here imports anything heavy: it is on the way of every `codemem find`."""
 
-import hashlib
 import os
 import stat
 import warnings
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,7 +65,8 @@ def address_of(settings: Settings) -> Address:
     """
     package, user = Path(codemem.__file__), replace(settings.user, daemon="auto")
     identity = repr((str(package), package.stat().st_mtime_ns, str(settings.places.data), user))
-    digest = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    # Tells a few configurations of one user apart; importing hashlib costs as much as asking.
+    digest = f"{zlib.crc32(identity.encode('utf-8', 'surrogateescape')):08x}"
     with warnings.catch_warnings():
         # Without XDG_RUNTIME_DIR a folder in /tmp is taken; `prepare` sees to it that it is ours alone.
         warnings.simplefilter("ignore")

@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -125,6 +124,8 @@ def connect_as_configured(settings: Settings) -> Connection | None:
 
 def _start(address: Address) -> Connection | None:
     """None if the daemon that was started ended, because of an error or because another holds the lock."""
+    import subprocess  # not needed where a daemon runs
+
     # -P, and another folder than the user's: nothing of a repository may be imported.
     command = [sys.executable, "-P", "-m", "codemem", "serve", "run"]
     with open(os.open(address.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:

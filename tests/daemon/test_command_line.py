@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from app.conftest import write
 from app.fake_engine import FakeEngine
 
 from codemem.cli.warm import parse
@@ -125,6 +126,24 @@ def test_ask_through_a_daemon_is_as_without(daemons: Daemons, repository: Path, 
     result: Any = json.loads(run("ask", "What retries?", "--json", where=repository).stdout)
     assert result["answer"] == text
     assert "cited_texts" not in result
+
+
+def test_what_a_hook_starts_leaves_the_work_to_the_daemon(
+    daemons: Daemons, repository: Path, settings: Settings, address: Address
+) -> None:
+    with open_workspace(repository, settings, whole=True) as workspace:
+        index(workspace, settings, lambda _: FakeEngine(), IndexOptions())
+        place = workspace.places[0]
+    daemons.start()
+    daemons.connect().close()
+    write(repository, {"src/new.py": "def arrive():\n    pass\n"})
+    (place / "sync.dirty").touch()
+    assert run("hook", "run", where=repository).returncode == 0
+    assert not (place / "sync.dirty").exists()
+    status = json.loads(run("status", "--json", where=repository).stdout)
+    assert (status["fresh"], status["in_memory"]) == (True, 4)
+    assert status["daemon"]["pid"] == daemons.processes[0].pid
+    assert "index: " in address.log.read_text()
 
 
 def test_a_daemon_starts_on_demand_and_stops_when_told(
