@@ -20,6 +20,7 @@ from codemem.daemon.protocol import RemoteError
 from codemem.index import IndexOptions, index
 from codemem.workspace import open_workspace
 from daemon.conftest import WAIT_SECONDS, Daemons, wait_for
+from daemon.fake_daemon import ENDLESS
 
 
 @pytest.fixture
@@ -62,6 +63,32 @@ def test_questions_over_the_socket(daemons: Daemons, indexed: Path, address: Add
     assert "find: " in log
     assert "retries" not in log
     assert str(indexed) not in log
+
+
+def test_a_question_ends_when_cancelled_and_when_its_client_hangs_up(
+    daemons: Daemons, indexed: Path, address: Address
+) -> None:
+    daemons.start()
+    daemons.connect().close()
+    question = protocol.request("q", "ask", {"question": ENDLESS, "paths": [str(indexed)]})
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.settimeout(WAIT_SECONDS)
+        stream.connect(str(address.socket))
+        with stream.makefile("rb") as answers:
+            stream.sendall(question)
+            assert json.loads(answers.readline())["params"] == {"id": "q", "text": "and so on "}
+            stream.sendall(protocol.request("f", "find", {"query": "retry", "paths": [str(indexed)]}))
+            while "result" not in (message := json.loads(answers.readline())):
+                assert message["method"] == "piece", "a query is answered while an answer goes on"
+            assert message["id"] == "f"
+            stream.sendall(protocol.notification("cancel", {"id": "q"}))
+            while "error" not in (message := json.loads(answers.readline())):
+                assert message["method"] == "piece"
+            assert (message["id"], message["error"]["code"]) == ("q", protocol.CANCELLED)
+            stream.sendall(question)
+            assert json.loads(answers.readline())["method"] == "piece"
+    with daemons.connect() as connection:
+        wait_for(lambda: connection.request("status")["running"] == 0)
 
 
 def test_malformed_messages_are_answered_and_the_connection_goes_on(daemons: Daemons, address: Address) -> None:
