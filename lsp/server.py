@@ -43,6 +43,8 @@ class CodememServer(LanguageServer):
         self._bench: asyncio.Future[Workbench] | None = None
         self._settling: asyncio.TimerHandle | None = None
         self.options = Options()
+        self.began_with: dict[str, Any] = {}
+        """The client's initializationOptions."""
         self.problems: list[str] = []
         _register(self)
 
@@ -75,10 +77,10 @@ class CodememServer(LanguageServer):
             found = [Path(self.workspace.root_path)]
         return [path for path in found if path.is_dir()]
 
-    def set_options(self, raw: object) -> None:
-        """Takes what it understands, and tells the user about the rest."""
-        self.options, problems = read_options(raw)
-        for problem in problems:
+    def set_options(self, settings: dict[str, Any]) -> None:
+        """Takes what it understands over what the client began with, and tells the user about the rest."""
+        self.options, _ = read_options(self.began_with | settings)
+        for problem in read_options(settings)[1]:
             self.window_show_message(types.ShowMessageParams(types.MessageType.Warning, f"codemem: {problem}"))
         if self._bench is not None and self._bench.done() and not self._bench.exception():
             self._bench.result().options = self.options
@@ -135,6 +137,8 @@ def _register_lifecycle(server: CodememServer) -> None:
         server.buffers.encoding = "utf-8" if encoding == "utf-8" else "utf-32" if encoding == "utf-32" else "utf-16"
         options, server.problems = read_options(params.initialization_options)
         server.options = options
+        if isinstance(params.initialization_options, dict):
+            server.began_with = params.initialization_options
         _register_optional(server)
 
     @server.feature(types.INITIALIZED)
@@ -149,8 +153,9 @@ def _register_lifecycle(server: CodememServer) -> None:
 
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
     async def configured(params: types.DidChangeConfigurationParams) -> None:
-        if not await _ask_settings(server) and isinstance(params.settings, dict) and "codemem" in params.settings:
-            server.set_options(params.settings["codemem"])
+        told = params.settings.get("codemem") if isinstance(params.settings, dict) else None
+        if not await _ask_settings(server) and isinstance(told, dict):
+            server.set_options(told)
 
 
 async def _watch_files(server: CodememServer) -> None:

@@ -45,6 +45,7 @@ class Editor:
         self.progress: list[types.ProgressParams] = []
         self.error_output = b""
         self.settings: dict[str, Any] = {}
+        self.asked_settings = 0
         self.heard = threading.Condition()
         self._listen()
 
@@ -75,6 +76,9 @@ class Editor:
 
         @client.feature(types.WORKSPACE_CONFIGURATION)
         def configuration(_: types.ConfigurationParams) -> list[Any]:
+            with self.heard:
+                self.asked_settings += 1
+                self.heard.notify_all()
             return [self.settings]
 
         @client.feature("codemem/answer")

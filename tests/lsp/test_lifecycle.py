@@ -1,6 +1,7 @@
 """Starting, options, unsaved text, changed files, and clients that send nonsense."""
 
 import ast
+import copy
 import json
 import os
 import random
@@ -27,7 +28,8 @@ def outlined(indexed: CommandLine, tmp_path: Path) -> CommandLine:
     git(root, "init", "-q")
     write(root, FILES | {".gitignore": "secret.txt\n"})
     commit(root)
-    codemem = CommandLine(indexed.home, root)
+    codemem = copy.copy(indexed)
+    codemem.where = root
     assert codemem("index", "--for", "outline").returncode == 0
     return codemem
 
@@ -76,10 +78,16 @@ def test_settings_of_the_client_are_taken(outlined: CommandLine) -> None:
     client.workspace.configuration = True
     with Editor(outlined.environment, outlined.where) as editor:
         editor.settings = {"results": 1, "colour": "red"}
-        editor.start(client=client)
+        editor.start(client=client, options={"results": 2})
         editor.wait_for(lambda: editor.messages)
         assert "unknown option 'colour'" in editor.messages[0]
-        assert len(editor.command("codemem.find", "client that retries")["result"]["results"]) == 1
+        assert len(editor.command("codemem.find", "retry cache demo")["result"]["results"]) == 1
+        editor.settings = {"answers": "result"}
+        changed = types.DidChangeConfigurationParams({})
+        editor.notify(types.WORKSPACE_DID_CHANGE_CONFIGURATION, changed)
+        editor.wait_for(lambda: editor.asked_settings == 2)
+        editor.command("codemem.status")
+        assert len(editor.command("codemem.find", "retry cache demo")["result"]["results"]) == 2
 
 
 def test_unsaved_text_counts(outlined: CommandLine) -> None:
