@@ -67,7 +67,7 @@ def quantise_rows(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def save_adapter(path: Path, adapters: dict[str, LowRank], routers: Routers, memory: MemoryConfig, base: str) -> None:
-    """Writes the 8-bit file; `base` is the sha256 of the base weights that it belongs to."""
+    """Writes the 8-bit file; `base` is the sha256 of the base weights that it belongs to. `adapters` may be empty."""
     matrices: dict[str, Tensor] = {}
     for name, adapter in adapters.items():
         # A's rows are scaled to unit length into B first: one scale a row of each then loses least.
@@ -108,7 +108,9 @@ class AdapterFile:
         return values * self._file.get_tensor(f"{name}.scale").float()[:, None]
 
     def merge_into(self, decoder: Decoder) -> None:
-        """Adds B A to every adapted weight, in place, in float32."""
+        """Adds B A to every adapted weight, in place, in float32. A file of routers alone changes nothing."""
+        if not any(name.endswith(".a") for name in self._names):
+            return
         for name in adapted_names(decoder):
             weight = decoder.get_submodule(name).weight
             assert isinstance(weight, Tensor)

@@ -18,7 +18,7 @@ from codemem.model.bank import Bank
 from codemem.model.config import MemoryConfig
 from codemem.model.decoder import Decoder
 from codemem.model.events import Answer, AnswerEvent, LayerChoice, Read, Round, Source, TextPiece
-from codemem.model.evidence import deciding_span
+from codemem.model.evidence import deciding_span, supporting
 from codemem.model.memory import TextContext
 from codemem.model.naming import decode_names
 from codemem.model.prompts import Prompts, question_position
@@ -71,6 +71,7 @@ class Conversation:
         self.decoder, self.tokenizer, self.bank, self.limits = decoder, tokenizer, bank, limits
         self.prompts = Prompts(tokenizer)
         self.memory, self.device = memory, device
+        self.question = ""
         capacity = 1024 + limits.source_tokens + limits.answer_tokens
         self.context = TextContext(
             decoder.config,
@@ -100,6 +101,7 @@ class Conversation:
 
     def open(self, question: str) -> Tensor:
         """Prompt pass of the first round: routes, and leaves the memory of the chosen documents attended."""
+        self.question = question
         ids = self.prompts.question(question)
         self.feed(ids.template, start=0)
         flow = [*ids.routing, *ids.tail]
@@ -121,7 +123,13 @@ class Conversation:
         return [d for d in ordered if not shown.holds(d) and np.isfinite(prior[d])]
 
     def name(self, logits: Tensor, candidates: list[int], read: Callable[[int], Source], *, must: bool) -> list[int]:
-        """Documents that the model names; of several parts under one header, the one that ranks highest."""
+        """Documents that the model names; of several parts under one header, the one that ranks highest.
+
+        None if the model was not trained to name: its turn is closed then without a word.
+        """
+        if not self.memory.names or not candidates:
+            self.feed([self.prompts.turn_end])
+            return []
         headers = [self.prompts.header(read(d).header) for d in candidates]
         chosen = decode_names(
             lambda token: self.feed([token]),
@@ -146,7 +154,7 @@ class Conversation:
             shown.sources.append(source)
             shown.tokens += len(ids)
             pieces.append(ids)
-        return self.feed(self.prompts.sources(pieces))
+        return self.feed(self.prompts.sources(pieces, self.question))
 
 
 @torch.inference_mode()
@@ -165,7 +173,7 @@ def answer(
     shown = _Shown()
     for number in range(1, limits.rounds + 1):
         candidates = conversation.candidates(prior, shown)
-        named = conversation.name(logits, candidates, read, must=True) if candidates else []
+        named = conversation.name(logits, candidates, read, must=True)
         reading = named or candidates[:NAMES]
         yield Round(conversation.layers(), reading, by_model=bool(named))
         # What the model named comes first; routing fills what is left of the round's share of the budget.
@@ -245,8 +253,10 @@ def _write(
 
 
 def _citations(sources: Sequence[Source], cited: Sequence[int], text: str) -> list[Read]:
-    """Spans behind the numbers that the model cited, or, where it cited none, of the first source that it read."""
-    numbers = [n for n in dict.fromkeys(cited) if 1 <= n <= len(sources)] or ([1] if sources else [])
+    """Spans behind the numbers that the model cited, or, where it cited none, those that share most with its answer."""
+    numbers = [n for n in dict.fromkeys(cited) if 1 <= n <= len(sources)]
+    if not numbers:
+        numbers = [index + 1 for index in supporting([source.text for source in sources], text)]
     spans = []
     for number in numbers[:CITATIONS]:
         source = sources[number - 1]

@@ -80,6 +80,12 @@ class MemoryConfig:
     find_layers: int = 0
     """How many of the routed layers, from the lowest, `find` ranks by; 0 means all."""
 
+    attends: bool = True
+    """Whether text attends to the pooled keys and values of what was routed to. False for routers that were trained on a
+    frozen backbone, which has never seen pooled memory: routing then only chooses what is read."""
+    names: bool = True
+    """Whether the model was trained to name the documents that it wants to read. False: routing decides."""
+
     def __post_init__(self) -> None:
         if list(self.routed_layers) != sorted(set(self.routed_layers)):
             raise ValueError("routed_layers must ascend")

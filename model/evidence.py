@@ -1,6 +1,8 @@
 """Which lines of what was read carry an answer."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 
 MOST_LINES = 30
 """Lines a citation spans at most."""
@@ -16,6 +18,20 @@ def words(text: str) -> set[str]:
         found.add(word.lower())
         found.update(part.lower() for part in _PART.findall(word))
     return {word for word in found if len(word) > 1 or word.isdigit()}
+
+
+def supporting(texts: Sequence[str], statement: str, *, share: float = 0.5) -> list[int]:
+    """Indices of the texts that carry a statement, best first: the best one, and others with `share` of its support.
+
+    Support is the sum over the words shared with the statement of one over the number of texts that hold the word, so
+    words that stand everywhere decide nothing.
+    """
+    wanted = words(statement)
+    held = [words(text) & wanted for text in texts]
+    counts = Counter(word for words_held in held for word in words_held)
+    support = [sum(1.0 / counts[word] for word in words_held) for words_held in held]
+    order = sorted(range(len(texts)), key=lambda i: -support[i])
+    return [i for i in order if support[i] > 0 and support[i] >= share * support[order[0]]]
 
 
 def deciding_span(text: str, statement: str, *, most_lines: int = MOST_LINES) -> tuple[int, int]:

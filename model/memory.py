@@ -199,7 +199,8 @@ class TextContext:
             self.queries[layer] = folded
             chosen = self.bank.route(layer, folded, self.memory.top_k)
             self.routes[layer] = chosen
-            cache.set_memory(*self.bank.fetch(layer, chosen.documents))
+            if self.memory.attends:
+                cache.set_memory(*self.bank.fetch(layer, chosen.documents))
         keys, values = cache.append(k_TGD, v_TGD)
         if not len(q_THD):
             return q_THD

@@ -69,12 +69,16 @@ class Prompts:
         """A source that is read: number, header and text."""
         return [self.file, *self._encode(f"[{number}] {header}{text}\n")]
 
-    def sources(self, sources: Sequence[list[int]]) -> list[int]:
-        """The turn that shows sources and asks for the answer, up to where the model writes."""
+    def sources(self, sources: Sequence[list[int]], question: str) -> list[int]:
+        """The turn that shows sources and asks for the answer, up to where the model writes.
+
+        The question stands again behind the sources: a small model answers what it read last.
+        """
         ids = [*self.newline, *self._user]
         for source in sources:
             ids += source
-        return [*ids, *self._answer, self.turn_end, *self.newline, *self._assistant]
+        ids += [*self.newline, *self._encode(question), *self.newline, *self._answer, self.turn_end]
+        return [*ids, *self.newline, *self._assistant]
 
     def answer(self, pieces: Sequence[str | int], *, answerable: bool) -> list[int]:
         """The model's answer for training: text, and source numbers (int) where it cites; its end included."""

@@ -1,14 +1,12 @@
 """Records to batches: deterministic, grouped by package so that negatives come from the same repository.
 
-Files (JSON lines, xz): documents {"header","text","language","package"}, pairs {"q","pos","neg","kind","language"},
-qa {"question","documents","distractors","answer","kind", ...}; see docs/data.md.
+The files are those of codemem.training.data (docs/data.md).
 """
 
-import json
-import lzma
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from codemem.model.tokenizer import Tokenizer
+from codemem.training.data.read import DOCUMENTS, PAIRS, QA, rows
 
 Ids = npt.NDArray[np.uint32]
-
-
-def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    with lzma.open(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
 
 
 @dataclass(slots=True)
@@ -43,7 +36,9 @@ class Ragged:
     def of(cls, sequences: Sequence[Sequence[int]]) -> "Ragged":
         lengths = np.fromiter((len(s) for s in sequences), np.int64, len(sequences))
         offsets = np.concatenate(([0], np.cumsum(lengths)))
-        values = np.fromiter((t for s in sequences for t in s), np.uint32, int(offsets[-1]))
+        values = np.empty(int(offsets[-1]), np.uint32)
+        for start, sequence in zip(offsets, sequences, strict=False):
+            values[start : start + len(sequence)] = sequence
         return cls(values, offsets)
 
 
@@ -63,13 +58,12 @@ class Corpus:
 
     @classmethod
     def load(cls, directory: Path, tokenizer: Tokenizer, *, max_tokens: int, limit: int | None = None) -> "Corpus":
-        documents = list(read_records(directory / "documents.jsonl.xz"))
+        documents = list(rows(directory / DOCUMENTS))
         names: dict[str, int] = {}
         packages = np.asarray([names.setdefault(d["package"], len(names)) for d in documents], np.int32)
-        pairs = list(read_records(directory / "pairs.jsonl.xz"))[:limit]
+        pairs = list(islice(rows(directory / PAIRS), limit))
         headers = tokenizer.encode_batch([d["header"] for d in documents])
         texts = tokenizer.encode_batch([d["text"] for d in documents])
-        answers_path = directory / "qa.jsonl.xz"
         return cls(
             documents=Ragged.of([(h + t)[:max_tokens] for h, t in zip(headers, texts, strict=True)]),
             headers=[d["header"] for d in documents],
@@ -79,7 +73,7 @@ class Corpus:
             positives=[p["pos"] for p in pairs],
             negatives=[p.get("neg", []) for p in pairs],
             kinds=[p["kind"] for p in pairs],
-            answers=list(read_records(answers_path)) if answers_path.exists() else [],
+            answers=list(rows(directory / QA)),
         )
 
 

@@ -41,8 +41,8 @@ class Conversations:
         return self.build(self.corpus.answers[self._order.pop()])
 
     def build(self, record: dict[str, Any]) -> Conversation:
-        gold = list(record["documents"])
-        answerable = record.get("answerable", True)
+        gold = list(record["gold"])
+        answerable = bool(gold)
         distractors = [d for d in record["distractors"] if d not in gold]
         self.random.shuffle(distractors)
         in_memory = gold if answerable else []
@@ -73,7 +73,7 @@ class Conversations:
                 number += 1
                 numbers[document] = number
                 pieces.append(self._source(number, document, gold, room=self.tokens - len(ids), share=len(shown)))
-            add(prompts.sources(pieces), learnt=False)
+            add(prompts.sources(pieces, record["question"]), learnt=False)
         cited: list[str | int] = [record["answer"], *sorted(numbers[d] for d in in_memory if d in numbers)]
         add(prompts.answer(cited if answerable else [record["answer"]], answerable=answerable), learnt=True)
         return Conversation(ids, learn, routing, attended, len(in_memory))
