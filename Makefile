@@ -21,11 +21,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
 
-# Fetches the default weights once (491 MB; the mirror of last resort is allowed), reads REPO into memory, asks Q.
+# Fetches the default weights once (491 MB; the mirror of last resort is allowed), outlines REPO, reads what bears on Q into
+# memory and answers. `codemem index` reads the whole repository.
 demo: export CODEMEM_MIRROR = 1
 demo: setup
 	$(BIN)/codemem model pull small
-	$(BIN)/codemem index $(REPO) --for find
+	$(BIN)/codemem index $(REPO) --for outline
 	$(BIN)/codemem ask -C $(REPO) "$(Q)"
 
 test: export CODEMEM_MIRROR = 1
