@@ -156,3 +156,13 @@ def test_an_answer_that_names_another_path_is_dropped() -> None:
     corpus.add_answers("pypi:fork", shard, "python")
     assert corpus.answers == []
     assert corpus.dropped["evidence in another copy"] == 1
+
+
+def test_a_share_is_kept_of_training_and_all_of_validation() -> None:
+    corpus = build.Corpus(SeenTexts.of([]))
+    rows = {(dev, f"question {n}"): build.Row([0], [], "name", "c") for n in range(2000) for dev in (False, True)}
+    corpus.pairs = dict(rows)
+    build.keep_share(corpus, 500)
+    kept = [dev for dev, _ in corpus.pairs]
+    assert kept.count(True) == 2000
+    assert 420 <= kept.count(False) <= 580

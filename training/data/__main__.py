@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .answer_shards import ANSWERS_FORMAT, answer_shard
-from .build import Corpus, gather, write
+from .build import Corpus, gather, keep_share, write
 from .download import ECOSYSTEMS, PackageName, download, listed, pinned
 from .exclusion import is_excluded, listed_projects
 from .extract import ShardHead, extract, read_head
@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     corpus = gather([_shard(out, PackageName(*head.id.split(":", 1))) for head in heads], never)
     by_hash = sorted(packages["pypi"], key=lambda name: hashlib.sha256(name.id.encode()).digest())
     _answers(out, corpus, by_hash[: options.answer_packages])
+    if options.pairs is not None:
+        keep_share(corpus, options.pairs)
     counts = write(corpus, out, options.seed)
     (out / "manifest.json").write_text(_manifest(heads), encoding="utf-8")
     print(json.dumps({"documents": len(corpus.documents), "dropped": corpus.dropped, "counts": counts}))
@@ -64,6 +66,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--limit", type=int, help="at most this many packages of each ecosystem")
     add("--answer-packages", type=int, default=120, help="Python packages that answer records are made from")
+    add("--pairs", type=int, help="keep about this many training pairs and the documents they need")
     add("--seed", type=int, default=0, help="seed of the order in the result")
     add("--newest", action="store_true", help="ignore the manifest's versions")
     add("--offline", action="store_true", help="use only what was downloaded before")

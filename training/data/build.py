@@ -2,6 +2,7 @@
 
 import random
 import re
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -171,6 +172,15 @@ def gather(shards: Iterable[Path], never: SeenTexts) -> Corpus:
 
 def _id(shard: Path) -> str:
     return f"{shard.parent.name}:{shard.name.removesuffix('.jsonl.zst').replace('__', '/')}"
+
+
+def keep_share(corpus: Corpus, pairs: int) -> None:
+    """Keep about this many training pairs, chosen by hash, in every kind and language alike."""
+    training = [key for key in corpus.pairs if not key[0]]
+    bound = 2**32 * pairs // max(1, len(training))
+    for key in training:
+        if zlib.crc32(key[1].encode("utf-8", "replace")) >= bound:
+            del corpus.pairs[key]
 
 
 def write(corpus: Corpus, out: Path, seed: int) -> dict[str, int]:
