@@ -166,3 +166,21 @@ def test_a_share_is_kept_of_training_and_all_of_validation() -> None:
     kept = [dev for dev, _ in corpus.pairs]
     assert kept.count(True) == 2000
     assert 420 <= kept.count(False) <= 580
+
+
+def test_code_copied_from_a_package_held_out_is_no_negative(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "DEV_PACKAGES", frozenset({"pypi:links"}))
+    corpus = build.Corpus(SeenTexts.of([]))
+    copied = definition("src/tcp.py", "TcpLink")
+    place(corpus, "pypi:links", [copied, definition("src/udp.py", "UdpLink")])
+    own = [
+        Definition("a.py", "python", "function", f"f{n}", "", f"def f{n}(x):\n    return transform_{n}(x)", "")
+        for n in "ab"
+    ]
+    long = [
+        Definition(d.path, d.language, d.kind, d.name, d.scope, d.code + "  # of the other kind" * 2, "") for d in own
+    ]
+    prints = [fingerprint(d.text) for d in (copied, *long)]
+    corpus.add_package("pypi:user", [copied, *long], Prepared(prints, [PreparedQuestion("f", (1,), (0, 2), "name")]))
+    row = corpus.pairs[False, "f"]
+    assert [corpus.documents[index][3] for index in (*row.positives, *row.negatives)] == ["pypi:user", "pypi:user"]

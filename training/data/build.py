@@ -76,7 +76,7 @@ class Corpus:
                 if (index := places[place]) is not None
                 and not (headers and self.documents[index][0] != definitions[place].header)
             ]
-            if not positives or any((self.documents[index][3] in DEV_PACKAGES) != dev for index in positives):
+            if not positives or any(self._held_out(index) != dev for index in positives):
                 continue
             key = (dev, question.text)
             if key in self._overfull:
@@ -85,7 +85,8 @@ class Corpus:
             if row is None:
                 language = definitions[question.positives[0]].language
                 row = self.pairs[key] = Row([], [], question.kind, language)
-                row.negatives.extend(index for place in question.negatives if (index := places[place]) is not None)
+                found = (places[place] for place in question.negatives)
+                row.negatives.extend(index for index in found if index is not None and self._held_out(index) == dev)
             row.positives = list(dict.fromkeys([*row.positives, *positives]))
             texts = {self.documents[index][1] for index in row.positives}
             row.negatives = [i for i in dict.fromkeys(row.negatives) if self.documents[i][1] not in texts]
@@ -106,7 +107,7 @@ class Corpus:
             evidence = record["evidence"]
             if len(kept) < len(gold) or len(distractors) < 2:
                 continue
-            if any((self.documents[index][3] in DEV_PACKAGES) != dev for index in (*kept, *distractors)):
+            if any(self._held_out(index) != dev for index in (*kept, *distractors)):
                 continue
             # A copy in another package has another path, which the answer would misstate.
             moved = any(
@@ -119,6 +120,10 @@ class Corpus:
                 distractors = [index for index in distractors if evidence not in self.documents[index][1]]
             row = {**record, "gold": kept, "distractors": distractors, "language": language}
             self.answers.append((dev, row))
+
+    def _held_out(self, index: int) -> bool:
+        """Whether a document belongs to a package held out, as a copy of its code in another package does."""
+        return self.documents[index][3] in DEV_PACKAGES
 
     def _place(self, package: str, definition: Definition, print_: Fingerprint) -> int | None:
         return self._place_text(
