@@ -116,7 +116,9 @@ class AdapterFile:
             assert isinstance(weight, Tensor)
             update = self.matrix(f"{name}.b") @ self.matrix(f"{name}.a")
             if update.shape != weight.shape:
-                raise WeightsCorrupt(f"the adapter's {name} is {tuple(update.shape)}, the model's {tuple(weight.shape)}")
+                raise WeightsCorrupt(
+                    f"the adapter's {name} is {tuple(update.shape)}, the model's {tuple(weight.shape)}"
+                )
             weight.data.copy_((weight.data.float() + update.to(weight.device)).to(weight.dtype))
 
     def load_routers(self, routers: Routers) -> None:

@@ -31,7 +31,9 @@ class Bank:
     Shapes: N documents, C chunks, G key heads, D head_dim, W = G * D.
     """
 
-    def __init__(self, entries: LoadedEntries, layout: EntryLayout, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, entries: LoadedEntries, layout: EntryLayout, *, device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.layers = layers_of(layout)
         self.device, self.dtype = device, dtype
         self.chunk_offsets = torch.from_numpy(np.asarray(entries.offsets, np.int64)).to(device)
@@ -78,4 +80,3 @@ class Bank:
 
     def holds(self, layer: int) -> bool:
         return layer in self._keys
-

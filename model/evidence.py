@@ -45,10 +45,7 @@ def deciding_span(text: str, statement: str, *, most_lines: int = MOST_LINES) ->
         return 0, 0
     wanted = words(statement)
     held = [words(line) & wanted for line in lines]
-    counts: dict[str, int] = {}
-    for line in held:
-        for word in line:
-            counts[word] = counts.get(word, 0) + 1
+    counts = Counter(word for words_held in held for word in words_held)
     best, first, last = -1.0, 0, min(len(lines), most_lines) - 1
     for start in range(max(1, len(lines) - most_lines + 1)):
         end = min(len(lines), start + most_lines)

@@ -118,7 +118,9 @@ class RoutingBatches:
         wanted: list[list[int]] = []
         for query in queries:
             positives = self.corpus.positives[query]
-            chosen = positives if len(positives) <= 2 else list(map(int, self.random.choice(positives, 2, replace=False)))
+            chosen = (
+                positives if len(positives) <= 2 else list(map(int, self.random.choice(positives, 2, replace=False)))
+            )
             wanted.append(chosen)
             negatives = self.corpus.negatives[query]
             mined = list(map(int, self.random.permutation(negatives)[: self.hard])) if negatives else []

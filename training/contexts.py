@@ -50,9 +50,7 @@ class DocumentBatch:
                 keys = self.routers.at(layer).key(hidden_TE).view(b, n, *k_TGD.shape[1:])
             chunk = self.memory.chunk_tokens
             route = F.normalize(pool_padded(keys, self.mask, chunk), dim=-1).flatten(2)
-            self.pooled[layer] = PaddedMemory(
-                pool_padded(k, self.mask, chunk), pool_padded(v, self.mask, chunk), route
-            )
+            self.pooled[layer] = PaddedMemory(pool_padded(k, self.mask, chunk), pool_padded(v, self.mask, chunk), route)
         if not len(q_THD):
             return q_THD
         q = q_THD.view(b, n, *q_THD.shape[1:])

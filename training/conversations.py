@@ -27,9 +27,7 @@ class Conversation:
 class Conversations:
     """Draws conversations; deterministic by seed."""
 
-    def __init__(
-        self, corpus: Corpus, prompts: Prompts, *, tokens: int, memory_documents: int, seed: int
-    ) -> None:
+    def __init__(self, corpus: Corpus, prompts: Prompts, *, tokens: int, memory_documents: int, seed: int) -> None:
         self.corpus, self.prompts, self.tokens = corpus, prompts, tokens
         self.memory_documents = memory_documents
         self.random = np.random.default_rng(seed)

@@ -47,9 +47,7 @@ class Checkpointed(nn.Module):
         self.index = layer.index
 
     def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], context: object) -> Tensor:
-        out: Tensor = checkpoint(
-            self.layer, x, rope, context, use_reentrant=False, preserve_rng_state=False
-        )
+        out: Tensor = checkpoint(self.layer, x, rope, context, use_reentrant=False, preserve_rng_state=False)
         return out
 
 
@@ -190,7 +188,9 @@ class Trainer:
             "all": info_nce(whole, positive, ignore, temperature),
         }
 
-    def answer_loss(self, conversations: Sequence[Conversation], documents: EncodedDocuments, at: list[list[int]]) -> Tensor:
+    def answer_loss(
+        self, conversations: Sequence[Conversation], documents: EncodedDocuments, at: list[list[int]]
+    ) -> Tensor:
         """Cross-entropy of what the model must write. `at[i]` are rows of `documents` in conversation i's memory."""
         ids, mask = pad([c.ids for c in conversations], 64, self.device)
         template = conversations[0].routing[0]
@@ -228,7 +228,9 @@ class Trainer:
         turn = min(1.0, (progress - warmup) / (1 - warmup))
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * turn))
 
-    def train_step(self, corpus: Corpus, batch: RoutingBatch, conversations: Sequence[Conversation], progress: float) -> StepReport:
+    def train_step(
+        self, corpus: Corpus, batch: RoutingBatch, conversations: Sequence[Conversation], progress: float
+    ) -> StepReport:
         """One optimiser step."""
         began = time.perf_counter()
         index = {document: i for i, document in enumerate(batch.documents)}

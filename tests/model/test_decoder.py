@@ -54,9 +54,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[torch.nn.Modul
             torch.nn.init.normal_(parameter, mean=1.0 if "norm" in name else 0.0, std=0.3)
     theirs.save_pretrained(tmp_path)
     opened = load_checkpoint(tmp_path)
-    ours = load_decoder(
-        DecoderConfig.from_huggingface(opened.config), opened.tensors, device=CPU, dtype=torch.float32
-    )
+    ours = load_decoder(DecoderConfig.from_huggingface(opened.config), opened.tensors, device=CPU, dtype=torch.float32)
     return theirs, ours
 
 
