@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -89,7 +90,7 @@ class AdapterFile:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = safe_open(str(path), "pt")
+            self._file = cast(Any, safe_open(str(path), "pt"))
             metadata = self._file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise WeightsCorrupt(f"{path} is no adapter of this version ({FORMAT})")
@@ -105,7 +106,8 @@ class AdapterFile:
         if name not in self._names:
             raise WeightsCorrupt(f"the adapter lacks {name}")
         values: Tensor = self._file.get_tensor(name).float()
-        return values * self._file.get_tensor(f"{name}.scale").float()[:, None]
+        scale: Tensor = self._file.get_tensor(f"{name}.scale").float()
+        return values * scale[:, None]
 
     def merge_into(self, decoder: Decoder) -> None:
         """Adds B A to every adapted weight, in place, in float32. A file of routers alone changes nothing."""

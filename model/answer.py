@@ -145,7 +145,7 @@ class Conversation:
 
     def show(self, documents: Sequence[int], read: Callable[[int], Source], shown: _Shown, budget: int) -> Tensor:
         """Feeds the texts of documents until `budget` tokens are spent; returns the logits where the model goes on."""
-        pieces = []
+        pieces: list[list[int]] = []
         for document in documents:
             source = read(document)
             ids = self.prompts.source(len(shown.sources) + 1, source.header, source.text)
@@ -185,13 +185,14 @@ def answer(
             yield Read(source.document, 0, len(source.text.encode()))
         if cancelled() or int(logits.argmax()) != prompts.file:
             break
-    yield from _write(conversation, logits, shown, route_ms, began, cancelled)
+    yield from _write(conversation, logits, shown, route_ms=route_ms, began=began, cancelled=cancelled)
 
 
 def _write(
     conversation: Conversation,
     logits: Tensor,
     shown: _Shown,
+    *,
     route_ms: float,
     began: float,
     cancelled: Callable[[], bool],

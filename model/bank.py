@@ -51,7 +51,7 @@ class Bank:
             for name, place in (("k", self._k), ("v", self._v)):
                 if name in loaded:
                     groups = scales[name].shape[1]
-                    place[layer] = StoredRows(tensors[name].unflatten(1, (groups, -1)), scales[name])
+                    place[layer] = StoredRows(tensors[name].view(len(scales[name]), groups, -1), scales[name])
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

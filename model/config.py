@@ -81,8 +81,8 @@ class MemoryConfig:
     """How many of the routed layers, from the lowest, `find` ranks by; 0 means all."""
 
     attends: bool = True
-    """Whether text attends to the pooled keys and values of what was routed to. False for routers that were trained on a
-    frozen backbone, which has never seen pooled memory: routing then only chooses what is read."""
+    """Whether text attends to the pooled keys and values of what was routed to. False for routers that were trained on
+    a frozen backbone, which has never seen pooled memory: routing then only chooses what is read."""
     names: bool = True
     """Whether the model was trained to name the documents that it wants to read. False: routing decides."""
 

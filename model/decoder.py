@@ -87,7 +87,8 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
-        return self.down_proj(F.silu(gate) * up)
+        out: Tensor = self.down_proj(F.silu(gate) * up)
+        return out
 
 
 class Layer(nn.Module):
@@ -106,7 +107,8 @@ class Layer(nn.Module):
         q, k, v = self.self_attn.project(hidden, *rope)
         attended = context.attend(self.index, hidden, q, k, v)
         x_TE = x_TE + self.self_attn.o_proj(attended.flatten(1))
-        return x_TE + self.mlp(self.post_attention_layernorm(x_TE))
+        out: Tensor = x_TE + self.mlp(self.post_attention_layernorm(x_TE))
+        return out
 
     def observe(self, x_TE: Tensor, rope: tuple[Tensor, Tensor], context: AttentionContext) -> None:
         """Shows the layer's inputs to the context without computing its output: the last layer of an encoding."""
@@ -148,11 +150,13 @@ class Decoder(nn.Module):
             assert isinstance(layer, Layer)
             if layer.index == observe_only:
                 layer.observe(x, rope, context)
-                return x
+                below: Tensor = x
+                return below
             x = layer(x, rope, context)
         normed: Tensor = self.norm(x)
         return normed
 
     def logits(self, hidden_NE: Tensor) -> Tensor:
         """[N, V] for the rows given; callers pass only the rows that they sample from."""
-        return self.lm_head(hidden_NE)
+        out: Tensor = self.lm_head(hidden_NE)
+        return out

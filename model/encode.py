@@ -21,7 +21,7 @@ GPU_PACK_TOKENS = 32768
 
 
 def packs(documents: Sequence[TokenisedDocument], tokens: int) -> Iterator[list[int]]:
-    """Indices of documents that are encoded together, in the order given, at most `tokens` in all unless one is longer."""
+    """Indices of documents encoded together, in the order given; at most `tokens` in all unless one is longer."""
     current: list[int] = []
     total = 0
     for index, document in enumerate(documents):

@@ -12,7 +12,7 @@ _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def words(text: str) -> set[str]:
-    """Identifiers and numbers of a text, and the parts of split identifiers, in lower case, of two characters or more."""
+    """Identifiers and numbers of a text, and the parts of split identifiers, in lower case."""
     found: set[str] = set()
     for word in _WORD.findall(text):
         found.add(word.lower())
@@ -44,15 +44,16 @@ def deciding_span(text: str, statement: str, *, most_lines: int = MOST_LINES) ->
     if not lines:
         return 0, 0
     wanted = words(statement)
-    held = [words(line) & wanted for line in lines]
-    counts = Counter(word for words_held in held for word in words_held)
+    by_line = [words(line) & wanted for line in lines]
+    lines_with = Counter(word for found in by_line for word in found)
     best, first, last = -1.0, 0, min(len(lines), most_lines) - 1
     for start in range(max(1, len(lines) - most_lines + 1)):
         end = min(len(lines), start + most_lines)
-        score = sum(1.0 / counts[word] for word in set().union(*held[start:end]))
+        covered = {word for found in by_line[start:end] for word in found}
+        score = sum(1.0 / lines_with[word] for word in covered)
         if score > best:
             best, first, last = score, start, end - 1
-    touched = [i for i in range(first, last + 1) if held[i]]
+    touched = [i for i in range(first, last + 1) if by_line[i]]
     if touched:
         first, last = touched[0], touched[-1]
     while first < last and not lines[first].strip():

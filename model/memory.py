@@ -151,7 +151,8 @@ class LayerCache:
 def attend_cached(q_THD: Tensor, k_SGD: Tensor, v_SGD: Tensor, *, causal: bool = True) -> Tensor:
     """Attention of the last T rows of S to everything before them (mask aligned bottom-right), [T, H, D].
 
-    `causal=False` lets the T rows see each other in both directions, as the public engine does with an appended question.
+    `causal=False` lets the T rows see each other in both directions, as the public engine does with an appended
+    question.
     """
     t, s = len(q_THD), len(k_SGD)
     mask = None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class StepReport:
     tokens: int = 0
 
 
-def pad(sequences: Sequence[Ids] | Sequence[list[int]], multiple: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def pad(sequences: Sequence[Ids | list[int]], multiple: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Right-padded ids [B, n] and mask [B, n], n a multiple of `multiple`."""
     width = -(-max(len(s) for s in sequences) // multiple) * multiple
     ids = torch.zeros(len(sequences), width, dtype=torch.long)
@@ -86,7 +87,7 @@ class Trainer:
         self.decoder.to(device)
         self.routers.to(device)
         low_rank = [p for a in self.adapters.values() for p in (a.a, a.b)]
-        self.groups = (
+        self.groups: tuple[dict[str, Any], ...] = (
             {"params": low_rank, "peak": recipe.adapter_rate},
             {"params": list(self.routers.parameters()), "peak": recipe.router_rate},
         )
@@ -105,8 +106,8 @@ class Trainer:
         split = config.heads * config.head_dim
         for layer in self.recipe.memory.routed_layers:
             base = self.decoder.get_submodule(f"layers.{layer}.self_attn.qkv_proj.base")
+            assert isinstance(base.weight, Tensor)
             weight = base.weight.detach().float()
-            assert isinstance(weight, Tensor)
             router = self.routers.at(layer)
             router.q_proj.weight.data.copy_(weight[:split])
             router.k_proj.weight.data.copy_(weight[split : split + config.kv_heads * config.head_dim])
@@ -253,7 +254,7 @@ class Trainer:
             at = [[index[d] for d in c.documents] for c in conversations]
             losses["answer"] = self.answer_loss(conversations, documents, at)
             total = total + self.recipe.answer_weight * losses["answer"]
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_([p for g in self.groups for p in g["params"]], self.recipe.clip)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * self.rate(progress)
