@@ -30,6 +30,9 @@ CANDIDATES = 24
 NAMES = 4
 """Documents that it may name in a round."""
 CITATIONS = 3
+REPETITION_PENALTY = 1.1
+"""Of tokens that the answer already holds (arXiv:1909.05858, section 4.1), as the base model's own settings have it:
+without it greedy decoding of a small model falls into loops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +208,13 @@ def _write(
     text, cited, number = "", [], -1
     found, stopped, count = True, "length", 0
     first_token = 0.0
+    written: set[int] = set()
     while count < limits.answer_tokens:
         if cancelled():
             stopped = "cancelled"
             break
         logits[prompts.turn_start] = -torch.inf
+        _penalise(logits, written)
         if count == 0:
             # An answer begins with text or with the word that there is none; naming was offered before.
             logits[[prompts.file, *ends]] = -torch.inf
@@ -229,6 +234,7 @@ def _write(
             if token == prompts.unanswerable:
                 found = found and count > 1
             elif number < 0:
+                written.add(token)
                 piece = detokeniser.push(token)
                 if piece:
                     text += piece
@@ -251,6 +257,13 @@ def _write(
         tokens_per_second=round((count - 1) / seconds, 1) if count > 1 and seconds > 0 else 0.0,
         stopped=stopped,
     )
+
+
+def _penalise(logits: Tensor, written: set[int]) -> None:
+    """Lowers the logits [V] of tokens that were written before, in place."""
+    seen = torch.tensor(sorted(written), dtype=torch.long, device=logits.device)
+    held = logits[seen]
+    logits[seen] = torch.where(held > 0, held / REPETITION_PENALTY, held * REPETITION_PENALTY)
 
 
 def _citations(sources: Sequence[Source], cited: Sequence[int], text: str) -> list[Read]:

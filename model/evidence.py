@@ -46,11 +46,12 @@ def deciding_span(text: str, statement: str, *, most_lines: int = MOST_LINES) ->
     wanted = words(statement)
     by_line = [words(line) & wanted for line in lines]
     lines_with = Counter(word for found in by_line for word in found)
-    best, first, last = -1.0, 0, min(len(lines), most_lines) - 1
+    best, first, last = (-1.0, 0), 0, min(len(lines), most_lines) - 1
     for start in range(max(1, len(lines) - most_lines + 1)):
         end = min(len(lines), start + most_lines)
         covered = {word for found in by_line[start:end] for word in found}
-        score = sum(1.0 / lines_with[word] for word in covered)
+        # Of windows that cover the same words, the one in which more lines speak of them.
+        score = (sum(1.0 / lines_with[word] for word in covered), sum(map(bool, by_line[start:end])))
         if score > best:
             best, first, last = score, start, end - 1
     touched = [i for i in range(first, last + 1) if by_line[i]]

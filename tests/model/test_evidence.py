@@ -1,0 +1,24 @@
+"""Which lines and which sources carry an answer."""
+
+from codemem.model.evidence import deciding_span, supporting
+
+TEXT = "import os\n\n" + "# filler\n" * 60 + "def connect(timeout=30):\n    return timeout\n" + "# more\n" * 40
+
+
+def test_the_lines_that_share_rare_words_decide() -> None:
+    start, end = deciding_span(TEXT, "`connect` has a default timeout of 30.")
+    assert TEXT.encode()[start:end].decode() == "def connect(timeout=30):\n    return timeout\n"
+
+
+def test_a_span_is_bounded_and_lies_in_the_text() -> None:
+    text = "word\n" * 100
+    start, end = deciding_span(text, "word")
+    assert text[start:end].count("\n") <= 30
+    assert deciding_span("", "anything") == (0, 0)
+    assert deciding_span("é = 1\nü = 2\n", "nothing shared")[1] <= len("é = 1\nü = 2\n".encode())
+
+
+def test_words_that_every_source_holds_decide_nothing() -> None:
+    texts = ["def get(self): ...", "def get(self): retry(3)", "def get(self): ..."]
+    assert supporting(texts, "get calls retry")[0] == 1
+    assert supporting(["abc", "def"], "unrelated") == []
