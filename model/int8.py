@@ -27,7 +27,7 @@ class Int8Linear(nn.Module):
         self.out_features, self.in_features = values.shape
         self.values, self.scale, self.bias = values, scale, bias
         self._zero = torch.zeros(self.out_features, dtype=torch.int64)
-        self._packed = torch.ops.onednn.qlinear_prepack(values, None)
+        self._packed: Tensor | None = None
 
     @classmethod
     def from_linear(cls, linear: nn.Linear) -> Self:
@@ -35,6 +35,8 @@ class Int8Linear(nn.Module):
         return cls(values, scale.float(), None if linear.bias is None else linear.bias.detach().float())
 
     def forward(self, x: Tensor) -> Tensor:
+        if self._packed is None:  # at first use: `find` never runs the upper half of the layers, nor the output matrix
+            self._packed = torch.ops.onednn.qlinear_prepack(self.values, None)
         x = x.float()
         length = x.abs().amax(-1, keepdim=True).clamp_min(1e-30)
         quantised = (x * (LARGEST / length)).round_().add_(ZERO).to(torch.uint8)
