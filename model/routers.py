@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from codemem.model.config import DecoderConfig
+from codemem.model.unfilled import Linear
 
 
 class Router(nn.Module):
@@ -11,8 +12,8 @@ class Router(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_dim = config.heads, config.kv_heads, config.head_dim
-        self.q_proj = nn.Linear(config.hidden_size, config.heads * config.head_dim, bias=False)
-        self.k_proj = nn.Linear(config.hidden_size, config.kv_heads * config.head_dim, bias=False)
+        self.q_proj = Linear(config.hidden_size, config.heads * config.head_dim, bias=False)
+        self.k_proj = Linear(config.hidden_size, config.kv_heads * config.head_dim, bias=False)
 
     def query(self, hidden_TE: Tensor) -> Tensor:
         """[T, H, D]."""
