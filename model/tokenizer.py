@@ -7,8 +7,9 @@ import codecs
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +29,8 @@ _QWEN2_SPLIT = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# Letters that compose with the letter before them: jamo after the first of a syllable, vowels of Kirat Rai.
+_CONTINUES = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff\U00016d63\U00016d67-\U00016d6a]")
 _NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4
 """GGUF's token types; 5 (unused) pads the vocabulary."""
 
@@ -176,9 +179,11 @@ class Tokenizer:
 
     def _with_ends(self, text: str, ids: Sequence[int]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         array = np.asarray(ids, dtype=np.uint32)
-        if text.isascii() or unicodedata.is_normalized("NFC", text):
-            return array, np.cumsum(self._byte_lengths[array], dtype=np.uint32)
-        return array, _ends_by_characters(text, self._backend.encode(text, add_special_tokens=False).offsets)
+        ends = np.cumsum(self._byte_lengths[array], dtype=np.int64)
+        normaliser = self._backend.normalizer
+        if not (normaliser is None or text.isascii() or unicodedata.is_normalized("NFC", text)):
+            ends = _ends_before_composing(text, ends, normaliser.normalize_str)
+        return array, ends.astype(np.uint32)
 
 
 class IncrementalDetokeniser:
@@ -220,20 +225,38 @@ def _backend(specification: dict[str, Any], vocabulary: dict[str, int]) -> token
     return backend
 
 
-def _ends_by_characters(text: str, spans: Sequence[tuple[int, int]]) -> npt.NDArray[np.uint32]:
-    """Byte ends from spans in characters, for a text that normalisation changed.
+def _ends_before_composing(
+    text: str, ends: npt.NDArray[np.int64], compose: Callable[[str], str]
+) -> npt.NDArray[np.int64]:
+    """Byte ends in a text as given, from byte ends in its composed form (NFC), which is what tokens are cut from.
 
-    A token ends where the next one starts, so that marks composed into a character before them count to it. Tokens that
-    share a character all carry its whole span; all but the last are made to end within it.
+    Composing is local: no character composes with what comes before a starter that is no mark. So the text falls into
+    pieces; in those that composing leaves alone ends are exact, elsewhere they stay within the piece.
     """
-    points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-    widths = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
-    byte_of = np.concatenate([[0], np.cumsum(widths)])
-    pairs = np.asarray(spans, dtype=np.int64).reshape(-1, 2)
-    following = pairs[1:, 0]
-    shared = following < pairs[:-1, 1]
-    ends = np.append(byte_of[following] + shared, byte_of[-1:] if len(pairs) else [])
-    return np.maximum.accumulate(ends).astype(np.uint32)
+    pieces = _pieces_composed_apart(text)
+    here = np.cumsum([0, *(len(compose(piece).encode()) for piece in pieces)])
+    there = np.cumsum([0, *(len(piece.encode()) for piece in pieces)])
+    piece = np.clip(np.searchsorted(here, ends, side="left") - 1, 0, len(pieces) - 1)
+    within = np.minimum(there[piece] + ends - here[piece], there[piece + 1])
+    placed = np.where(ends >= here[piece + 1], there[piece + 1], within)
+    placed[-1:] = there[-1]
+    return placed
+
+
+def _pieces_composed_apart(text: str) -> list[str]:
+    """The text cut before every starter that cannot continue a composition: neither mark nor medial or final jamo."""
+    starts = [
+        i
+        for i, character in enumerate(text)
+        if character.isascii()
+        or (
+            not unicodedata.combining(character)
+            and not unicodedata.category(character).startswith("M")
+            and not _CONTINUES.match(character)
+        )
+    ]
+    bounds = sorted({0, *starts, len(text)})
+    return [text[a:b] for a, b in pairwise(bounds)]
 
 
 def _encodable(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msa4b_tiny import CONTROL
 
@@ -39,9 +39,10 @@ def test_document(protocol: Protocol, text: str) -> None:
 
 
 @given(header=st.text(max_size=12), text=st.text(max_size=60))
+@example(header="00000\uf900", text="00000\x80\x80\x80\x80\x80\U00010000")
 @settings(max_examples=60, deadline=None)
 def test_chunks_end_where_their_text_does(protocol: Protocol, header: str, text: str) -> None:
-    document = protocol.document(7, header, text)
+    document = protocol.document(7, header, text)  # its tokenizer composes nothing
     data = text.encode("utf-8", errors="surrogatepass")
     ends = document.chunk_ends.tolist()
     assert len(ends) == -(-len(document.ids) // protocol.chunk_tokens)

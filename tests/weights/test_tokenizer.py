@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Library
 from tokenizers import models, normalizers, pre_tokenizers, trainers
@@ -247,3 +247,23 @@ def test_long_runs_take_no_longer_than_their_length(tokenizer: Tokenizer) -> Non
     for unit in ("a", " ", "\n", "(", "ab", "é"):
         text = unit * (200_000 // len(unit.encode()))
         assert tokenizer.decode(tokenizer.encode_text(text)) == text
+
+
+@given(st.text(alphabet="ae\u0301\u0308\u0323\u212b\uf900\u1112\u1161\u11ab\U00010000\n \x80\u0958", max_size=40))
+@settings(max_examples=200, deadline=None)
+def test_offsets_are_exact_wherever_composing_changes_nothing(tokenizer: Tokenizer, text: str) -> None:
+    """Against brute force: a token that ends where a prefix, composed by itself, ends at that prefix's end."""
+    composed = unicodedata.normalize("NFC", text)
+    apart: dict[int, set[int]] = {}
+    for cut in range(len(text) + 1):
+        prefix, rest = text[:cut], text[cut:]
+        # Marks and inner jamo belong to what precedes them, whether they compose with it or not.
+        starts = rest[:1] not in tuple("\u0301\u0308\u0323\u1161\u11ab")
+        if starts and unicodedata.normalize("NFC", prefix) + unicodedata.normalize("NFC", rest) == composed:
+            apart.setdefault(len(unicodedata.normalize("NFC", prefix).encode()), set()).add(len(prefix.encode()))
+    ids, ends = tokenizer.encode_with_offsets(text)
+    spelt = 0
+    for token, end in zip(ids.tolist(), ends.tolist(), strict=True):
+        spelt += len(tokenizer.token_bytes(token))
+        if spelt in apart:
+            assert end in apart[spelt]
