@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +152,7 @@ class Methods:
 
     def _ask(self, call: Call) -> Callable[[], Any]:
         params = call.params
-        question = params.text("question")
+        question, max_tokens = params.text("question"), params.count("max_tokens")
         target = Target(
             params.paths("paths"),
             model=params.optional_text("model"),
@@ -163,10 +163,11 @@ class Methods:
         def work() -> Any:
             session = self._ask_sessions.open(target)
             self._asks.check()
-            for event in ask(session, question, session.config, cancelled=call.cancelled.is_set):
+            config = replace(session.config, max_tokens=max_tokens or session.config.max_tokens)
+            for event in ask(session, question, config, cancelled=call.cancelled.is_set):
                 self._asks.check()
                 if isinstance(event, RoundDone):
-                    call.emit("round", {"number": event.number, "named": [*event.named], "by_model": event.by_model})
+                    call.emit("round", {"number": event.number, **event.details})
                 elif isinstance(event, Piece):
                     call.emit("piece", {"text": event.text})
                 elif isinstance(event, AskResult):
