@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codemem.config import Settings
 from codemem.engine_interface import MemoryEngine
@@ -10,6 +11,9 @@ from codemem.manifest import Manifest
 from codemem.progress import Meter, Report, silent
 from codemem.workspace import Workspace
 
+if TYPE_CHECKING:
+    from codemem.model.msa4b.config import Ranking
+
 DEFAULT_MODEL = "small"
 
 LoadEngine = Callable[[str], MemoryEngine]
@@ -17,16 +21,24 @@ LoadEngine = Callable[[str], MemoryEngine]
 
 
 def loader(
-    settings: Settings, *, device: str | None = None, fetch: bool = False, report: Report = silent
+    settings: Settings,
+    *,
+    device: str | None = None,
+    ranking: "Ranking | None" = None,
+    fetch: bool = False,
+    report: Report = silent,
 ) -> LoadEngine:
-    """A function that loads a model once and then hands out the same one; with `fetch`, missing weights are fetched."""
+    """A function that loads a model once and then hands out the same one; with `fetch`, missing weights are fetched.
+
+    `ranking` is a rule of MSA checkpoints; for a model that has but one, UsageError is raised.
+    """
     loaded: dict[str, MemoryEngine] = {}
 
     def load(name: str) -> MemoryEngine:
         if name not in loaded:
             if fetch:
                 fetch_weights(settings, name, report=report)
-            loaded[name] = _load(settings, name, device or settings.user.device, report)
+            loaded[name] = _load(settings, name, device or settings.user.device, ranking, report)
         return loaded[name]
 
     return load
@@ -46,7 +58,12 @@ def fetch_weights(settings: Settings, name: str, *, revision: str | None = None,
     )
 
 
-def _load(settings: Settings, name: str, device: str, report: Report) -> MemoryEngine:
+def rankings_file(settings: Settings) -> Path:
+    """Where `codemem model check` notes the better ranking rule of a checkpoint."""
+    return settings.places.data / "msa-4b-rankings.json"
+
+
+def _load(settings: Settings, name: str, device: str, ranking: "Ranking | None", report: Report) -> MemoryEngine:
     from codemem.model.engine import Engine
     from codemem.model.msa4b.checkpoint import is_msa
     from codemem.model.msa4b.engine import Msa4bEngine
@@ -58,10 +75,14 @@ def _load(settings: Settings, name: str, device: str, report: Report) -> MemoryE
         return Msa4bEngine.load(
             entry,
             directory=settings.places.weights,
-            numbers=settings.places.data / "msa-4b-numbers.sqlite",
+            numbers=settings.places.numbers,
             device=device,
             threads=settings.user.threads,
+            ranking=ranking,
+            rankings=rankings_file(settings),
         )
+    if ranking is not None:
+        raise UsageError(f"--ranking chooses between the rules of an MSA checkpoint; {name!r} has one rule of its own")
     return Engine.load(
         entry,
         directory=settings.places.weights,

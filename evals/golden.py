@@ -78,7 +78,7 @@ def run_case(path: Path, *, device: str = "cpu") -> dict[str, Any]:
 def _replay(directory: Path, case: dict[str, Any], stored: Mapping[str, Tensor], device: str) -> Replay:
     """The checkpoint under the case's own settings, which the engine was given by changing its configuration."""
     folder = directory / case["checkpoint"]
-    ranking: Ranking = "cosine" if case["aux_loss_method"] == "INFONCE" else "dot"
+    ranking: Ranking = "cosine" if case["aux_loss_method"] == "INFONCE" else "scaled"
     model = load_msa4b(folder, device=device, dtype=torch.float32, ranking=ranking)
     memory = dataclasses.replace(
         model.config.memory, top_k=case["top_k_docs"], chunk_tokens=case["pooling_kernel_size"]

@@ -4,13 +4,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codemem.cli import model_msa
 from codemem.cli.options import Json
 
 if TYPE_CHECKING:
     from codemem.config import Settings
     from codemem.model.weights.registry import ModelEntry
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Models: list them, fetch their weights.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Models: list, fetch, convert, check.")
+app.command("convert")(model_msa.convert)
+app.command("check")(model_msa.check)
 Name = Annotated[str, typer.Argument(help="A name of `codemem model list`.")]
 
 
@@ -61,11 +64,13 @@ def info(name: Name, *, json: Json = False) -> None:
 
     settings = Settings.load()
     described = _describe(find_model(name, settings.user.models), settings)
+    described["msa"] = model_msa.describe(described["path"], settings) if described["path"] else None
     if json:
         output.print_json(described)
         return
-    for key, value in described.items():
-        output.line(f"{key:11} {value if value is not None else '-'}")
+    flat = {key: value for key, value in described.items() if key != "msa"} | (described["msa"] or {})
+    for key, value in flat.items():
+        output.line(f"{key:15} {value if value is not None else '-'}")
 
 
 def _describe(model: "ModelEntry", settings: "Settings") -> dict[str, Any]:

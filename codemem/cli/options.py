@@ -39,3 +39,12 @@ Seconds = Annotated[
     ),
 ]
 RouterName = Literal["memory", "outline", "both"]
+RankingName = Literal["cosine", "scaled"]
+Ranking = Annotated[
+    RankingName | None,
+    typer.Option(
+        "--ranking",
+        help="How an MSA checkpoint ranks documents: by cosine, or by scaled dot product. Default: what "
+        "`codemem model check` found better, else as the public engine would.",
+    ),
+]

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codemem.cli.options import Batch, Device, Json, Model, Overlay, Repositories, RouterName, Seconds
+from codemem.cli.options import (
+    Batch,
+    Device,
+    Json,
+    Model,
+    Overlay,
+    Ranking,
+    RankingName,
+    Repositories,
+    RouterName,
+    Seconds,
+)
 
 if TYPE_CHECKING:
     from codemem.results import AskResult, FindResult
@@ -27,6 +38,7 @@ def find(
     catch_up: Seconds = None,
     model: Model = None,
     device: Device = None,
+    ranking: Ranking = None,
     json: Json = False,
 ) -> None:
     """Find the places that a query is about.
@@ -45,7 +57,7 @@ def find(
 
     queries = _queries(query, batch)
     target = Target(repositories or [Path()], overlay or (), model=model, router=router, seconds=catch_up)
-    with _open(target, device, answering=False) as session:
+    with _open(target, device, ranking, answering=False) as session:
         output.notes(session.notes)
 
         def answer(text: str) -> "FindResult":
@@ -72,6 +84,7 @@ def ask(
     catch_up: Seconds = None,
     model: Model = None,
     device: Device = None,
+    ranking: Ranking = None,
     json: Json = False,
 ) -> None:
     """Answer a question from the memory, with citations.
@@ -90,7 +103,7 @@ def ask(
 
     questions = _queries(question, batch)
     target = Target(repositories or [Path()], overlay or (), model=model, question=question, seconds=catch_up)
-    with _open(target, device, answering=True) as session:
+    with _open(target, device, ranking, answering=True) as session:
         output.notes(session.notes)
         if batch is not None:
             _run_batch(questions, lambda text: _answer(session, text))
@@ -112,7 +125,7 @@ def _answer(session: "Session", question: str) -> "AskResult":
     return last
 
 
-def _open(target: "Target", device: str | None, *, answering: bool) -> "Session":
+def _open(target: "Target", device: str | None, ranking: RankingName | None, *, answering: bool) -> "Session":
     from codemem.cli import output
     from codemem.config import Settings
     from codemem.engines import loader
@@ -120,7 +133,9 @@ def _open(target: "Target", device: str | None, *, answering: bool) -> "Session"
 
     settings = Settings.load()
     with output.progress() as report:
-        return open_session(target, settings, loader(settings, device=device, report=report), answering=answering)
+        return open_session(
+            target, settings, loader(settings, device=device, ranking=ranking, report=report), answering=answering
+        )
 
 
 def _queries(query: str | None, batch: str | None) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from codemem.model.config import DecoderConfig, MemoryConfig
 from codemem.model.errors import WeightsCorrupt
 
-Ranking = Literal["engine", "cosine", "dot"]
+Ranking = Literal["engine", "cosine", "scaled"]
 """How documents are ranked: as the public engine would with this checkpoint, or one of its two rules by name."""
 
 _FIXED: dict[str, tuple[Any, Any]] = {

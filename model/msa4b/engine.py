@@ -20,6 +20,7 @@ from codemem.model.msa4b.conversation import Conversation
 from codemem.model.msa4b.interleave import Interleave, Limits
 from codemem.model.msa4b.memory import LayerEntries, Msa4bMemory, encode, entries_of, packs
 from codemem.model.msa4b.numbering import Numbering
+from codemem.model.msa4b.ranking import recorded_ranking, with_ranking
 from codemem.model.msa4b.tokens import NumberedDocument
 from codemem.model.store import LoadedEntries
 from codemem.model.weights.download import locate
@@ -51,17 +52,20 @@ class Msa4bEngine:
         numbers: Path | None,
         device: str = "auto",
         threads: int | None = None,
-        ranking: RankingRule = "engine",
+        ranking: RankingRule | None = None,
+        rankings: Path | None = None,
     ) -> Self:
         """Loads a checkpoint that lies under `directory`; `numbers` is the file of the store's document numbers.
 
+        `ranking=None` asks by what `model check` noted in the file `rankings`, else as the public engine would.
         Raises `WeightsMissing`, `WeightsCorrupt` or `StoreError`.
         """
         if threads:
             torch.set_num_threads(threads)
         place = choose_device(device)
-        model = load_msa4b(locate(entry, directory), device=place, dtype=choose_precision(place).dtype, ranking=ranking)
-        return cls(entry.name, model, Numbering(numbers))
+        model = load_msa4b(locate(entry, directory), device=place, dtype=choose_precision(place).dtype)
+        noted = recorded_ranking(rankings, model.fingerprint) if rankings else None
+        return cls(entry.name, with_ranking(model, ranking or noted or "engine"), Numbering(numbers))
 
     def tokenise(self, documents: Sequence[tuple[str, str]]) -> list[TokenisedDocument]:
         """Of (header, text) each; documents that the store has not seen get their number now."""

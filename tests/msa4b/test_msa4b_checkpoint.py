@@ -105,7 +105,7 @@ class TestConfiguration:
         raw = with_msa(aux_loss_method=method)
         assert read_config(raw).memory.cosine is cosine
         assert read_config(raw, ranking="cosine").memory.cosine is True
-        assert read_config(raw, ranking="dot").memory.cosine is False
+        assert read_config(raw, ranking="scaled").memory.cosine is False
 
     @pytest.mark.parametrize(
         ("spelled", "layers"),

@@ -101,7 +101,7 @@ class TestEntries:
     def test_rankings_share_entries(self, checkpoint: Callable[..., Path]) -> None:
         layouts = {
             Msa4bEngine("x", load_msa4b(checkpoint(), dtype=torch.float32, ranking=rule), Numbering(None)).layout
-            for rule in ("cosine", "dot")
+            for rule in ("cosine", "scaled")
         }
         assert len(layouts) == 1
 

@@ -83,7 +83,7 @@ def swap_ranking(patch: pytest.MonkeyPatch) -> None:
     load = golden_module.load_msa4b
 
     def swapped(folder: Path, *, device: str, dtype: torch.dtype, ranking: str) -> object:
-        return load(folder, device=device, dtype=dtype, ranking="dot" if ranking == "cosine" else "cosine")
+        return load(folder, device=device, dtype=dtype, ranking="scaled" if ranking == "cosine" else "cosine")
 
     patch.setattr(golden_module, "load_msa4b", swapped)
 
@@ -201,7 +201,7 @@ def test_bf16_graph_stays_within_rounding(golden: Path, name: str) -> None:
     """
     case = json.loads((golden / "cases" / f"{name}.json").read_text())
     stored = load_file(golden / "cases" / f"{name}.safetensors")
-    ranking = "cosine" if case["aux_loss_method"] == "INFONCE" else "dot"
+    ranking = "cosine" if case["aux_loss_method"] == "INFONCE" else "scaled"
     model = load_msa4b(golden / case["checkpoint"], dtype=torch.bfloat16, ranking=ranking)
     bound = (8 * model.config.decoder.layers) ** 0.5 * BF16_EPSILON
     memory = Msa4bMemory.of(model)

@@ -131,9 +131,9 @@ def test_empty_memory_is_saved_too(tiny: Msa4bModel, tmp_path: Path) -> None:
     assert again.add(tiny, TEXTS[:1]) == [1]
 
 
-@pytest.mark.parametrize("made_with", ["cosine", "dot"])
+@pytest.mark.parametrize("made_with", ["cosine", "scaled"])
 def test_one_memory_serves_both_rankings(checkpoint: Callable[..., Path], tmp_path: Path, made_with: str) -> None:
-    other = "dot" if made_with == "cosine" else "cosine"
+    other = "scaled" if made_with == "cosine" else "cosine"
     maker, user = (load_msa4b(checkpoint(), dtype=torch.float32, ranking=r) for r in (made_with, other))
     memory, expected = Msa4bMemory.of(maker), Msa4bMemory.of(user)
     for each, model in ((memory, maker), (expected, user)):
