@@ -15,6 +15,7 @@ from codemem.kernels.route import (
     score_documents_summed,
     topk,
     triton,
+    triton_top,
 )
 
 FORMATS: list[KeyFormat] = ["fp32", "bf16", "fp16", "int8", "fp8"]
@@ -101,7 +102,7 @@ def test_document_maximum_and_top(chunks: int, generator: torch.Generator, devic
 
 
 def test_top_through_several_stages(monkeypatch: pytest.MonkeyPatch, generator: torch.Generator, device: str) -> None:
-    monkeypatch.setattr(triton, "MERGED_BLOCK", 32)
+    monkeypatch.setattr(triton_top, "MERGED_BLOCK", 32)
     scores = torch.randn(1, 1200, generator=generator).round(decimals=2)
     scores[0, 7] = torch.nan
     offsets = torch.arange(1201)

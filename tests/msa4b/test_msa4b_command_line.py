@@ -1,4 +1,4 @@
-"""An MSA checkpoint through the commands: convert, info, check, index, find, ask, status; in this process, for speed."""
+"""An MSA checkpoint through the commands: convert, info, check, index, find, ask, status; in-process."""
 
 import json
 from collections.abc import Callable
