@@ -72,6 +72,12 @@ class UserConfig:
     """Size limit of the store in 10^9 bytes; None: no limit."""
     daemon: str = "auto"
     """'on': `find` and `ask` start a daemon and use it; 'auto': they use one that runs; 'off': never."""
+    share: str | None = None
+    """A folder or a URL that `codemem memory export` writes to: `index` takes entries from there before it encodes."""
+    share_unsigned: bool = False
+    """Take from `share` also what no key of `trusted_keys` signed: for a place that only those write whom you trust."""
+    trusted_keys: tuple[str, ...] = ()
+    """Public keys ('ed25519:...') whose signed entries are taken."""
     models: Mapping[str, Path] = field(default_factory=dict)
     """Your own models: name -> a folder with config.json and safetensors, or a .gguf file."""
 
@@ -105,6 +111,11 @@ class Places:
     @property
     def manifests(self) -> Path:
         return self.data / "manifests"
+
+    @property
+    def numbers(self) -> Path:
+        """Which number MSA-4B knows each document of the store by."""
+        return self.data / "msa-4b-numbers.sqlite"
 
     @property
     def weights(self) -> Path:

@@ -132,7 +132,7 @@ def _remember(
         work = memory.plan(snapshot.manifest, snapshot.passages, report=report)
         snapshot.manifest = work.manifest
         snapshot.save()
-        missing = work.missing()
+        missing = _after_sharing(work, memory.store, settings, snapshot, report)
         order = encoding_order(work.manifest, missing)
         try:
             encoded = memory.encode(work, order, snapshot.passages, report=report)
@@ -145,6 +145,19 @@ def _remember(
     settle(snapshot, work, encoded)
     snapshot.save()
     return work, encoded
+
+
+def _after_sharing(work: Plan, store: Store, settings: Settings, snapshot: Snapshot, report: Report) -> list[int]:
+    """Documents to encode here, once what others have encoded is taken from the configured place."""
+    missing = work.missing()
+    if missing and settings.user.share is not None:
+        from codemem.sharing.fetching import fetch_missing
+
+        keys = [work.keys.keys[document].tobytes() for document in missing]
+        if fetch_missing(settings, store, keys, tell=snapshot.workspace.notes.append, report=report):
+            work.present = present(work.keys, store)
+            return work.missing()
+    return missing
 
 
 def begin_memory(snapshot: Snapshot, engine: MemoryEngine, purpose: str) -> None:

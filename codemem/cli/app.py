@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from codemem import __version__, errors
-from codemem.cli import clean, evaluate, hook, index, lsp, mcp, model, query, serve, status
+from codemem.cli import clean, evaluate, hook, index, lsp, mcp, memory, model, query, serve, status
 
 app = typer.Typer(
     name="codemem",
@@ -52,6 +52,7 @@ app.command("lsp")(lsp.lsp)
 app.command("mcp")(mcp.mcp)
 app.add_typer(hook.app, name="hook")
 app.add_typer(serve.app, name="serve")
+app.add_typer(memory.app, name="memory")
 app.add_typer(model.app, name="model")
 app.add_typer(evaluate.app, name="eval")
 

@@ -51,6 +51,27 @@ class Numbering:
             row = (self._connection.execute("INSERT INTO numbers (content) VALUES (?)", (content,)).lastrowid,)
         return int(row[0]) - 1
 
+    def contents(self) -> list[tuple[bytes, int]]:
+        """(sha256 of header and text, number) of every document, by number."""
+        try:
+            rows = self._connection.execute("SELECT content, id FROM numbers ORDER BY id").fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"the numbers of documents cannot be read in {self._name} ({error})") from error
+        return [(bytes(content), int(number) - 1) for content, number in rows]
+
+    def adopt(self, pairs: Sequence[tuple[bytes, int]]) -> int:
+        """Gives contents the numbers they have in another store; how many could not have theirs, for the content has
+        another number here or the number another content."""
+        rows = [(number + 1, content) for content, number in pairs]
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("INSERT OR IGNORE INTO numbers (id, content) VALUES (?, ?)", rows)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StoreError(f"the numbers of documents cannot be kept in {self._name} ({error})") from error
+        here = dict(self.contents())
+        return sum(here.get(content) != number for content, number in pairs)
+
     def close(self) -> None:
         self._connection.close()
 

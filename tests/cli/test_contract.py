@@ -29,6 +29,11 @@ OPTIONS = {
     "eval retrieval": {
         "data", "--checkouts", "--clones", "--set", "--system", "--out", "--model", "--device", "--json",
     },
+    "memory export": {"place", "-C", "--key", "--json"},
+    "memory import": {
+        "place", "--trust", "--trusted-key", "--verify-sample", "-C", "--model", "--device", "--json",
+    },
+    "memory keygen": {"--out", "--json"},
     "hook install": {"-C", "--json"},
     "hook uninstall": {"-C", "--json"},
     "hook status": {"-C", "--json"},
@@ -65,6 +70,8 @@ STATUS = {
     "path", "model", "commit", "fresh", "documents", "tokens", "bytes", "behind", "daemon",
     "purpose", "in_memory", "skipped", "problems", "notes",
 }  # fmt: skip
+EXPORT = {"place", "model", "entries", "reused", "missing", "bytes", "signed_by"}
+IMPORT = {"place", "model", "entries", "reused", "sampled", "worst", "renumbered", "notes"}
 
 
 def commands(group: Any, prefix: str = "") -> dict[str, set[str]]:
@@ -94,7 +101,7 @@ def test_every_command_option_and_key_is_documented() -> None:
         assert f"codemem {command}" in text
         missing = {option for option in options if option.startswith("-") and f"`{option}" not in text}
         assert not missing, command
-    keys = INDEX | FIND | ASK | STATS | STATUS | FOUND | CITED | BEHIND
+    keys = INDEX | FIND | ASK | STATS | STATUS | FOUND | CITED | BEHIND | EXPORT | IMPORT
     assert {key for key in keys if f"`{key}`" not in text} == set()
 
 
@@ -150,6 +157,20 @@ def test_keys_of_model_and_clean(indexed: CommandLine) -> None:
     assert set(indexed.json("model", "info", "tiny")) == set(listed[0])
     assert set(indexed.json("model", "pull", "tiny")) == {"name", "path"}
     assert set(indexed.json("clean")) == {"removed", "entries", "bytes"}
+
+
+def test_keys_of_memory(indexed: CommandLine) -> None:
+    key = indexed.json("memory", "keygen")
+    assert set(key) == {"key", "path"}
+    place = str(indexed.home / "shared")
+    exported = indexed.json("memory", "export", place)
+    assert set(exported) == EXPORT
+    assert (exported["entries"], exported["missing"], exported["signed_by"]) == (3, 0, key["key"])
+    indexed.json("clean", "--unused-days", "0")
+    imported = indexed.json("memory", "import", place, "--verify-sample", "1")
+    assert set(imported) == IMPORT
+    assert (imported["entries"], imported["sampled"], imported["worst"]) == (3, 1, 0.0)
+    assert indexed.json("index")["encoded"] == 0
 
 
 def test_a_batch_prints_one_object_a_line(indexed: CommandLine) -> None:
