@@ -28,6 +28,8 @@ _CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*")
 _SIGILS = {"simple_symbol": ":", "variable": "$"}
 """What is written before a name and is no part of it, by type of node."""
 _MAX_NAME = 200
+_PIECE = 1 << 12
+"""Bytes that the parser is given at once."""
 _WINDOW = 1 << 17
 _MAX_MATCHES = 100_000
 _Captures = dict[str, list[Node]]
@@ -67,9 +69,9 @@ def parse(source: bytes, language: str, seconds: float) -> Tree | None:
     deadline = time.monotonic() + seconds
     try:
         return Parser(grammar).parse(
-            lambda offset, _point: source[
-                offset:
-            ],  # all of it at once, without a copy: py-tree-sitter crashes on views
+            # A piece at a time: the lexer asks again whenever it looks back behind the piece's start, 70 times in a usual
+            # file, and each answer is copied (py-tree-sitter crashes on views).
+            lambda offset, _point: source[offset : offset + _PIECE],
             encoding="utf8",
             progress_callback=lambda _offset, _error: time.monotonic() > deadline,
         )
