@@ -12,7 +12,10 @@ from codemem.progress import Meter, Report, silent
 from codemem.workspace import Workspace
 
 if TYPE_CHECKING:
+    from codemem.model.engine import Engine
     from codemem.model.msa4b.config import Ranking
+    from codemem.model.msa4b.engine import Msa4bEngine
+    from codemem.model.tiers import Budget
 
 DEFAULT_MODEL = "small"
 
@@ -25,12 +28,14 @@ def loader(
     *,
     device: str | None = None,
     ranking: "Ranking | None" = None,
+    budget: "Budget | None" = None,
     fetch: bool = False,
     report: Report = silent,
 ) -> LoadEngine:
     """A function that loads a model once and then hands out the same one; with `fetch`, missing weights are fetched.
 
-    `ranking` is a rule of MSA checkpoints; for a model that has but one, UsageError is raised.
+    `ranking` is a rule of MSA checkpoints; for a model that has but one, UsageError is raised. `budget` is what its
+    banks may take.
     """
     loaded: dict[str, MemoryEngine] = {}
 
@@ -38,7 +43,10 @@ def loader(
         if name not in loaded:
             if fetch:
                 fetch_weights(settings, name, report=report)
-            loaded[name] = _load(settings, name, device or settings.user.device, ranking, report)
+            engine = _load(settings, name, device or settings.user.device, ranking, report)
+            if budget is not None:
+                engine.budget = budget
+            loaded[name] = engine
         return loaded[name]
 
     return load
@@ -58,12 +66,23 @@ def fetch_weights(settings: Settings, name: str, *, revision: str | None = None,
     )
 
 
+def bank_budget(gpu_memory: int | None, host_memory: int | None) -> "Budget | None":
+    """Bytes that a bank may take; None where nothing was said."""
+    if gpu_memory is None and host_memory is None:
+        return None
+    from codemem.model.tiers import Budget
+
+    return Budget(gpu_memory, host_memory)
+
+
 def rankings_file(settings: Settings) -> Path:
     """Where `codemem model check` notes the better ranking rule of a checkpoint."""
     return settings.places.data / "msa-4b-rankings.json"
 
 
-def _load(settings: Settings, name: str, device: str, ranking: "Ranking | None", report: Report) -> MemoryEngine:
+def _load(
+    settings: Settings, name: str, device: str, ranking: "Ranking | None", report: Report
+) -> "Engine | Msa4bEngine":
     from codemem.model.engine import Engine
     from codemem.model.msa4b.checkpoint import is_msa
     from codemem.model.msa4b.engine import Msa4bEngine

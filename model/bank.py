@@ -1,8 +1,9 @@
 """A bank: the entries of one or more manifests, placed for search and attention."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -11,18 +12,9 @@ from codemem.model.encode import layers_of
 from codemem.model.entry import EntryLayout
 from codemem.model.memory import LayerRoute
 from codemem.model.store import LoadedEntries
+from codemem.model.tiers import Budget, Limits, TieredRows, place
 
-
-@dataclass(frozen=True, slots=True)
-class StoredRows:
-    """int8 rows [C, G, D] with a float16 scale a group [C, G]."""
-
-    values: Tensor
-    scales: Tensor
-
-    def rows(self, chunks: Tensor, dtype: torch.dtype) -> Tensor:
-        values: Tensor = self.values[chunks].to(dtype) * self.scales[chunks].to(dtype)[..., None]
-        return values
+_ROWS = ("k", "v")
 
 
 class Bank:
@@ -32,26 +24,44 @@ class Bank:
     """
 
     def __init__(
-        self, entries: LoadedEntries, layout: EntryLayout, *, device: torch.device, dtype: torch.dtype
+        self,
+        entries: LoadedEntries,
+        layout: EntryLayout,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        budget: Budget | None = None,
     ) -> None:
+        """Raises `OutOfMemory` if the routing keys do not fit the budget's share of the device."""
         self.layers = layers_of(layout)
         self.device, self.dtype = device, dtype
         self.chunk_offsets = torch.from_numpy(np.asarray(entries.offsets, np.int64)).to(device)
         self.chunk_ends = entries.chunk_ends
         self.offsets = np.asarray(entries.offsets, np.int64)
         self._keys: dict[int, RoutingKeys] = {}
-        self._k: dict[int, StoredRows] = {}
-        self._v: dict[int, StoredRows] = {}
+        self._rows: dict[str, TieredRows] = {}
+        self._place(entries, budget or Budget())
+
+    def _place(self, entries: LoadedEntries, budget: Budget) -> None:
+        # Ranking needs the routing keys alone, and entries may then be loaded without the rest.
+        parts = [f"{part}.{layer}" for layer in self.layers for part in _ROWS if f"{part}.{layer}" in entries.tensors]
+        keys = {"int8": sum(_nbytes(entries.tensors, f"route.{layer}") for layer in self.layers)}
+        rows = {part: _nbytes(entries.tensors, part) for part in parts}
+        self.placement = place(keys, rows, Limits.of(budget, self.device))
         for layer in self.layers:
-            # Ranking needs the routing keys alone, and entries may then be loaded without the rest.
-            loaded = [name for name in ("route", "k", "v") if f"{name}.{layer}" in entries.tensors]
-            tensors = {name: torch.from_numpy(entries.tensors[f"{name}.{layer}"]) for name in loaded}
-            scales = {name: torch.from_numpy(entries.tensors[f"{name}_scale.{layer}"]) for name in loaded}
-            self._keys[layer] = RoutingKeys(tensors["route"].to(device), scales["route"].to(device))
-            for name, place in (("k", self._k), ("v", self._v)):
-                if name in loaded:
-                    groups = scales[name].shape[1]
-                    place[layer] = StoredRows(tensors[name].view(len(scales[name]), groups, -1), scales[name])
+            values, scales = _pair(entries.tensors, f"route.{layer}")
+            self._keys[layer] = RoutingKeys(values.to(self.device), scales.to(self.device))
+        for part in parts:
+            values, scales = _pair(entries.tensors, part)
+            self._rows[part] = TieredRows(
+                values.view(len(scales), scales.shape[1], -1),
+                scales,
+                self.placement.tiers[part],
+                device=self.device,
+                dtype=self.dtype,
+                spill=budget.spill,
+                mapped=entries.mapped,
+            )
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -72,11 +82,19 @@ class Bank:
 
     def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled keys and values [M, G, D], documents ascending."""
-        order = documents.sort().values.cpu()
-        offsets = torch.from_numpy(self.offsets)
-        spans = [torch.arange(int(offsets[d]), int(offsets[d + 1])) for d in order.tolist()]
-        chunks = torch.cat(spans) if spans else torch.zeros(0, dtype=torch.int64)
-        return tuple(x[layer].rows(chunks, self.dtype).to(self.device) for x in (self._k, self._v))  # type: ignore[return-value]
+        order = sorted(documents.tolist())
+        spans = [(int(self.offsets[d]), int(self.offsets[d + 1])) for d in order]
+        return self._rows[f"k.{layer}"].fetch(spans), self._rows[f"v.{layer}"].fetch(spans)
 
     def holds(self, layer: int) -> bool:
         return layer in self._keys
+
+
+def _pair(tensors: Mapping[str, npt.NDArray[np.generic]], name: str) -> tuple[Tensor, Tensor]:
+    part, _, layer = name.partition(".")
+    return torch.from_numpy(tensors[name]), torch.from_numpy(tensors[f"{part}_scale.{layer}"])
+
+
+def _nbytes(tensors: Mapping[str, npt.NDArray[np.generic]], name: str) -> int:
+    part, _, layer = name.partition(".")
+    return tensors[name].nbytes + tensors[f"{part}_scale.{layer}"].nbytes

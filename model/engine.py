@@ -26,6 +26,7 @@ from codemem.model.prepared import load_prepared, prepared_path, save_prepared
 from codemem.model.prompts import Prompts, question_position
 from codemem.model.routers import Routers
 from codemem.model.store import LoadedEntries
+from codemem.model.tiers import Budget
 from codemem.model.tokenizer import Tokenizer
 from codemem.model.weights import checkpoint_folder, load_checkpoint
 from codemem.model.weights.adapters import adapter_path
@@ -55,6 +56,8 @@ class Engine:
         self._decoder, self._routers, self._memory = decoder, routers, memory
         self._tokenizer, self._prompts = tokenizer, Prompts(tokenizer)
         self._torch_device, self._dtype = device, dtype
+        self.budget = Budget()
+        """What the banks made from now on may take."""
         config = decoder.config
         self.layout = entry_layout(config, memory, memory.routed_layers, base=base, adapter=adapter)
         self.find_layout = entry_layout(config, memory, memory.ranking_layers, base=base, adapter=adapter)
@@ -124,7 +127,7 @@ class Engine:
         return encode(self._decoder, self._routers, self._memory, documents, layout, device=self._torch_device)
 
     def bank(self, entries: LoadedEntries, layout: EntryLayout) -> Bank:
-        return Bank(entries, layout, device=self._torch_device, dtype=self._dtype)
+        return Bank(entries, layout, device=self._torch_device, dtype=self._dtype, budget=self.budget)
 
     @torch.inference_mode()
     def rank(self, query: str, bank: Bank) -> Ranking:

@@ -1,5 +1,6 @@
 """Options that several commands share, spelled once."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,6 +37,35 @@ Seconds = Annotated[
     float | None,
     typer.Option(
         "--catch-up", metavar="SECONDS", min=0, help="Time to bring the memory up to date before answering. Default: 2."
+    ),
+]
+
+
+def parse_size(spelled: str) -> int:
+    """Bytes of '40GB', '512MB' or '1.5 GB' (powers of ten); raises typer.BadParameter."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kMGT]?)B?", spelled.strip())
+    if found is None:
+        raise typer.BadParameter(f"{spelled!r} is no size: write it as 40GB or 512MB")
+    return int(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
+
+
+GpuMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--gpu-memory",
+        parser=parse_size,
+        metavar="SIZE",
+        help="What the memory may take of the GPU, as 40GB: routing keys must fit, keys and values follow. "
+        "Default: what is free.",
+    ),
+]
+HostMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--host-memory",
+        parser=parse_size,
+        metavar="SIZE",
+        help="What it may take of host memory for keys and values; the rest stays on disk. Default: what is free.",
     ),
 ]
 RouterName = Literal["memory", "outline", "both"]

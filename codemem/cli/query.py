@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from codemem.cli.options import (
     Batch,
     Device,
+    GpuMemory,
+    HostMemory,
     Json,
     Model,
     Overlay,
@@ -39,6 +41,8 @@ def find(
     model: Model = None,
     device: Device = None,
     ranking: Ranking = None,
+    gpu_memory: GpuMemory = None,
+    host_memory: HostMemory = None,
     json: Json = False,
 ) -> None:
     """Find the places that a query is about.
@@ -57,7 +61,8 @@ def find(
 
     queries = _queries(query, batch)
     target = Target(repositories or [Path()], overlay or (), model=model, router=router, seconds=catch_up)
-    with _open(target, device, ranking, answering=False) as session:
+    opening = _Opening(device, ranking, gpu_memory, host_memory)
+    with _open(target, opening, answering=False) as session:
         output.notes(session.notes)
 
         def answer(text: str) -> "FindResult":
@@ -85,6 +90,8 @@ def ask(
     model: Model = None,
     device: Device = None,
     ranking: Ranking = None,
+    gpu_memory: GpuMemory = None,
+    host_memory: HostMemory = None,
     json: Json = False,
 ) -> None:
     """Answer a question from the memory, with citations.
@@ -103,7 +110,8 @@ def ask(
 
     questions = _queries(question, batch)
     target = Target(repositories or [Path()], overlay or (), model=model, question=question, seconds=catch_up)
-    with _open(target, device, ranking, answering=True) as session:
+    opening = _Opening(device, ranking, gpu_memory, host_memory)
+    with _open(target, opening, answering=True) as session:
         output.notes(session.notes)
         if batch is not None:
             _run_batch(questions, lambda text: _answer(session, text))
@@ -125,17 +133,29 @@ def _answer(session: "Session", question: str) -> "AskResult":
     return last
 
 
-def _open(target: "Target", device: str | None, ranking: RankingName | None, *, answering: bool) -> "Session":
+class _Opening(NamedTuple):
+    """How the model and its memory are loaded."""
+
+    device: str | None
+    ranking: RankingName | None
+    gpu_memory: int | None
+    host_memory: int | None
+
+
+def _open(target: "Target", opening: _Opening, *, answering: bool) -> "Session":
     from codemem.cli import output
     from codemem.config import Settings
-    from codemem.engines import loader
+    from codemem.engines import bank_budget, loader
     from codemem.search import open_session
 
     settings = Settings.load()
+    budget = bank_budget(opening.gpu_memory, opening.host_memory)
     with output.progress() as report:
-        return open_session(
-            target, settings, loader(settings, device=device, ranking=ranking, report=report), answering=answering
-        )
+        load = loader(settings, device=opening.device, ranking=opening.ranking, budget=budget, report=report)
+        session = open_session(target, settings, load, answering=answering)
+    if budget is not None and session.recall is not None and session.recall.bank is not None:
+        output.note(f"the memory takes {session.recall.bank.placement.words()}")
+    return session
 
 
 def _queries(query: str | None, batch: str | None) -> Iterator[str]:

@@ -9,20 +9,21 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from codemem.model.device import choose_device, choose_precision
 from codemem.model.entry import Entry, EntryLayout, TensorSpec, TokenisedDocument
 from codemem.model.events import AnswerEvent, Ranking, Source
+from codemem.model.msa4b.bank import Msa4bBank, bf16_bits, numbers_of
 from codemem.model.msa4b.checkpoint import Msa4bModel, load_msa4b
 from codemem.model.msa4b.config import Ranking as RankingRule
 from codemem.model.msa4b.conversation import Conversation
 from codemem.model.msa4b.interleave import Interleave, Limits
-from codemem.model.msa4b.memory import LayerEntries, Msa4bMemory, encode, entries_of, packs
+from codemem.model.msa4b.memory import Msa4bMemory, encode, packs
 from codemem.model.msa4b.numbering import Numbering
 from codemem.model.msa4b.ranking import recorded_ranking, with_ranking
 from codemem.model.msa4b.tokens import NumberedDocument
 from codemem.model.store import LoadedEntries
+from codemem.model.tiers import Budget
 from codemem.model.weights.download import locate
 from codemem.model.weights.registry import ModelEntry
 
@@ -40,6 +41,8 @@ class Msa4bEngine:
         self.name, self.device = name, model.device.type
         self._model, self._numbering = model, numbering
         self._template = Conversation(model, None).template()
+        self.budget = Budget()
+        """What the banks made from now on may take."""
         self.layout = entry_layout(model)
         self.find_layout = self.layout
 
@@ -97,34 +100,9 @@ class Msa4bEngine:
                 )
                 yield Entry(layout.key(document.ids), len(document.ids), document.chunk_ends, tensors)
 
-    def bank(self, entries: LoadedEntries, layout: EntryLayout) -> Msa4bMemory:
-        """The entries on the model's device. Entries loaded without keys and values can be ranked, not asked."""
-        memory = Msa4bMemory.of(self._model)
-        numbers, nothing = _numbers(entries), np.zeros(0, dtype=np.uint32)
-        spans = zip(entries.offsets.tolist(), entries.offsets[1:].tolist(), strict=False)
-        memory.restore_documents(
-            [
-                NumberedDocument(number, nothing, np.asarray(entries.chunk_ends[start:end]))
-                for number, (start, end) in zip(numbers, spans, strict=True)
-            ],
-            next_number=max(numbers, default=-1) + 1,
-        )
-        for layer in self._model.config.memory.routed_layers:
-            memory.restore_layer(layer, self._layer(entries, layer))
-        return memory
-
-    def _layer(self, entries: LoadedEntries, layer: int) -> LayerEntries:
-        decoder = self._model.config.decoder
-        shape = (entries.chunks, decoder.kv_heads, decoder.head_dim)
-        route, k, v = (
-            from_bf16_bits(entries.tensors[f"{part}.{layer}"]).to(self._model.device).view(shape)
-            if f"{part}.{layer}" in entries.tensors
-            else None
-            for part in _PARTS
-        )
-        assert route is not None
-        cosine = self._model.config.memory.cosine
-        return entries_of(route, k, v, cosine=cosine, dtype=self._model.dtype)
+    def bank(self, entries: LoadedEntries, layout: EntryLayout) -> Msa4bBank:
+        """The entries placed within `budget`. Entries loaded without keys and values can be ranked, not asked."""
+        return Msa4bBank.from_entries(self._model, entries, numbers_of(entries, _NUMBER.name), self.budget)
 
     def rank(self, query: str, bank: Msa4bMemory) -> Ranking:
         """Scores every document by the sum over the routed layers of its best chunk's score."""
@@ -164,23 +142,3 @@ def entry_layout(model: Msa4bModel) -> EntryLayout:
     }
     fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return EntryLayout(fingerprint, memory.chunk_tokens, (_NUMBER, *tensors))
-
-
-def bf16_bits(x: Tensor) -> npt.NDArray[np.uint16]:
-    """Rounded to bf16, as its bits."""
-    bits: npt.NDArray[np.uint16] = x.to(torch.bfloat16).contiguous().view(torch.uint16).cpu().numpy()
-    return bits
-
-
-def from_bf16_bits(bits: npt.NDArray[np.generic]) -> Tensor:
-    """bf16, copied: entries may be mapped from a file."""
-    return torch.from_numpy(np.array(bits, dtype=np.uint16)).view(torch.bfloat16)
-
-
-def _numbers(entries: LoadedEntries) -> list[int]:
-    """A number a document; -1 where the numbers were not loaded or the entry is missing."""
-    if _NUMBER.name not in entries.tensors:
-        return [-1] * len(entries.keys)
-    numbers = np.ascontiguousarray(entries.tensors[_NUMBER.name]).view("<u4")[:, 0]
-    spans = zip(entries.offsets.tolist(), entries.offsets[1:].tolist(), strict=False)
-    return [int(numbers[start]) if start < end else -1 for start, end in spans]

@@ -13,9 +13,11 @@ from codemem.model.entry import Entry
 from codemem.model.errors import StoreError
 from codemem.model.events import Answer, Source
 from codemem.model.msa4b import Interleave, Msa4bMemory, Msa4bModel, load_msa4b
-from codemem.model.msa4b.engine import Msa4bEngine, bf16_bits, from_bf16_bits
+from codemem.model.msa4b.bank import Msa4bBank, bf16_bits, from_bf16_bits
+from codemem.model.msa4b.engine import Msa4bEngine
 from codemem.model.msa4b.numbering import Numbering
 from codemem.model.store import Store
+from codemem.model.tiers import Budget
 from codemem.model.weights.registry import ModelEntry
 
 TEXTS = [
@@ -120,7 +122,7 @@ def store_and_keys(engine: Msa4bEngine, tmp_path: Path) -> tuple[Path, list[byte
 
 def load_bank(
     engine: Msa4bEngine, place: tuple[Path, list[bytes]], keys: list[bytes], parts: list[str] | None = None
-) -> Msa4bMemory:
+) -> Msa4bBank:
     with Store.open(place[0], engine.layout) as store:
         return engine.bank(store.load(keys, parts=parts), engine.layout)
 
@@ -174,3 +176,52 @@ def test_no_entries(engine: Msa4bEngine, store_and_keys: tuple[Path, list[bytes]
     answer = list(engine.answer(QUESTION, bank, lambda i: Source(i, "", "")))[-1]
     assert isinstance(answer, Answer)
     assert not answer.found
+
+
+class TestBudgets:
+    def banks(
+        self, engine: Msa4bEngine, place: tuple[Path, list[bytes]], budget: Budget
+    ) -> tuple[Msa4bBank, Msa4bBank]:
+        whole = load_bank(engine, place, place[1])
+        engine.budget = budget
+        return whole, load_bank(engine, place, place[1])
+
+    def test_rows_on_host_and_disk_answer_alike(
+        self, engine: Msa4bEngine, store_and_keys: tuple[Path, list[bytes]], tmp_path: Path
+    ) -> None:
+        keys = load_bank(engine, store_and_keys, store_and_keys[1]).placement.key_bytes
+        row = 16 * 2 * sum(len(d.chunk_ends) for d in load_bank(engine, store_and_keys, store_and_keys[1]).documents)
+        budget = Budget(device_bytes=keys + row, host_bytes=row, spill=tmp_path)
+        whole, spread = self.banks(engine, store_and_keys, budget)
+        assert [spread.placement.row_bytes(tier) for tier in ("device", "host", "disk")] == [row, row, 2 * row]
+        assert spread.nbytes == whole.nbytes == keys + 4 * row
+        for layer in (1, 2):
+            for one, other in zip(*(b.fetch(layer, torch.tensor([2, 0])) for b in (spread, whole)), strict=True):
+                assert torch.equal(one, other)
+        answers = []
+        for bank in (spread, whole):
+            *_, last = engine.answer(QUESTION, bank, lambda i: Source(i, *TEXTS[i]), max_tokens=5)
+            assert isinstance(last, Answer)
+            answers.append((last.text, last.read, last.cited))
+        assert answers[0] == answers[1]
+
+    def test_narrow_keys_where_wide_ones_do_not_fit(
+        self, engine: Msa4bEngine, store_and_keys: tuple[Path, list[bytes]]
+    ) -> None:
+        wide = load_bank(engine, store_and_keys, store_and_keys[1]).placement.key_bytes
+        whole, narrow = self.banks(engine, store_and_keys, Budget(device_bytes=wide - 1))
+        assert (whole.placement.key_format, narrow.placement.key_format) == ("fp32", "int8")
+        one, other = (engine.rank(QUESTION, bank).scores for bank in (whole, narrow))
+        np.testing.assert_allclose(one, other, atol=0.03 * float(np.abs(one).max()))
+
+    def test_rows_in_eight_bits(self, engine: Msa4bEngine, store_and_keys: tuple[Path, list[bytes]]) -> None:
+        whole, narrow = self.banks(engine, store_and_keys, Budget(row_format="int8"))
+        assert narrow.placement.row_bytes("device") < whole.placement.row_bytes("device")
+        for one, other in zip(*(bank.fetch(1, torch.tensor([1])) for bank in (narrow, whole)), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=float(other.abs().max()) / 127)
+
+    def test_a_bank_is_not_changed(self, engine: Msa4bEngine, store_and_keys: tuple[Path, list[bytes]]) -> None:
+        bank = load_bank(engine, store_and_keys, store_and_keys[1])
+        for change in (lambda: bank.remove([0]), lambda: bank.append([], {}), lambda: bank.layer(1)):
+            with pytest.raises(ValueError, match="asked, not changed"):
+                change()
