@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from codemem.model.config import MemoryConfig
 from codemem.model.decoder import Decoder
@@ -35,9 +36,35 @@ class LowRank(nn.Module):
         nn.init.normal_(self.a, std=base.in_features**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        down = x @ self.a.to(x.dtype).T
-        # addmm adds within the product: one pass less over a wide output.
-        return torch.addmm(self.base(x), down, self.b.to(x.dtype).T)
+        a, b = self.a.to(x.dtype), self.b.to(x.dtype)
+        if self.base.out_features > self.base.in_features and torch.is_grad_enabled():
+            out: Tensor = _WideUpdate.apply(x, self.base.weight, self.base.bias, a, b)  # type: ignore[no-untyped-call]
+            return out
+        # addmm adds within the product: one pass less over the output.
+        return torch.addmm(self.base(x), x @ a.T, b.T)
+
+
+class _WideUpdate(torch.autograd.Function):
+    """W x + b + B A x as one product of [W B] with [x; A x], where the output is wider than the input.
+
+    The update then costs no pass of its own over the wide output, nor over its gradient. W itself gets no gradient.
+    """
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 (apply takes no names)
+        ctx: Any, x_TK: Tensor, weight_NK: Tensor, bias_N: Tensor | None, a_RK: Tensor, b_NR: Tensor
+    ) -> Tensor:
+        down = x_TK @ a_RK.T
+        ctx.save_for_backward(x_TK, down, weight_NK, a_RK, b_NR)
+        return F.linear(torch.cat((x_TK, down), 1), torch.cat((weight_NK, b_NR), 1), bias_N)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        x, down, weight, a, b = ctx.saved_tensors
+        into_both = gradient @ torch.cat((weight, b), 1)
+        into_x, into_down = into_both[:, : x.shape[1]], into_both[:, x.shape[1] :]
+        return torch.addmm(into_x, into_down, a), None, None, into_down.T @ x, gradient.T @ down
 
 
 def adapted_names(decoder: Decoder) -> Iterator[str]:

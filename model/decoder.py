@@ -104,18 +104,28 @@ class Layer(nn.Module):
         self.mlp = Mlp(config)
 
     def forward(self, x_TE: Tensor, rope: tuple[Tensor, Tensor], context: AttentionContext) -> Tensor:
-        hidden = self.input_layernorm(x_TE)
-        q, k, v = self.self_attn.project(hidden, *rope)
-        attended = context.attend(self.index, hidden, q, k, v)
-        x_TE = x_TE + self.self_attn.o_proj(attended.flatten(1))
-        out: Tensor = x_TE + self.mlp(self.post_attention_layernorm(x_TE))
-        return out
+        attended = context.attend(self.index, *self.before_attention(x_TE, rope))
+        return self.feed_forward(self.after_attention(x_TE, attended))
 
     def observe(self, x_TE: Tensor, rope: tuple[Tensor, Tensor], context: AttentionContext) -> None:
         """Shows the layer's inputs to the context without computing its output: the last layer of an encoding."""
-        hidden = self.input_layernorm(x_TE)
-        q, k, v = self.self_attn.project(hidden, *rope)
+        hidden, q, k, v = self.before_attention(x_TE, rope)
         context.attend(self.index, hidden, q[:0], k, v)
+
+    def before_attention(self, x_TE: Tensor, rope: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Normalised input [T, E], rotated queries [T, H, D] and keys [T, G, D], values [T, G, D]."""
+        hidden: Tensor = self.input_layernorm(x_TE)
+        return hidden, *self.self_attn.project(hidden, *rope)
+
+    def after_attention(self, x_TE: Tensor, attended_THD: Tensor) -> Tensor:
+        """The residual stream with the attention's output added, [T, E]."""
+        out: Tensor = x_TE + self.self_attn.o_proj(attended_THD.flatten(1))
+        return out
+
+    def feed_forward(self, x_TE: Tensor) -> Tensor:
+        """The residual stream with the MLP's output added, [T, E]."""
+        out: Tensor = x_TE + self.mlp(self.post_attention_layernorm(x_TE))
+        return out
 
 
 class Decoder(nn.Module):

@@ -1,84 +1,57 @@
 """Trains adapters and routers on a folder that `python -m codemem.training.data` wrote.
 
-    python -m codemem.training --base WEIGHTS --data FOLDER --out FOLDER [--seconds S | --steps N] [--resume]
+    python -m codemem.training --base WEIGHTS --data FOLDER --out FOLDER [--recipe JSON] [--seconds S] [--resume]
+    torchrun --nproc-per-node N -m codemem.training ...
 
-Writes adapter.safetensors (what ships), checkpoint.pt (what `--resume` goes on from) and log.jsonl (a line a step).
+Writes adapter.safetensors (what ships), checkpoint.pt (what `--resume` goes on from), recipe.json, log.jsonl (a line a
+step) and losses.svg. `codemem train` is the same for a model of the registry.
 """
 
 import argparse
-import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import torch
 
-from codemem.model.config import DecoderConfig, MemoryConfig
-from codemem.model.load import load_decoder
-from codemem.model.tokenizer import Tokenizer
-from codemem.model.weights import checkpoint_folder, load_checkpoint
-from codemem.training.batching import Corpus
-from codemem.training.recipe import Recipe
-from codemem.training.trainer import StepReport, Trainer
-
-SAVE_SECONDS = 240.0
-"""A stopped run loses at most this much."""
+from codemem.training.curves import draw
+from codemem.training.run import RunOptions, read_log, train
+from codemem.training.trainer import StepReport
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m codemem.training", description=__doc__)
-    parser.add_argument("--base", type=Path, required=True, help="a .gguf file or a checkpoint folder")
-    parser.add_argument("--base-sha256", default="0" * 64, help="of the base weights; goes into every entry's key")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--layers", default="5,8,11,14,17,20,23", help="routed layers")
-    parser.add_argument("--find-layers", type=int, default=3, help="how many of them, from the lowest, `find` ranks by")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--seconds", type=float, help="wall-clock budget of the whole run")
-    parser.add_argument("--recipe", type=json.loads, default={}, help="other settings of training/recipe.py, as JSON")
-    parser.add_argument("--resume", action="store_true")
+    parser = argparse.ArgumentParser(
+        prog="python -m codemem.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--base", type=Path, required=True, help="a .gguf file or a checkpoint folder")
+    add("--base-sha256", default="0" * 64, help="of the base weights; goes into every entry's key")
+    add("--data", type=Path, required=True)
+    add("--out", type=Path, required=True)
+    add("--layers", default="5,8,11,14,17,20,23", help="routed layers")
+    add("--find-layers", type=int, default=3, help="how many of them, from the lowest, `find` ranks by")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--seconds", type=float, help="stop this call after so long; --resume goes on")
+    add("--limit", type=int, help="take the first so many pairs only")
+    add("--recipe", type=json.loads, default={}, help="settings of training/recipe.py, as JSON")
+    add("--resume", action="store_true")
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = arguments().parse_args(argv)
-    options.out.mkdir(parents=True, exist_ok=True)
-    layers = tuple(int(layer) for layer in options.layers.split(","))
-    recipe = Recipe(
-        memory=MemoryConfig(layers, find_layers=options.find_layers), seconds=options.seconds, **options.recipe
-    )
-    device = torch.device(options.device)
-    torch.set_float32_matmul_precision("high")
-    checkpoint = load_checkpoint(options.base)
-    tokenizer = Tokenizer.from_folder(checkpoint_folder(options.base))
-    decoder = load_decoder(
-        DecoderConfig.from_huggingface(checkpoint.config),
-        checkpoint.tensors,
-        device=device,
-        dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
-    )
-    corpus = Corpus.load(options.data, tokenizer, max_tokens=recipe.max_document_tokens)
-    trainer = Trainer(decoder, tokenizer, recipe, device=device, base_sha256=options.base_sha256)
-    if options.resume:
-        trainer.load_checkpoint(options.out / "checkpoint.pt")
-    saved = trainer.spent
-    with (options.out / "log.jsonl").open("a", encoding="utf-8") as log:
-
-        def record(report: StepReport) -> None:
-            nonlocal saved
-            log.write(json.dumps(dataclasses.asdict(report)) + "\n")
-            log.flush()
-            if report.seconds - saved > SAVE_SECONDS:
-                saved = report.seconds
-                save(trainer, options.out)
-
-        trainer.run(corpus, log=record)
-    save(trainer, options.out)
+    """Trains; a line every 20 steps goes to stderr."""
+    given = vars(arguments().parse_args(argv))
+    layers = tuple(int(layer) for layer in given.pop("layers").split(","))
+    options = RunOptions(**given, layers=layers)
+    train(options, say)
+    if (options.out / "log.jsonl").stat().st_size:
+        draw(read_log(options.out), options.out / "losses.svg")
 
 
-def save(trainer: Trainer, folder: Path) -> None:
-    trainer.save_checkpoint(folder / "checkpoint.pt")
-    trainer.export(folder / "adapter.part")
-    (folder / "adapter.part").replace(folder / "adapter.safetensors")
+def say(report: StepReport) -> None:
+    if report.step % 20 == 0 or report.step <= 3:
+        losses = " ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
+        print(f"step {report.step} · {report.seconds:.0f} s · phase {report.phase} · {losses}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,80 +1,13 @@
-"""Records to batches: deterministic, grouped by package so that negatives come from the same repository.
-
-The files are those of codemem.training.data (docs/data.md).
-"""
+"""Questions to batches: deterministic, grouped by package so that negatives come from the same repository."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from codemem.model.tokenizer import Tokenizer
-from codemem.training.data.read import DOCUMENTS, PAIRS, QA, rows
-
-Ids = npt.NDArray[np.uint32]
-
-
-@dataclass(slots=True)
-class Ragged:
-    """Many token sequences in one array."""
-
-    values: Ids
-    offsets: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: int) -> Ids:
-        return self.values[self.offsets[index] : self.offsets[index + 1]]
-
-    @classmethod
-    def of(cls, sequences: Sequence[Sequence[int]]) -> "Ragged":
-        lengths = np.fromiter((len(s) for s in sequences), np.int64, len(sequences))
-        offsets = np.concatenate(([0], np.cumsum(lengths)))
-        values = np.empty(int(offsets[-1]), np.uint32)
-        for start, sequence in zip(offsets, sequences, strict=False):
-            values[start : start + len(sequence)] = sequence
-        return cls(values, offsets)
-
-
-@dataclass(slots=True)
-class Corpus:
-    """Everything that training reads, as token ids."""
-
-    documents: Ragged
-    headers: list[str]
-    texts: list[str]
-    packages: npt.NDArray[np.int32]
-    queries: Ragged
-    positives: list[list[int]]
-    negatives: list[list[int]]
-    kinds: list[str]
-    answers: list[dict[str, Any]]
-
-    @classmethod
-    def load(cls, directory: Path, tokenizer: Tokenizer, *, max_tokens: int, limit: int | None = None) -> "Corpus":
-        documents = list(rows(directory / DOCUMENTS))
-        names: dict[str, int] = {}
-        packages = np.asarray([names.setdefault(d["package"], len(names)) for d in documents], np.int32)
-        pairs = list(islice(rows(directory / PAIRS), limit))
-        headers = tokenizer.encode_batch([d["header"] for d in documents])
-        texts = tokenizer.encode_batch([d["text"] for d in documents])
-        return cls(
-            documents=Ragged.of([(h + t)[:max_tokens] for h, t in zip(headers, texts, strict=True)]),
-            headers=[d["header"] for d in documents],
-            texts=[d["text"] for d in documents],
-            packages=packages,
-            queries=Ragged.of([ids[:128] for ids in tokenizer.encode_batch([p["q"] for p in pairs])]),
-            positives=[p["pos"] for p in pairs],
-            negatives=[p.get("neg", []) for p in pairs],
-            kinds=[p["kind"] for p in pairs],
-            answers=list(rows(directory / QA)),
-        )
+from codemem.training.corpus import Corpus
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from codemem.model.config import MemoryConfig
 from codemem.model.prompts import Prompts, question_position
-from codemem.training.batching import Corpus
+from codemem.training.corpus import Corpus
 
 
 @dataclass(slots=True)
@@ -31,12 +31,21 @@ class Conversations:
         self.corpus, self.prompts, self.tokens = corpus, prompts, tokens
         self.memory_documents = memory_documents
         self.random = np.random.default_rng(seed)
-        self._order: list[int] = []
+        self._by_kind: dict[str, list[int]] = {}
+        for index, record in enumerate(corpus.answers):
+            self._by_kind.setdefault(record["kind"], []).append(index)
+        self._kinds = sorted(self._by_kind)
+        counts = np.sqrt([len(self._by_kind[kind]) for kind in self._kinds])
+        self._weights = counts / counts.sum()
+        self._order: dict[str, list[int]] = {kind: [] for kind in self._kinds}
 
     def next(self) -> Conversation:
-        if not self._order:
-            self._order = list(map(int, self.random.permutation(len(self.corpus.answers))))
-        return self.build(self.corpus.answers[self._order.pop()])
+        """A kind by the square root of its count, so that few common kinds do not make up most of what is learnt; of
+        that kind, each record once before any comes again."""
+        kind = self._kinds[int(self.random.choice(len(self._kinds), p=self._weights))]
+        if not self._order[kind]:
+            self._order[kind] = list(map(int, self.random.permutation(self._by_kind[kind])))
+        return self.build(self.corpus.answers[self._order[kind].pop()])
 
     def build(self, record: dict[str, Any]) -> Conversation:
         gold = list(record["gold"])

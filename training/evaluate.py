@@ -6,19 +6,19 @@ import torch
 from torch import Tensor
 
 from codemem.model.losses import chunk_scores_to_documents
-from codemem.training.batching import Ids
-from codemem.training.trainer import EncodedDocuments, Trainer
+from codemem.training.corpus import Ids
+from codemem.training.network import EncodedDocuments, Network
 
 DOCUMENTS_A_PASS = 2048
 QUESTIONS_A_PASS = 32
 
 
 @torch.no_grad()
-def encode_pool(trainer: Trainer, documents: Sequence[Ids]) -> dict[int, tuple[Tensor, Tensor]]:
+def encode_pool(network: Network, documents: Sequence[Ids]) -> dict[int, tuple[Tensor, Tensor]]:
     """Routing keys [N, C, W] and existing chunks [N, C] by layer, C the most chunks of any document."""
     encoded: list[EncodedDocuments] = []
     for start in range(0, len(documents), DOCUMENTS_A_PASS):
-        encoded.append(trainer.encode_documents(documents[start : start + DOCUMENTS_A_PASS]))
+        encoded.append(network.encode_documents(documents[start : start + DOCUMENTS_A_PASS]))
     widest = max(e.chunks.shape[1] for e in encoded)
 
     def grown(x: Tensor) -> Tensor:
@@ -26,20 +26,20 @@ def encode_pool(trainer: Trainer, documents: Sequence[Ids]) -> dict[int, tuple[T
         return torch.nn.functional.pad(x, (0, 0, 0, room) if x.dim() == 3 else (0, room))
 
     exists = torch.cat([grown(e.chunks) for e in encoded])
-    layers = trainer.recipe.memory.routed_layers
+    layers = network.recipe.memory.routed_layers
     return {layer: (torch.cat([grown(e.layers[layer].route) for e in encoded]), exists) for layer in layers}
 
 
 @torch.no_grad()
 def ranks(
-    trainer: Trainer, pool: dict[int, tuple[Tensor, Tensor]], questions: Sequence[Ids], gold: Sequence[Sequence[int]]
+    network: Network, pool: dict[int, tuple[Tensor, Tensor]], questions: Sequence[Ids], gold: Sequence[Sequence[int]]
 ) -> dict[str, Tensor]:
     """Rank (1 + documents scored strictly higher) of each question's best gold document, by way of ranking:
     each layer alone, 'find' (the lower layers' sum) and 'all'."""
-    memory = trainer.recipe.memory
+    memory = network.recipe.memory
     found: dict[str, list[int]] = {name: [] for name in ("find", "all", *map(str, memory.routed_layers))}
     for start in range(0, len(questions), QUESTIONS_A_PASS):
-        queries, routes = trainer.encode_questions(questions[start : start + QUESTIONS_A_PASS])
+        queries, routes = network.encode_questions(questions[start : start + QUESTIONS_A_PASS])
         scores = {
             layer: chunk_scores_to_documents(queries[layer], routes, *pool[layer]) for layer in memory.routed_layers
         }

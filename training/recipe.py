@@ -1,8 +1,32 @@
 """What a training run is made of. A recipe is saved beside its checkpoint, so a run can be told from its files."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from codemem.model.config import MemoryConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a run with sizes of its own: the length and depth curriculum."""
+
+    share: float = 1.0
+    """Of the run's steps or seconds, relative to the other phases."""
+    routed: int = 0
+    """How many routed layers learn, from the lowest; the network runs no further than the last of them. 0: all, and
+    the whole network. Without the upper half a step costs half."""
+    questions: int = 384
+    """Questions a routing batch; their positives are each other's negatives."""
+    answers: int = 12
+    """Conversations a step for the language-model loss; needs the whole network."""
+    max_document_tokens: int = 512
+
+    def __post_init__(self) -> None:
+        if self.routed and self.answers:
+            raise ValueError("a phase that stops at a lower layer cannot learn to answer: set answers to 0")
+        if self.share <= 0:
+            raise ValueError("a phase's share must be positive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,19 +34,16 @@ class Recipe:
     """Settings of one run. Token counts are per optimiser step and device."""
 
     memory: MemoryConfig
+    phases: tuple[Phase, ...] = (Phase(),)
     rank: int = 32
     """Rank of the adapters."""
     steps: int = 1000
     seconds: float | None = None
     """Wall-clock budget; the learning rate then follows the share of time spent instead of steps."""
-    questions: int = 384
-    """Questions a routing batch; their positives are each other's negatives."""
     group: int = 24
     """Questions in a row from one package, so that this many negatives come from the same repository."""
     hard: int = 0
     """Mined negatives a question."""
-    answers: int = 12
-    """Conversations a step for the language-model loss."""
     answer_tokens: int = 1536
     """A conversation's sources are cut so that it fits."""
     memory_documents: int = 8
@@ -39,4 +60,53 @@ class Recipe:
     """Weight of the language-model loss; the routing loss has weight 1."""
     clip: float = 1.0
     seed: int = 0
-    max_document_tokens: int = 512
+    recompute: str = "layer"
+    """What the backward pass computes again instead of keeping: 'layer', 'mlp' (faster; 62 GB at the default sizes)."""
+    compile: bool = False
+    """Compile what stands around attention (torch.compile); worth it from some hundred steps on."""
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise ValueError("a recipe needs a phase")
+        if self.recompute not in ("layer", "mlp"):
+            raise ValueError(f"recompute is 'layer' or 'mlp', not {self.recompute!r}")
+
+    def phase_at(self, progress: float) -> int:
+        """Index of the phase that a run is in after the share `progress` in [0, 1] of its budget."""
+        total = sum(phase.share for phase in self.phases)
+        until = 0.0
+        for index, phase in enumerate(self.phases):
+            until += phase.share / total
+            if progress < until - 1e-12:
+                return index
+        return len(self.phases) - 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as `from_json` takes them."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, memory: MemoryConfig, settings: Mapping[str, Any]) -> "Recipe":
+        """`settings` as a user writes them. Raises `ValueError` with the name of what is unknown or wrong.
+
+        `questions`, `answers` and `max_document_tokens` outside `phases` hold for every phase that does not set them.
+        """
+        own, shared = dict(settings), {}
+        for name in ("questions", "answers", "max_document_tokens"):
+            if name in own:
+                shared[name] = own.pop(name)
+        phases = own.pop("phases", [{}])
+        try:
+            return cls(memory=memory, phases=tuple(Phase(**{**shared, **phase}) for phase in phases), **own)
+        except TypeError as error:
+            raise ValueError(f"the recipe is wrong: {error}") from error
+
+    def learning_layers(self, phase: Phase) -> tuple[int, ...]:
+        """The routed layers whose scores are in the loss."""
+        return self.memory.routed_layers[: phase.routed] if phase.routed else self.memory.routed_layers
+
+    def budgets(self) -> Iterator[tuple[Phase, float]]:
+        """Each phase with its share of the whole, in order."""
+        total = sum(phase.share for phase in self.phases)
+        for phase in self.phases:
+            yield phase, phase.share / total

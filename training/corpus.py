@@ -1,0 +1,65 @@
+"""What training reads, tokenised when a batch needs it. The files are those of codemem.training.data (docs/data.md)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codemem.model.tokenizer import Tokenizer
+from codemem.training.data.read import DOCUMENTS, PAIRS, QA, rows
+
+Ids = npt.NDArray[np.uint32]
+
+QUESTION_TOKENS = 128
+"""Longer questions are cut."""
+
+
+@dataclass(slots=True)
+class Corpus:
+    """Documents, questions with the documents that answer them, and answer records."""
+
+    tokenizer: Tokenizer
+    headers: list[str]
+    texts: list[str]
+    packages: npt.NDArray[np.int32]
+    questions: list[str]
+    positives: list[list[int]]
+    negatives: list[list[int]]
+    answers: list[dict[str, Any]]
+
+    @classmethod
+    def load(cls, directory: Path, tokenizer: Tokenizer, *, limit: int | None = None) -> "Corpus":
+        """Reads a folder; `limit` takes the first so many pairs only. A folder without answer records is fine."""
+        headers, texts, packages = [], [], []
+        names: dict[str, int] = {}
+        for row in rows(directory / DOCUMENTS):
+            headers.append(row["header"])
+            texts.append(row["text"])
+            packages.append(names.setdefault(row["package"], len(names)))
+        pairs = list(islice(rows(directory / PAIRS), limit))
+        return cls(
+            tokenizer,
+            headers,
+            texts,
+            np.asarray(packages, np.int32),
+            [pair["q"] for pair in pairs],
+            [pair["pos"] for pair in pairs],
+            [pair.get("neg", []) for pair in pairs],
+            list(rows(directory / QA)) if (directory / QA).exists() else [],
+        )
+
+    def document_ids(self, documents: Iterable[int], max_tokens: int) -> list[Ids]:
+        """Header and text of each, tokenised apart, cut to `max_tokens`."""
+        chosen = list(documents)
+        headers = self.tokenizer.encode_batch([self.headers[d] for d in chosen])
+        texts = self.tokenizer.encode_batch([self.texts[d] for d in chosen])
+        return [np.asarray((h + t)[:max_tokens], np.uint32) for h, t in zip(headers, texts, strict=True)]
+
+    def question_ids(self, questions: Sequence[int]) -> list[Ids]:
+        """Questions without the template."""
+        ids = self.tokenizer.encode_batch([self.questions[q] for q in questions])
+        return [np.asarray(i[:QUESTION_TOKENS], np.uint32) for i in ids]

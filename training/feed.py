@@ -1,0 +1,95 @@
+"""Steps made ready beside the training loop: drawn, tokenised and indexed while the device works on the step before."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from codemem.model.prompts import Prompts
+from codemem.training.batching import RoutingBatches
+from codemem.training.conversations import Conversation, Conversations
+from codemem.training.corpus import Corpus, Ids
+from codemem.training.recipe import Phase, Recipe
+
+AHEAD = 3
+
+
+@dataclass(slots=True)
+class StepData:
+    """Everything that one step reads. D documents, Q questions."""
+
+    documents: list[Ids]
+    questions: list[Ids]
+    """Without the template."""
+    positive: npt.NDArray[np.bool_]
+    """[Q, D]"""
+    ignore: npt.NDArray[np.bool_]
+    """[Q, D]: likely answers too, so no negatives."""
+    conversations: list[Conversation]
+    memory: list[list[int]]
+    """Per conversation, rows of `documents` that it attends to."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens without padding."""
+        texts = sum(len(c.ids) for c in self.conversations)
+        return sum(map(len, self.documents)) + sum(map(len, self.questions)) + texts
+
+
+class Feed:
+    """Endless steps of one phase; the same for the same seed, however fast they are taken."""
+
+    def __init__(self, corpus: Corpus, prompts: Prompts, recipe: Recipe, phase: Phase, *, seed: int) -> None:
+        self._corpus, self._phase = corpus, phase
+        self._routing = RoutingBatches(
+            corpus, size=phase.questions, group=recipe.group, hard=recipe.hard, seed=2 * seed
+        )
+        self._conversations = Conversations(
+            corpus, prompts, tokens=recipe.answer_tokens, memory_documents=recipe.memory_documents, seed=2 * seed + 1
+        )
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="training-feed")
+        self._ready: deque[Future[StepData]] = deque()
+
+    def __enter__(self) -> Iterator[StepData]:
+        for _ in range(AHEAD):
+            self._ready.append(self._worker.submit(self._step))
+        return self._taken()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._worker.shutdown(cancel_futures=True)
+
+    def _taken(self) -> Iterator[StepData]:
+        while True:
+            step = self._ready.popleft().result()
+            self._ready.append(self._worker.submit(self._step))
+            yield step
+
+    def _step(self) -> StepData:
+        batch = self._routing.next()
+        answers = self._phase.answers if self._corpus.answers else 0
+        conversations = [self._conversations.next() for _ in range(answers)]
+        index = {document: i for i, document in enumerate(batch.documents)}
+        for conversation in conversations:
+            for document in conversation.documents:
+                index.setdefault(document, len(index))
+        # Documents that only a conversation brought in are extra negatives, unless their text is a positive's.
+        texts = {self._corpus.texts[d] for d in batch.documents}
+        extra = list(index)[len(batch.documents) :]
+        unsure = np.asarray([self._corpus.texts[d] in texts for d in extra], np.bool_)
+        wide = ((0, 0), (0, len(extra)))
+        ignore = np.pad(batch.ignore, wide)
+        ignore[:, len(batch.documents) :] = unsure
+        return StepData(
+            self._corpus.document_ids(index, self._phase.max_document_tokens),
+            self._corpus.question_ids(batch.queries),
+            np.pad(batch.positive, wide),
+            ignore,
+            conversations,
+            [[index[d] for d in c.documents] for c in conversations],
+        )

@@ -1,0 +1,61 @@
+"""Data parallelism through torch.distributed: each process draws its own batches, gradients are averaged."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """This process among those of the run."""
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def join(cls, device: torch.device) -> "Processes":
+        """Joins the run that torchrun started, or is alone. NCCL between GPUs, gloo between processors."""
+        if not torch.distributed.is_torchelastic_launched():
+            return cls()
+        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def average(self, gradients: Iterable[Tensor]) -> None:
+        """Averages gradients over the processes, in place, in one transfer."""
+        parts = list(gradients)
+        if self.count == 1 or not parts:
+            return
+        flat = torch.cat([g.flatten() for g in parts])
+        torch.distributed.all_reduce(flat)
+        flat /= self.count
+        start = 0
+        for part in parts:
+            part.copy_(flat[start : start + part.numel()].view_as(part))
+            start += part.numel()
+
+    def agree(self, value: float, device: torch.device) -> float:
+        """The leading process's value, so that all decide alike."""
+        if self.count == 1:
+            return value
+        held = torch.tensor([value], dtype=torch.float64, device=device)
+        torch.distributed.broadcast(held, 0)
+        return float(held.item())
+
+    def leave(self) -> None:
+        """Ends the group, if there is one."""
+        if self.count > 1:
+            torch.distributed.destroy_process_group()
+
+
+def device_of_process(kind: str) -> torch.device:
+    """'cuda' becomes this process's own GPU under torchrun."""
+    own = kind == "cuda" and torch.distributed.is_torchelastic_launched()
+    return torch.device(f"cuda:{torch.distributed.get_node_local_rank()}" if own else kind)
