@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from codemem.kernels.pool import pool_chunks
 from codemem.kernels.route import fold_query
 from codemem.model.config import DecoderConfig, MemoryConfig
+from codemem.model.packed import attend_within
 from codemem.model.routers import Routers
 
 
@@ -27,21 +28,6 @@ class PooledLayer:
     k: Tensor
     v: Tensor
     route: Tensor
-
-
-def attend_within(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int]) -> Tensor:
-    """Causal attention inside each of the packed sequences, [T, H, D].
-
-    One call a sequence: what a document sees, and the order of every sum, is independent of what it is packed with.
-    """
-    out = torch.empty_like(q_THD)
-    start = 0
-    for n in lengths:
-        rows = slice(start, start + n)
-        q, k, v = (x[rows].transpose(0, 1)[None] for x in (q_THD, k_TGD, v_TGD))
-        out[rows] = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)[0].transpose(0, 1)
-        start += n
-    return out
 
 
 class EncodingContext:
@@ -109,14 +95,15 @@ class LayerCache:
     """Keys and values of one layer in one buffer, [memory rows | text rows], grown by doubling."""
 
     def __init__(self, config: DecoderConfig, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
-        self.k, self.v = torch.empty((2, capacity, config.kv_heads, config.head_dim), device=device, dtype=dtype)
+        # Zeros, because a masked row is still multiplied (by 0) where a fixed number of rows is read.
+        self.k, self.v = torch.zeros((2, capacity, config.kv_heads, config.head_dim), device=device, dtype=dtype)
         self.memory_rows = 0
         self.text_rows = 0
 
     def _reallocate(self, memory_rows: int, capacity: int) -> None:
         for name in ("k", "v"):
             old = getattr(self, name)
-            new = old.new_empty((capacity, *old.shape[1:]))
+            new = old.new_zeros((capacity, *old.shape[1:]))
             kept = min(memory_rows, self.memory_rows)
             new[:kept] = old[:kept]
             text = slice(self.memory_rows, self.memory_rows + self.text_rows)
@@ -136,12 +123,16 @@ class LayerCache:
         """Adds text rows; returns every row so far, memory first."""
         start = self.memory_rows + self.text_rows
         end = start + len(k_TGD)
-        if end > len(self.k):
-            self._reallocate(self.memory_rows, max(2 * len(self.k), end))
+        self.reserve(end)
         self.k[start:end] = k_TGD
         self.v[start:end] = v_TGD
         self.text_rows += len(k_TGD)
         return self.k[:end], self.v[:end]
+
+    def reserve(self, rows: int) -> None:
+        """Makes room for so many rows, memory included."""
+        if rows > len(self.k):
+            self._reallocate(self.memory_rows, max(2 * len(self.k), rows))
 
     def truncate(self, text_rows: int) -> None:
         """Forgets the text rows after the first `text_rows`."""

@@ -17,7 +17,7 @@ from codemem.kernels.route import fold_query
 from codemem.model.config import MemoryConfig
 from codemem.model.decoder import Decoder
 from codemem.model.losses import chunk_scores_to_documents, info_nce
-from codemem.model.memory import attend_within
+from codemem.model.packed import attend_within
 from codemem.model.prompts import question_position
 from codemem.model.routers import Routers
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from codemem.model.memory import LayerMemory, LayerRoute, TextContext
 from codemem.model.msa4b.checkpoint import Msa4bModel
 from codemem.model.msa4b.tokens import Prompt
+from codemem.model.static import StaticDecode
 
 Template = tuple[tuple[Tensor, Tensor], ...]
 """By layer, keys and values [3, G, D] of the template prefix, which all conversations share."""
@@ -23,8 +24,12 @@ class Conversation:
         *,
         template: Template | None = None,
         capacity: int = 1024,
+        static: bool | None = None,
     ) -> None:
-        """`bank=None`: there is no memory. `template`: of an earlier conversation. `capacity`: text rows at first."""
+        """`bank=None`: there is no memory. `template`: of an earlier conversation. `capacity`: text rows at first.
+
+        `static`: single tokens go through buffers that stay in place (`codemem.model.static`), by default on a GPU.
+        """
         self.model = model
         self.context = TextContext(
             model.config.decoder,
@@ -35,6 +40,8 @@ class Conversation:
             device=model.device,
             dtype=model.dtype,
         )
+        on_gpu = model.device.type == "cuda"
+        self._static = StaticDecode(model.decoder, self.context) if (on_gpu if static is None else static) else None
         self.position = 0
         if template is None:
             self.feed_silent(model.protocol.template)
@@ -79,6 +86,13 @@ class Conversation:
     def feed_silent(self, ids: Sequence[int], *, causal: bool = True) -> Tensor:
         """`feed` of tokens that do not route."""
         return self.feed(Prompt.silent(ids), causal=causal)
+
+    def follow(self, token: int) -> Tensor:
+        """[V] float32: what follows this token, which does not route."""
+        if self._static is None:
+            return self.logits(self.feed_silent([token]))
+        self.position += 1
+        return self._static.step(token, self.position - 1)
 
     @torch.inference_mode()
     def logits(self, hidden_TE: Tensor) -> Tensor:

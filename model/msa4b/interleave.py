@@ -205,7 +205,7 @@ class _Asking:
             signal = watcher.push(token)
             if signal is not Signal.STOP:
                 generated.append(token)
-                self._feed(Prompt.silent([token]))
+                self.logits = self.conversation.follow(token)
         return generated, watcher.numbers, signal
 
     def _named(self, numbers: Sequence[int]) -> tuple[list[int], bool]:
@@ -269,7 +269,7 @@ class _Asking:
             if piece := text.push(token):
                 pieces.append(piece)
                 yield TextPiece(piece)
-            self._feed(Prompt.silent([token]))
+            self.logits = self.conversation.follow(token)
         if piece := text.finish():
             pieces.append(piece)
             yield TextPiece(piece)

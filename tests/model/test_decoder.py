@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen3Config
 from codemem.model.config import DecoderConfig, MemoryConfig
 from codemem.model.decoder import Decoder
 from codemem.model.load import load_decoder
-from codemem.model.memory import TextContext, attend_within
+from codemem.model.memory import TextContext
+from codemem.model.packed import attend_within
 from codemem.model.routers import Routers
 from codemem.model.weights import load_checkpoint
 

@@ -309,3 +309,17 @@ def test_events_stream(tiny: Msa4bModel, memory: Msa4bMemory, script: Script) ->
     first = next(events)
     assert isinstance(first, TextPiece)
     assert script.asked < len(script.choices)
+
+
+def test_decoding_in_place_says_the_same(tiny: Msa4bModel) -> None:
+    """What a GPU does for single tokens, on the processor."""
+    memory = Msa4bMemory.of(tiny)
+    memory.add(tiny, [("a.py\n", "def open_store(path): return Store(path)\n"), ("b.py\n", "class Store: pass\n")])
+    grown, in_place = (Conversation(tiny, memory, static=static) for static in (False, True))
+    prompt = tiny.protocol.question("where is the store opened?")
+    logits = [conversation.logits(conversation.feed(prompt)) for conversation in (grown, in_place)]
+    for _ in range(6):
+        torch.testing.assert_close(logits[1], logits[0], rtol=1e-4, atol=1e-4)
+        token = int(logits[0].argmax())
+        logits = [conversation.follow(token) for conversation in (grown, in_place)]
+    assert grown.position == in_place.position

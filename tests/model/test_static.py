@@ -1,0 +1,97 @@
+"""Decoding over buffers that stay in place, and packed attention, against the ordinary passes."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from codemem.model import static
+from codemem.model.config import DecoderConfig, MemoryConfig
+from codemem.model.decoder import Decoder
+from codemem.model.memory import TextContext
+from codemem.model.packed import attend_within, can_pack
+from codemem.model.routers import Routers
+from codemem.model.static import StaticDecode
+
+CONFIG = DecoderConfig(40, 32, 3, 4, 2, 8, 48, 1e4, 1e-6, qkv_bias=False, qk_norm=True, tied=False)
+MEMORY = MemoryConfig((1, 2))
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Decoder:
+    torch.manual_seed(5)
+    return Decoder(CONFIG).requires_grad_(False).eval()
+
+
+def context(capacity: int) -> TextContext:
+    made = TextContext(
+        CONFIG,
+        MEMORY,
+        Routers(CONFIG, MEMORY.routed_layers),
+        None,
+        capacity=capacity,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
+    rows = torch.randn(2, 5, CONFIG.kv_heads, CONFIG.head_dim, generator=torch.Generator().manual_seed(1))
+    for layer in MEMORY.routed_layers:  # routed layers hold memory, the others do not: they end at different rows
+        made.layers[layer].set_memory(rows[0], rows[1])
+    return made
+
+
+def feed(decoder: Decoder, to: TextContext, ids: list[int], start: int) -> torch.Tensor:
+    positions = torch.arange(start, start + len(ids))
+    with torch.inference_mode():
+        return decoder.logits(decoder(torch.tensor(ids), positions, to)[-1:])[0]
+
+
+@pytest.mark.parametrize("capacity", [8, 64])
+def test_steps_and_passes_may_alternate(decoder: Decoder, monkeypatch: pytest.MonkeyPatch, capacity: int) -> None:
+    monkeypatch.setattr(static, "BLOCK", 4)  # several blocks, and with little capacity several reallocations
+    ordinary, stepped = context(capacity), context(capacity)
+    step = StaticDecode(decoder, stepped)
+    assert not step.graph
+    for one in (ordinary, stepped):
+        feed(decoder, one, [1, 2, 3], 9)
+    position = 12
+    for token in (7, 11, 3, 3, 20, 1, 38, 2, 5):
+        expected = feed(decoder, ordinary, [token], position)
+        torch.testing.assert_close(step.step(token, position), expected, rtol=1e-4, atol=1e-5)
+        position += 1
+        if token == 20:  # a pass of several tokens between steps
+            expected = feed(decoder, ordinary, [4, 5], position)
+            torch.testing.assert_close(feed(decoder, stepped, [4, 5], position), expected, rtol=1e-4, atol=1e-5)
+            position += 2
+    assert [cache.text_rows for cache in stepped.layers] == [14, 14, 14]
+
+
+def test_unwritten_rows_are_never_seen(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = StaticDecode(decoder, context(8)).step(3, 9)
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *a, **k: empty(*a, **k).fill_(torch.nan))
+    monkeypatch.setattr(torch.Tensor, "new_empty", lambda x, *a, **k: empty(*a, **k).fill_(torch.nan))
+    assert torch.equal(StaticDecode(decoder, context(8)).step(3, 9), expected)
+
+
+def test_rows_behind_the_end_are_never_seen(decoder: Decoder) -> None:
+    clean, dirty = context(64), context(64)
+    for one in (clean, dirty):
+        for cache in one.layers:
+            used = cache.memory_rows
+            cache.k[used:], cache.v[used:] = (0.0, 0.0) if one is clean else (1e4, -1e4)
+    found = [StaticDecode(decoder, one).step(3, 9) for one in (clean, dirty)]
+    assert torch.equal(found[0], found[1])
+
+
+def test_packed_sequences_see_only_themselves() -> None:
+    generator = torch.Generator().manual_seed(2)
+    lengths = [1, 7, 0, 12]
+    q = torch.randn(20, 4, 8, generator=generator)
+    k, v = torch.randn(2, 20, 2, 8, generator=generator)
+    together = attend_within(q, k, v, lengths)
+    ends = [0, 1, 8, 8, 20]
+    for start, end in pairwise(ends):
+        rows = slice(start, end)
+        alone = attend_within(q[rows], k[rows], v[rows], [end - start] if end > start else [])
+        assert torch.equal(together[rows], alone)
+    assert not can_pack(q)  # a processor takes them one by one
