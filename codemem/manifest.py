@@ -151,6 +151,12 @@ class Manifest:
         """Path -> row."""
         return {path: i for i, path in enumerate(self.paths)}
 
+    @cached_property
+    def known_oids(self) -> Mapping[str, str]:
+        """Path -> id of every file that was read, those left out for their content included."""
+        left_out = {file.path: file.oid for file in self.left_out}
+        return dict(zip(self.paths, self.oids(), strict=True)) | left_out
+
     def __contains__(self, path: object) -> bool:
         return path in self.index_of
 

@@ -53,8 +53,7 @@ class Synced:
 def compare(tree: Tree, manifest: Manifest, *, selection: Selection) -> Changes:
     """Lists the tree and compares ids; only files whose stat data differ from last time are read for that."""
     listing = tree.list(manifest.stat_cache, selection=selection)
-    left_out = {file.path: file.oid for file in manifest.left_out}
-    oids = dict(zip(manifest.paths, manifest.oids(), strict=True)) | left_out
+    oids = dict(manifest.known_oids)
     added, changed = [], []
     for entry in listing.entries:
         known = oids.pop(entry.path, None)

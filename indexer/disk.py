@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import UnreadableFileError
@@ -44,9 +45,20 @@ class OpenFolder:
         del self._descriptors[depth:], self._names[depth:]
         self._folder = b"/".join(self._names)
 
-    def stat(self, folder: bytes, name: bytes) -> os.stat_result:
-        """As os.lstat. Raises OSError."""
-        return os.stat(name, dir_fd=self._enter(folder), follow_symlinks=False)
+    def stats(self, folder: bytes, names: Iterable[bytes]) -> list[os.stat_result | None]:
+        """As os.lstat of each name; None where nothing is there, or only below a link."""
+        states: list[os.stat_result | None] = []
+        try:
+            within = self._enter(folder)
+        except OSError:
+            return [None for _ in names]
+        look, keep = os.stat, states.append
+        for name in names:
+            try:
+                keep(look(name, dir_fd=within, follow_symlinks=False))
+            except OSError:
+                keep(None)
+        return states
 
     def read(self, raw: bytes, limit: int) -> tuple[bytes, os.stat_result]:
         """A regular file's bytes and its state. A file that changes meanwhile is read once more.

@@ -2,23 +2,23 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .disk import OpenFolder
 from .errors import TreeNotFoundError, UnreadableFileError
-from .paths import decode_path, encode_path
+from .paths import decode_path
+from .seen import RACY_NS, Row
 from .tree import Chooser, FileEntry, FileStat, Listing, StatCache, Tree, blob_id
 
-_RACY_NS = 2_000_000_000
-"""A file that changed this shortly before it was looked at may change again with its time staying the same (FAT)."""
 _READ_AT_LEAST = 1 << 20
 """Bytes that a file may grow to between its listing and its reading."""
 
 _PLAIN, _EXECUTABLE = 0o100644, 0o100755
 """git keeps only whether the owner may execute a file."""
 
-_States = list[tuple[bytes, os.stat_result | None]]
+Names = list[tuple[bytes, str, os.stat_result | None]]
+"""Name, the same as text, and state; None where nothing is there, or only below a link."""
 
 
 class DiskTree(Tree):
@@ -56,77 +56,91 @@ class DiskTree(Tree):
             return None
         return data.decode("utf-8", "replace").removeprefix("\ufeff")
 
-    def _states(self, names: Iterable[bytes]) -> _States:
-        """Each name with its state, None where nothing is there, or only below a link."""
-        states: _States = []
-        look = self._disk.stat
-        for raw in names:
-            folder, _, name = raw.rpartition(b"/")
-            try:
-                states.append((raw, look(folder, name)))
-            except OSError:
-                states.append((raw, None))
+    def _look(self, folders: Iterable[tuple[bytes, Iterable[bytes]]]) -> list[os.stat_result | None]:
+        """The state of each name in each folder, in order."""
+        states: list[os.stat_result | None] = []
+        look, keep = self._disk.stats, states.extend
+        for folder, names in folders:
+            keep(look(folder, names))
         return states
 
-    def _add_all(self, listing: Listing, chooser: Chooser, states: _States, cache: StatCache, *, now_ns: int) -> None:
-        """Lists names in the given order, or says why not. What is not there is passed over."""
-        trusted_size = chooser.trusted_size
-        settled = now_ns - _RACY_NS
-        entries, fresh = listing.entries, listing.stat_cache
-        regular, executable, look_up = stat.S_IFREG, stat.S_IXUSR, cache.get  # a loop of some microseconds a file
-        for raw, state in states:
-            if state is None:
-                continue
-            path = encode_path(raw)
-            mode, size = state.st_mode, state.st_size
-            known = look_up(path)
-            if (
-                known is not None
-                and size <= trusted_size
-                and stat.S_IFMT(mode) == regular
-                and known[:4] == (state.st_mtime_ns, state.st_ctime_ns, size, state.st_ino)
-            ):
-                if known[0] < settled and known[1] < settled:
-                    fresh[path] = known
-                entries.append(FileEntry(path, _EXECUTABLE if mode & executable else _PLAIN, size, known[4], False))
-            elif stat.S_ISREG(mode):
-                self._add(listing, chooser, raw, path, state, known=known, settled=settled)
-            elif not stat.S_ISDIR(mode):
-                link = stat.S_ISLNK(mode)
-                chooser.skip(path, "symbolic link: not followed" if link else "not a regular file")
-
-    def _add(
+    def _add_all(
         self,
         listing: Listing,
+        chooser: Chooser,
+        names: Names,
+        cache: StatCache,
+        *,
+        now_ns: int,
+        rows: Mapping[str, Row],
+    ) -> dict[str, Row]:
+        """Lists names in the given order, or says why not. What is not there is passed over.
+
+        `rows` are files as they were listed under the same circumstances; what is to be remembered next is returned.
+        """
+        entries, fresh, kept = listing.entries, listing.stat_cache, dict[str, Row]()
+        seen, settled_ns = rows.get, now_ns - RACY_NS
+        for raw, path, state in names:  # a microsecond a file
+            if state is None:
+                continue
+            row = seen(path)
+            if (
+                row is not None
+                and row[0] == state.st_mtime_ns
+                and row[1] == state.st_ctime_ns
+                and row[2] == state.st_size
+                and row[3] == state.st_ino
+                and row[4] == state.st_mode
+            ):
+                entries.append(row[5])
+                if row[6] is not None:
+                    fresh[path] = row[6]
+            else:
+                row = self._judge(chooser, raw, path, state, known=cache.get(path))
+                if row is None:
+                    continue
+                entries.append(row.entry)
+                if max(row.mtime_ns, row.ctime_ns) >= settled_ns:
+                    continue
+                if row.known is not None:
+                    fresh[path] = row.known
+            kept[path] = row
+        return kept
+
+    def _judge(
+        self,
         chooser: Chooser,
         raw: bytes,
         path: str,
         state: os.stat_result,
         *,
         known: FileStat | None,
-        settled: int,
-    ) -> None:
-        """Lists a regular file that is new, changed, or judged by other rules than before."""
-        reincluded = chooser.choose(path, state.st_size)
-        if reincluded is None:
-            return
-        if known is not None and tuple(known[:4]) == (
-            state.st_mtime_ns,
-            state.st_ctime_ns,
-            state.st_size,
-            state.st_ino,
-        ):
-            oid = known[4]
-        else:
+    ) -> Row | None:
+        """A file that is new, changed, or judged by other rules than before; None if it is left out."""
+        if not stat.S_ISREG(state.st_mode):
+            if not stat.S_ISDIR(state.st_mode):
+                link = stat.S_ISLNK(state.st_mode)
+                chooser.skip(path, "symbolic link: not followed" if link else "not a regular file")
+            return None
+        same = known is not None and known[:4] == (state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino)
+        reincluded = False
+        if not same or state.st_size > chooser.trusted_size:
+            chosen = chooser.choose(path, state.st_size)
+            if chosen is None:
+                return None
+            reincluded = chosen
+        if known is None or not same:
             try:
                 data, state = self._disk.read(raw, max(2 * state.st_size, _READ_AT_LEAST))
             except UnreadableFileError as error:
                 chooser.skip(path, str(error))
-                return
+                return None
             oid = blob_id(data, self.object_format)
+            known = FileStat(state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino, oid)
+        entry = FileEntry(path, _git_mode(state.st_mode), known.size, known.oid, reincluded)
         # A file that a '!' pattern took stays out of the cache: without the pattern it would be left out again.
-        if not reincluded and max(state.st_mtime_ns, state.st_ctime_ns) < settled:
-            listing.stat_cache[path] = FileStat(state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino, oid)
-        listing.entries.append(
-            FileEntry(path, _EXECUTABLE if state.st_mode & stat.S_IXUSR else _PLAIN, state.st_size, oid, reincluded)
-        )
+        return Row(*known[:4], state.st_mode, entry, None if reincluded else known)
+
+
+def _git_mode(mode: int) -> int:
+    return _EXECUTABLE if mode & stat.S_IXUSR else _PLAIN

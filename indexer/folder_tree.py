@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from .disk_tree import DiskTree
 from .ignore import CODEMEM_IGNORE, IgnoreRules
 from .paths import encode_path
+from .seen import by_folder
 from .selection import DEFAULT_SELECTION, Selection, vendored_folder
 from .tree import Chooser, Listing, StatCache
 
@@ -22,8 +23,10 @@ class FolderTree(DiskTree):
         git_rules, rules = IgnoreRules(), IgnoreRules()
         chooser = Chooser(rules, selection)
         listing = Listing()
-        states = self._states(sorted(self._walk(git_rules, rules, chooser)))
-        self._add_all(listing, chooser, states, stat_cache or {}, now_ns=now_ns)
+        found = sorted(self._walk(git_rules, rules, chooser))
+        states = self._look(by_folder(found))
+        names = [(raw, encode_path(raw), state) for raw, state in zip(found, states, strict=True)]
+        self._add_all(listing, chooser, names, stat_cache or {}, now_ns=now_ns, rows={})
         listing.skipped = chooser.all_skipped()
         return listing
 

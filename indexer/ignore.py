@@ -15,14 +15,21 @@ class IgnoreRules:
 
     def __init__(self) -> None:
         self._specs: dict[str, GitIgnoreSpec] = {}
+        self._texts: list[tuple[str, str]] = []
         self.reincluded: list[tuple[str, str]] = []
         """(folder, pattern) of each '!' line, in the order given."""
 
     def add(self, folder: str, text: str) -> None:
         """Rules for `folder` ('' for the root), as the lines of one file. Lines that are no pattern are passed over."""
+        self._texts.append((folder, text))
         lines = [line for line in text.splitlines() if _is_pattern(line)]
         self._specs[folder] = GitIgnoreSpec.from_lines(lines)
         self.reincluded += [(folder, line[1:].strip()) for line in lines if line.startswith("!")]
+
+    @property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """(folder, text) of each file, in the order given: equal rules decide equally."""
+        return tuple(self._texts)
 
     def __bool__(self) -> bool:
         return bool(self._specs)

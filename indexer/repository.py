@@ -1,12 +1,26 @@
 """Where a repository is, as git says, checked against where it was looked for."""
 
 import os
+import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import BareRepositoryError, RepositoryError, RevisionError, UntrustedRepositoryError
 from .git import run_git
+from .seen import Stamp, settled, stamp
 from .tree import ObjectFormat
+
+_State = tuple[bytes | Stamp | None, ...]
+_heads: dict[Path, tuple[_State, str]] = {}
+"""git folder -> what named HEAD, and the commit that git said it was."""
+
+
+def _text(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +34,37 @@ class Repository:
     object_format: ObjectFormat
 
     def head(self) -> str | None:
-        """The commit checked out; None before the first one."""
+        """The commit checked out; None before the first one. Git is asked only if what names it changed."""
+        state = self._head_state()
+        known = _heads.get(self.git_dir)
+        if state is not None and known is not None and known[0] == state:
+            return known[1]
         try:
-            return self.resolve("HEAD")
+            found = self.resolve("HEAD")
         except RevisionError:
             return None
+        if state is not None:
+            _heads[self.git_dir] = state, found
+        return found
+
+    def _head_state(self) -> _State | None:
+        """HEAD and the file of the branch that it names, or else the state of packed references.
+
+        None where git must be asked: references of references, or files too young to tell a change.
+        """
+        head = _text(self.git_dir / "HEAD")
+        if head is None or not head.startswith(b"ref: "):
+            return None if head is None else (head,)
+        branch = os.fsdecode(head[5:].strip())
+        loose = [_text(folder / branch) for folder in (self.git_dir, self.common_dir)]
+        if any(text is not None and text.startswith(b"ref:") for text in loose):
+            return None
+        if any(loose):
+            return head, *loose
+        files = (self.common_dir / "packed-refs", self.common_dir / "reftable" / "tables.list")
+        packed = [stamp(path) for path in (*files, self.git_dir / "reftable" / "tables.list")]
+        now_ns = time.time_ns()
+        return (head, *packed) if all(settled(state, now_ns) for state in packed) else None
 
     def resolve(self, revision: str) -> str:
         """The id of the commit that `revision` names. Raises RevisionError."""
@@ -42,6 +82,36 @@ def find_repository(path: Path) -> Repository | None:
     marker = _marked_folder(path)
     if marker is None:
         return None
+    known = _found.get(path)
+    if known is not None and known[0] == marker and known[1] == _surroundings(marker, known[2]):
+        return known[2]
+    repository = _ask(path, marker)
+    if repository is not None:
+        around, now_ns = _surroundings(marker, repository), time.time_ns()
+        if all(settled(state, now_ns) for state in around[1:]):
+            _found[path] = marker, around, repository
+    return repository
+
+
+_found: dict[Path, tuple[Path, tuple[Stamp | None, ...], Repository]] = {}
+"""Folder -> its marked folder, the state of what git looked at to say where the repository is, and what it said."""
+
+
+def _surroundings(marker: Path, repository: Repository) -> tuple[Stamp | None, ...]:
+    """State of all that says where a repository is: the marker, its configuration, who owns it."""
+    try:
+        found = os.lstat(marker / ".git")
+        # Files come and go in a git folder all the time; which folder it is and whose is what matters.
+        around = (found.st_ino, found.st_dev, found.st_uid, marker.stat().st_uid, found.st_mode)
+    except OSError:
+        return (None,)
+    link = marker / ".git" if stat.S_ISREG(found.st_mode) else None
+    files = [repository.common_dir / "config", repository.git_dir / "config.worktree", repository.git_dir / "commondir"]
+    return around, *(stamp(path) for path in (*files, link) if path is not None)
+
+
+def _ask(path: Path, marker: Path) -> Repository | None:
+    """The repository as git says. Raises RepositoryError and its kinds."""
     try:
         answer = run_git(
             path, "rev-parse", "--path-format=absolute", "--show-object-format", "--is-bare-repository",
