@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from codemem.model.events import Ranking
+from codemem.outline import Outline
 from codemem.outline.mix import OUTLINE_WEIGHT, mix_files
 from codemem.passages import FileChangedError, Lines
 from codemem.recall import Recall, file_key
@@ -62,7 +63,7 @@ def find(session: Session, query: str, *, k: int, router: str | None = None) -> 
         commit=session.commit,
         fresh=not behind,
         behind=behind,
-        results=_with_text(candidates, k),
+        results=_with_text(candidates, query, k),
         took_ms=round((time.monotonic() - started) * 1000, 2),
         route_ms=round(route_ms, 2),
         router=router,
@@ -128,7 +129,7 @@ def _key(session: Session, candidate: Candidate) -> str:
     return file_key(session.snapshots.index(candidate.snapshot), candidate.path)
 
 
-def _with_text(candidates: Sequence[Candidate], k: int) -> list[FoundPlace]:
+def _with_text(candidates: Sequence[Candidate], query: str, k: int) -> list[FoundPlace]:
     """The first `k` that do not overlap a better one and whose files are as they were read."""
     chosen: list[Candidate] = []
     results: list[FoundPlace] = []
@@ -137,18 +138,31 @@ def _with_text(candidates: Sequence[Candidate], k: int) -> list[FoundPlace]:
             break
         if any(candidate.overlaps(other) for other in chosen):
             continue
-        place = _place(candidate)
+        place = _place(candidate, query)
         if place is not None:
             chosen.append(candidate)
             results.append(place)
     return results
 
 
-def _place(candidate: Candidate) -> FoundPlace | None:
+def _read_now(candidate: Candidate, query: str) -> Candidate:
+    """The definition that a file, known by its name alone so far, has for the query. Raises FileChangedError."""
+    file = candidate.snapshot.passages.source_file(candidate.path)
+    alone = Outline.build([file], names=[candidate.snapshot.workspace.root.name])
+    best = next(iter(alone.search(query, 1)), None)
+    if best is None:
+        last = max((document.end_line for document in file.documents), default=1)
+        return replace(candidate, lines=Lines(1, last))
+    return replace(candidate, lines=Lines(best.start_line, best.end_line), symbol=best.symbol)
+
+
+def _place(candidate: Candidate, query: str) -> FoundPlace | None:
     """The candidate with its text; None if the file changed since it was read."""
-    lines = candidate.lines
-    shown = Lines(lines.start, min(lines.end, lines.start + MAX_TEXT_LINES - 1))
     try:
+        if candidate.path not in candidate.snapshot.manifest:
+            candidate = _read_now(candidate, query)
+        lines = candidate.lines
+        shown = Lines(lines.start, min(lines.end, lines.start + MAX_TEXT_LINES - 1))
         text = candidate.snapshot.passages.lines(candidate.path, shown)
     except FileChangedError:
         return None

@@ -16,9 +16,9 @@ from codemem.snapshot import Snapshot, make_snapshot
 from codemem.workspace import Workspace
 
 PURPOSES = ("ask", "find", "outline")
-FIRST_SAVE_SECONDS = 3.0
-SAVE_SECONDS = 30.0
-"""How often the outline is saved while a large tree is read: what a kill costs."""
+SAVE_SECONDS = (0.0, 4.0, 30.0)
+"""How long a tree that is new is read before the outline is saved, the last again and again: first the names of all
+files, from which `find` can answer at once; then what a kill may cost."""
 SPEED_TOKENS = 2000
 """A run that encoded fewer tokens says nothing about speed."""
 
@@ -67,13 +67,14 @@ def index(
 
 
 def _read_tree(workspace: Workspace, known: Manifest, report: Report) -> Snapshot:
-    """Reads what changed, saved after a few seconds for the first time so that `find` can answer from then on."""
-    snapshot = make_snapshot(workspace, known, seconds=FIRST_SAVE_SECONDS, report=report)
+    """Reads what changed. What is known is saved now and then, so that `find` can answer from the first second on."""
+    first, *others, last = SAVE_SECONDS if not len(known) else SAVE_SECONDS[1:]
+    snapshot = make_snapshot(workspace, known, seconds=first, report=report)
     snapshot.save()
+    pauses = iter(others)
     while snapshot.unread:
-        snapshot = make_snapshot(
-            workspace, snapshot.manifest, outline=snapshot.outline, seconds=SAVE_SECONDS, report=report
-        )
+        seconds = next(pauses, last)
+        snapshot = make_snapshot(workspace, snapshot.manifest, outline=snapshot.outline, seconds=seconds, report=report)
         snapshot.save()
     return snapshot
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from codemem.indexer import SourceFile
+from codemem.indexer import FileEntry, SourceFile
 from codemem.manifest import Manifest
 from codemem.outline import Outline, OutlineFormatError
+from codemem.outline.records import record
 from codemem.passages import FileChangedError, Passages
+from codemem.reading import OutlinedFile
 from codemem.workspace import Workspace
 
 
@@ -17,8 +19,13 @@ def load_outline(
     passages: Passages,
     read: Mapping[str, SourceFile],
     known_outline: Outline | None = None,
+    *,
+    unread: Iterable[FileEntry] = (),
 ) -> Outline:
-    """An earlier outline, by default the one saved last, without what is gone, with what was read and what it lacks."""
+    """An earlier outline, by default the one saved last, without what is gone, with what was read and what it lacks.
+
+    Of `unread` files it has the names.
+    """
     names = [workspace.root.name]
     outline = known_outline or _saved(workspace, names) or Outline(names=names)
     wanted = dict(zip(manifest.paths, manifest.oids(), strict=True))
@@ -28,11 +35,13 @@ def load_outline(
     for path, oid in wanted.items():
         if known.get(path) == oid:
             continue
-        if path in read:
-            outline.update(read[path])
+        file = read.get(path)
+        if isinstance(file, OutlinedFile):
+            outline.put(file.outline)
             continue
         with contextlib.suppress(FileChangedError):  # the next comparison finds what changed
-            outline.update(passages.source_file(path))
+            outline.put(record(file or passages.source_file(path)))
+    outline.name_only(entry.path for entry in unread)
     return outline
 
 

@@ -16,6 +16,7 @@ from codemem.indexer import (
 )
 from codemem.indexer.source_text import SourceText
 from codemem.manifest import FileRecord, Manifest
+from codemem.reading import OutlinedFile
 
 SNAP_LINES = 3
 """A span is widened to its symbol's border if that is at most so many lines away, or the symbol is short."""
@@ -54,12 +55,12 @@ class Passages:
         selection: Selection,
         read: Mapping[str, SourceFile] | None = None,
     ) -> None:
-        """`read` are files that were read just now, with their text."""
+        """`read` are files that were read just now; texts of those that have them need not be read again."""
         self._tree = tree
         self._manifest = manifest
         self._entries = entries
         self._selection = selection
-        self._read_now = read or {}
+        self._read_now = {path: file for path, file in (read or {}).items() if not isinstance(file, OutlinedFile)}
         self._files: dict[int, Sequence[Document]] = {}
         self._records: dict[int, FileRecord] = {}
 
@@ -101,13 +102,14 @@ class Passages:
     def _raw(self, path: str) -> bytes:
         row = self._manifest.index_of.get(path)
         entry = self._entries.get(path)
-        if row is None or entry is None:
+        if entry is None:
             raise FileChangedError(f"{path} is gone")
         try:
             data = self._tree.read(entry)
         except UnreadableFileError as error:
             raise FileChangedError(f"{path}: {error}") from error
-        if blob_id(data, self._tree.object_format) != self._manifest.oid(row):
+        # A file that is not in the manifest is one that was listed and not read yet.
+        if blob_id(data, self._tree.object_format) != (entry.oid if row is None else self._manifest.oid(row)):
             raise FileChangedError(f"{path} has changed since it was read")
         return data
 
@@ -119,7 +121,7 @@ class Passages:
         return source.documents
 
     def source_file(self, path: str) -> SourceFile:
-        """A file of the manifest, read again. Raises FileChangedError."""
+        """A file of the manifest, read again, or one that was only listed so far. Raises FileChangedError."""
         if path in self._read_now:
             return self._read_now[path]
         outcome = read_file(

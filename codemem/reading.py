@@ -8,17 +8,29 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codemem.config import keep_children_from_importing_the_current_folder
 from codemem.indexer import FileEntry, Selection, Skipped, SourceFile, Tree, UnreadableFileError, blob_id, read_file
 from codemem.indexer.tree import ObjectFormat
 from codemem.manifest import LeftOut
+from codemem.outline.records import FileRecord, record
 
 PARALLEL_BYTES = 4 << 20
 """Fewer bytes are read by this process alone: starting others takes a second."""
 BATCH_BYTES = 256 << 10
 MAX_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlinedFile(SourceFile):
+    """A file that another process read: with its outline, its documents without their texts.
+
+    Texts would be most of what passes between processes and stay in memory; whoever needs one reads its file again.
+    """
+
+    outline: FileRecord
+
 
 Outcome = SourceFile | LeftOut | Skipped
 """A file read; one that its content rules out, remembered as such; or one that could not be read this time."""
@@ -129,7 +141,21 @@ def _run(batch: list[_Job | Skipped]) -> list[Outcome]:
     return [job.run() if isinstance(job, _Job) else job for job in batch]
 
 
-_run_in_process = _run
+def _run_in_process(batch: list[_Job | Skipped]) -> list[Outcome]:
+    return [_outlined(outcome) if isinstance(outcome, SourceFile) else outcome for outcome in _run(batch)]
+
+
+def _outlined(file: SourceFile) -> OutlinedFile:
+    return OutlinedFile(
+        path=file.path,
+        oid=file.oid,
+        size=file.size,
+        language=file.language,
+        kind=file.kind,
+        documents=tuple(replace(document, text="") for document in file.documents),
+        symbols=file.symbols,
+        outline=record(file),
+    )
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -99,7 +99,7 @@ def make_snapshot(
         workspace=workspace,
         manifest=manifest,
         entries=entries,
-        outline=load_outline(workspace, manifest, passages, synced.read, outline),
+        outline=load_outline(workspace, manifest, passages, synced.read, outline, unread=synced.unread),
         passages=passages,
         unread=_unread(known, synced),
         differs=bool(changes) or manifest.info != known.info,

@@ -12,7 +12,7 @@ from codemem.outline.assembly import assemble
 from codemem.outline.collector import paused_collector
 from codemem.outline.query import understand
 from codemem.outline.ranking import DEFAULT_WEIGHTS, Index, Scores, Weights, score
-from codemem.outline.records import FileRecord, record
+from codemem.outline.records import FileRecord, record, unread_record
 from codemem.outline.words import terms
 
 
@@ -35,6 +35,7 @@ class Outline:
         self, records: Iterable[FileRecord] = (), *, names: Sequence[str] = (), weights: Weights = DEFAULT_WEIGHTS
     ) -> None:
         self._records = {entry.path: entry for entry in records}
+        self._named: dict[str, FileRecord] = {}
         self._common = frozenset(term for name in names for term in terms(name))
         self._weights = weights
         self._index: Index | None = None
@@ -55,9 +56,20 @@ class Outline:
 
     def update(self, file: SourceFile) -> None:
         """Add a file, or replace what is known of it."""
-        self._records[file.path] = record(file)
-        self._changed.add(file.path)
+        self.put(record(file))
+
+    def put(self, entry: FileRecord) -> None:
+        """Add the record of a file, or replace the one that is known."""
+        self._records[entry.path] = entry
+        self._changed.add(entry.path)
         self._index = None
+
+    def name_only(self, paths: Iterable[str]) -> None:
+        """Files that were not read yet: they are found by their names, and not saved. Replaces those named before."""
+        names = {path for path in paths if path not in self._records}
+        if names != self._named.keys():
+            self._named = {path: unread_record(path) for path in names}
+            self._index = None
 
     def remove(self, path: str) -> None:
         """Forget a file; one that is not known is no error."""
@@ -128,7 +140,8 @@ class Outline:
 
     def _ready(self) -> Index:
         if self._index is None:
-            self._order = [self._records[path] for path in sorted(self._records)]
+            every = self._named | self._records
+            self._order = [every[path] for path in sorted(every)]
             with paused_collector():
                 self._index = assemble(self._order)
         return self._index

@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from codemem.indexer.document import SourceFile, Symbol
+from codemem.indexer.kinds import file_kind
+from codemem.indexer.languages import detect_language
 from codemem.outline.words import STOP_STEMS, parts, stem, terms
 
 CONTAINER_STEMS = frozenset({"__init__", "index", "mod", "lib", "main", "package-info", "init", "__main__"})
@@ -43,20 +45,31 @@ class FileRecord:
 
 def record(file: SourceFile) -> FileRecord:
     """The outline of one file."""
-    folder, _, base = file.path.rpartition("/")
-    name = base.split(".", 1)[0] or base.strip(".")
-    folders = folder.split("/") if folder else []
-    if name.lower() in CONTAINER_STEMS and folders:
-        name = f"{name} {folders[-1]}"
+    stem_terms, folder_terms = _path_terms(file.path)
     return FileRecord(
         path=file.path,
         oid=file.oid,
         kind=file.kind,
         lines=max((document.end_line for document in file.documents), default=1),
-        stem_terms=_unique(terms(name)),
-        folder_terms=_unique(term for part in folders for term in terms(part)),
+        stem_terms=stem_terms,
+        folder_terms=folder_terms,
         symbols=tuple(_symbol(symbol) for symbol in file.symbols),
     )
+
+
+def unread_record(path: str) -> FileRecord:
+    """What the name of a file says of it."""
+    return FileRecord(path, "", file_kind(path, detect_language(path)), 1, *_path_terms(path), ())
+
+
+def _path_terms(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Terms of the file's own name, and of its folders."""
+    folder, _, base = path.rpartition("/")
+    name = base.split(".", 1)[0] or base.strip(".")
+    folders = folder.split("/") if folder else []
+    if name.lower() in CONTAINER_STEMS and folders:
+        name = f"{name} {folders[-1]}"
+    return _unique(terms(name)), _unique(term for part in folders for term in _folder_terms(part))
 
 
 def _symbol(symbol: Symbol) -> SymbolRecord:
@@ -71,6 +84,11 @@ def _symbol(symbol: Symbol) -> SymbolRecord:
         signature_terms=_unique(terms(symbol.signature)),
         doc_terms=_unique(term for term in terms(symbol.doc) if term not in STOP_STEMS),
     )
+
+
+@lru_cache(maxsize=50_000)
+def _folder_terms(folder: str) -> tuple[str, ...]:
+    return tuple(terms(folder))
 
 
 @lru_cache(maxsize=200_000)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.bench import Bench
 from app.fake_engine import FakeEngine
 from codemem.config import Settings
 
@@ -74,3 +75,8 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def engine() -> FakeEngine:
     return FakeEngine()
+
+
+@pytest.fixture
+def bench(settings: Settings, engine: FakeEngine) -> Bench:
+    return Bench(settings, engine)

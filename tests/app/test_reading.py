@@ -1,15 +1,18 @@
 """Reading files on several cores gives what reading them one by one gives, whatever happens to a process."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from app.bench import Bench
 from app.conftest import FILES, git, write
 from codemem import reading
 from codemem.indexer import SourceFile, open_tree
 from codemem.indexer.selection import DEFAULT_SELECTION
 from codemem.manifest import LeftOut
+from codemem.outline.records import record
 from codemem.reading import Outcome, read_files
 
 
@@ -31,9 +34,29 @@ def test_many_processes_give_what_one_gives(tree_root: Path, monkeypatch: pytest
     monkeypatch.setattr(reading, "PARALLEL_BYTES", 0)
     monkeypatch.setattr(reading, "BATCH_BYTES", 100)
     monkeypatch.setattr(reading, "_cores", lambda: 2)
-    assert read_all(tree_root) == alone
+    outcomes = read_all(tree_root)
+    assert [outcome.path for outcome in outcomes] == [outcome.path for outcome in alone]
+    for outcome, known in zip(outcomes, alone, strict=True):
+        if isinstance(known, SourceFile):
+            assert isinstance(outcome, reading.OutlinedFile)
+            assert outcome.outline == record(known)
+            assert outcome.symbols == known.symbols
+            assert outcome.documents == tuple(replace(document, text="") for document in known.documents)
+        else:
+            assert outcome == known
     assert sum(isinstance(outcome, SourceFile) for outcome in alone) == 43
     assert [outcome.path for outcome in alone if isinstance(outcome, LeftOut)] == ["data.txt"]
+
+
+def test_texts_that_stayed_in_another_process_are_read_when_they_are_encoded(
+    bench: Bench, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PARALLEL_BYTES", 0)
+    monkeypatch.setattr(reading, "_cores", lambda: 2)
+    result = bench.index(repository)
+    assert (result.encoded, bench.status(repository).fresh) == (3, True)
+    assert result.tokens > sum(len(text.split()) for text in FILES.values())
+    assert bench.find(repository, "evict oldest", router="memory").results[0].path == "src/cache.py"
 
 
 def _die_on_cache(batch: "list[reading._Job | object]") -> "list[Outcome]":

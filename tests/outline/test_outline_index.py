@@ -137,3 +137,16 @@ def test_hostile_names_are_indexed_found_and_stored(tmp_path: Path) -> None:
     assert outline.search("bottom")[0].path.endswith("er.py")
     outline.save(tmp_path / "outline.db")
     assert Outline.load(tmp_path / "outline.db").paths == outline.paths
+
+
+def test_files_that_are_not_read_yet_are_found_by_their_names(shop: Outline, tmp_path: Path) -> None:
+    shop.name_only(["shop/shipping_label.py", "shop/cart.py", "tests/test_shipping.py"])
+    assert len(shop) == len(SHOP)
+    first = shop.search("where are shipping labels printed")[0]
+    assert (first.path, first.symbol) == ("shop/shipping_label.py", None)
+    assert shop.search("shipping tests")[0].path == "tests/test_shipping.py"
+    assert shop.search("Cart")[0].symbol == "Cart", "what was read is not forgotten"
+    shop.save(tmp_path / "outline")
+    assert Outline.load(tmp_path / "outline").oids.keys() == SHOP.keys()
+    shop.name_only([])
+    assert shop.search("shipping label") == []

@@ -1,0 +1,72 @@
+"""What `ask` answers and cites, and when it says that it cannot."""
+
+from pathlib import Path
+
+import pytest
+
+from app.bench import Bench
+from app.conftest import write
+from codemem.ask import Piece, RoundDone, ask
+from codemem.errors import CodememError
+from codemem.results import AskResult
+
+
+def test_ask_encodes_what_the_outline_names_before_the_rest(bench: Bench, repository: Path) -> None:
+    bench.index(repository, purpose="outline")
+    question = "how does the cache evict the oldest"
+    bench.engine.answers[question] = "By deleting it."
+    with bench.session(repository, answering=True, seconds=0.0, question=question) as session:
+        *_, result = ask(session, question, session.config)
+    assert isinstance(result, AskResult)
+    assert [citation.path for citation in result.citations] == ["src/cache.py"]
+    assert not result.fresh
+    assert 1 <= len(bench.engine.encoded) < 3
+    done = len(bench.engine.encoded)
+    assert bench.index(repository).encoded == 3 - done
+    assert bench.status(repository).fresh
+
+
+def test_an_entry_made_for_find_does_not_answer_and_index_makes_the_rest(bench: Bench, repository: Path) -> None:
+    bench.index(repository, purpose="find")
+    assert bench.find(repository, "retry operation", router="memory").results
+    with pytest.raises(CodememError, match="--for ask"):
+        bench.ask(repository, "What retries?")
+    assert bench.index(repository).encoded == 0, "the purpose stays as it was"
+    assert bench.index(repository, purpose="ask").encoded == 3
+
+
+def test_an_answer_streams_and_cites_what_was_read(bench: Bench, repository: Path) -> None:
+    question = "which function waits longer every time"
+    bench.engine.answers[question] = "retry does."
+    bench.index(repository)
+    *events, result = bench.ask(repository, question)
+    assert [type(event) for event in events] == [RoundDone, Piece]
+    assert isinstance(result, AskResult)
+    assert (result.answer, result.found, result.fresh) == ("retry does.", True, True)
+    (citation,) = result.citations
+    assert citation.path == "src/retry.py"
+    assert result.rounds[0]["named"] == ["src/retry.py"]
+    assert result.rounds[0]["layers"][0]["documents"][0]["path"] == "src/retry.py"
+
+
+def test_without_an_answer_places_are_listed(bench: Bench, repository: Path) -> None:
+    bench.index(repository)
+    result = bench.ask(repository, "what evicts the oldest")[-1]
+    assert isinstance(result, AskResult)
+    assert (result.answer, result.found, result.citations) == ("", False, [])
+    assert "src/cache.py" in {place.path for place in result.places}
+
+
+def test_what_changed_while_it_was_read_is_not_cited(bench: Bench, repository: Path) -> None:
+    question = "which function waits longer every time"
+    bench.engine.answers[question] = "retry does."
+    bench.index(repository)
+    with bench.session(repository, answering=True) as session:
+        events = ask(session, question, session.config)
+        first = next(events)
+        assert isinstance(first, RoundDone)
+        write(repository, {"src/retry.py": "changed = True\n"})
+        *_, result = events
+    assert isinstance(result, AskResult)
+    assert result.citations == []
+    assert "changed" in result.notes[-1]
