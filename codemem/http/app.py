@@ -29,6 +29,8 @@ PAGE = {
     "/": ("index.html", "text/html"),
     "/style.css": ("style.css", "text/css"),
     "/app.js": ("app.js", "text/javascript"),
+    "/map.js": ("map.js", "text/javascript"),
+    "/service.js": ("service.js", "text/javascript"),
     "/treemap.js": ("treemap.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }

@@ -49,7 +49,7 @@ def served(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     with open_workspace(root, settings, whole=True) as workspace:
         index(workspace, settings, lambda _: engine, IndexOptions())
     address_of(settings).prepare()
-    script = Path(__file__).parent.parent / "daemon" / "fake_daemon.py"
+    script = Path(__file__).parent / "layered_daemon.py"
     environment = os.environ | {"PYTHONPATH": str(script.parent.parent)}
     daemon = subprocess.Popen([sys.executable, str(script)], env=environment, cwd="/")
     try:

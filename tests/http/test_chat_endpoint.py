@@ -6,10 +6,9 @@ from typing import Any
 import openai
 import pytest
 from daemon.fake_daemon import ENDLESS
+from layered_daemon import ANSWER, QUESTION
 from loopback_server import SECONDS, Served, wait_for
 
-QUESTION = "What retries?"
-ANSWER = "The function retry does."
 SOURCE = "[1] `src/retry.py:4-10`"
 
 
@@ -38,7 +37,7 @@ def test_an_answer_has_its_sources_in_the_text_and_as_fields(client: openai.Open
     message = answer.choices[0].message
     assert message.content.startswith(f"{ANSWER}\n\nSources:\n{SOURCE}")
     assert answer.choices[0].finish_reason == "stop"
-    assert answer.usage.completion_tokens == len(ANSWER.split())
+    assert answer.usage.completion_tokens == 4
     [citation] = answer.citations
     assert (citation["path"], citation["repository"]) == ("src/retry.py", str(served.repository))
     cited = message.annotations[0].url_citation
@@ -58,7 +57,7 @@ def test_a_stream_holds_what_the_whole_answer_does(client: openai.OpenAI) -> Non
     assert last.choices[0].finish_reason == "stop"
     assert last.citations[0]["path"] == "src/retry.py"
     assert last.choices[0].delta.annotations[0]["url_citation"]["title"] == "src/retry.py:4-10"
-    assert chunks[-1].usage.total_tokens == len(ANSWER.split())
+    assert chunks[-1].usage.total_tokens == 4
 
 
 def test_what_is_not_known_is_said_and_places_are_named(client: openai.OpenAI) -> None:
