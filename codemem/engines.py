@@ -122,15 +122,22 @@ def _byte_meter(phase: str, report: Report) -> Callable[[int, int], None]:
 
 
 def model_name(workspace: Workspace, settings: Settings, manifest: Manifest | None, chosen: str | None) -> str:
-    """The user's choice, else the model that the memory was made with, else the configured one."""
+    """The user's choice, else the model that the memory was made with, else the configured one.
+
+    Raises WeightsMissing for a choice that is neither a known name nor a path.
+    """
     kept = manifest.info.model if manifest else None
-    return chosen or kept or workspace.config.model or settings.user.model or DEFAULT_MODEL
+    if chosen:
+        from codemem.model.weights.registry import find_model
+
+        return find_model(chosen, settings.user.models).name
+    return kept or workspace.config.model or settings.user.model or DEFAULT_MODEL
 
 
 def common_model(manifests: Sequence[Manifest], chosen: str | None) -> str | None:
     """The one model of several memories; None if none of them has a memory yet. Raises UsageError if they differ."""
     names = {manifest.info.model for manifest in manifests if manifest.info.model}
-    if chosen and names - {chosen}:
+    if chosen and names - {chosen, str(Path(chosen).absolute())}:
         raise UsageError(
             f"the memory is of model {', '.join(sorted(names))}: run `codemem index --model {chosen}` first"
         )

@@ -3,8 +3,8 @@
     python -m codemem.training --base WEIGHTS --data FOLDER --out FOLDER [--recipe JSON] [--seconds S] [--resume]
     torchrun --nproc-per-node N -m codemem.training ...
 
-Writes adapter.safetensors (what ships), checkpoint.pt (what `--resume` goes on from), recipe.json, log.jsonl (a line a
-step) and losses.svg. `codemem train` is the same for a model of the registry.
+Writes codemem-adapter.safetensors (what ships), checkpoint.pt (what `--resume` goes on from), recipe.json, log.jsonl (a
+line a step) and losses.svg. `codemem train` is the same for a model of the registry.
 """
 
 import argparse
@@ -44,8 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     layers = tuple(int(layer) for layer in given.pop("layers").split(","))
     options = RunOptions(**given, layers=layers)
     train(options, say)
-    if (options.out / "log.jsonl").stat().st_size:
-        draw(read_log(options.out), options.out / "losses.svg")
+    draw(read_log(options.out), options.out / "losses.svg")
 
 
 def say(report: StepReport) -> None:

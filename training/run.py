@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from codemem.model.config import DecoderConfig, MemoryConfig
 from codemem.model.load import load_decoder
 from codemem.model.tokenizer import Tokenizer
 from codemem.model.weights import checkpoint_folder, load_checkpoint
+from codemem.model.weights.adapters import OWN_NAME
 from codemem.training.corpus import Corpus
 from codemem.training.processes import Processes, device_of_process
 from codemem.training.recipe import Recipe
@@ -21,7 +23,7 @@ from codemem.training.trainer import StepReport, Trainer
 SAVE_SECONDS = 240.0
 """A stopped run loses at most this much."""
 
-ADAPTER, CHECKPOINT, LOG, RECIPE = "adapter.safetensors", "checkpoint.pt", "log.jsonl", "recipe.json"
+ADAPTER, CHECKPOINT, LOG, RECIPE = OWN_NAME, "checkpoint.pt", "log.jsonl", "recipe.json"
 
 Log = Callable[[StepReport], None]
 
@@ -127,3 +129,16 @@ def read_log(folder: Path) -> list[StepReport]:
         report = StepReport(**json.loads(line))
         steps[report.step] = report
     return [steps[step] for step in sorted(steps)]
+
+
+def make_model_folder(folder: Path, base: Path) -> None:
+    """Makes a run's folder a model of its own, to be named by path: links to the base checkpoint's files beside the
+    adapter (copies where the system has no links)."""
+    for file in sorted(base.iterdir()):
+        target = folder / file.name
+        if file.name == OWN_NAME or target.is_symlink() or target.exists():
+            continue
+        try:
+            target.symlink_to(file.resolve())
+        except OSError:
+            shutil.copyfile(file, target)

@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from codemem import __version__, errors
-from codemem.cli import clean, evaluate, hook, index, lsp, mcp, memory, model, query, serve, status
+from codemem.cli import clean, evaluate, hook, index, lsp, mcp, memory, model, query, serve, status, train
 
 app = typer.Typer(
     name="codemem",
@@ -48,6 +48,7 @@ app.command("ask")(query.ask)
 app.command("find")(query.find)
 app.command("status")(status.status)
 app.command("clean")(clean.clean)
+app.command("train")(train.train)
 app.command("lsp")(lsp.lsp)
 app.command("mcp")(mcp.mcp)
 app.add_typer(hook.app, name="hook")

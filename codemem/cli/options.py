@@ -16,7 +16,22 @@ Repositories = Annotated[
 Repository = Annotated[
     Path | None, typer.Option("-C", metavar="PATH", help="Use this repository or folder, not the enclosing one.")
 ]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="A model of `codemem model list`.")]
+
+
+def _absolute(model: str | None) -> str | None:
+    """A path is made absolute here: a daemon that may answer works in another folder."""
+    return str(Path(model).absolute()) if model and ("/" in model or "\\" in model) else model
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        callback=_absolute,
+        help="A model of `codemem model list`, or the path of your own (a folder or a .gguf file).",
+    ),
+]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Device = Annotated[DeviceName | None, typer.Option("--device", help="Where the model runs. Default: auto.")]
 Overlay = Annotated[

@@ -77,6 +77,7 @@ def registered_models() -> Mapping[str, ModelEntry]:
 def find_model(name: str, own: Mapping[str, Path] | None = None) -> ModelEntry:
     """The model called `name`: the user's (`own`, name -> path) before the registry's, else a path itself.
 
+    A model given by path is called by its absolute path, so that a memory can name it from wherever it is asked.
     Raises `WeightsMissing` for a name that is neither.
     """
     own = own or {}
@@ -86,6 +87,6 @@ def find_model(name: str, own: Mapping[str, Path] | None = None) -> ModelEntry:
         return registered_models()[name]
     path = Path(name)
     if path.suffix == ".gguf" or path.is_dir():
-        return ModelEntry(name=path.stem, title=path.name, path=path)
+        return ModelEntry(name=str(path.absolute()), title=path.name, path=path)
     known = ", ".join([*own, *registered_models()])
     raise WeightsMissing(f"no model is called {name!r}: known are {known}, or give a folder or a .gguf file")

@@ -34,6 +34,9 @@ OPTIONS = {
         "place", "--trust", "--trusted-key", "--verify-sample", "-C", "--model", "--device", "--json",
     },
     "memory keygen": {"--out", "--json"},
+    "train": {
+        "--out", "-C", "--data", "--minutes", "--stop-after", "--recipe", "--resume", "--model", "--device", "--json",
+    },
     "hook install": {"-C", "--json"},
     "hook uninstall": {"-C", "--json"},
     "hook status": {"-C", "--json"},

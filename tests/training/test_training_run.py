@@ -96,9 +96,9 @@ def test_a_run_learns_ships_and_resumes(tmp_path: Path, base: Path, data: Path) 
     assert run(base, data, out, 35, "--resume")[-1]["step"] == 35
     assert json.loads((out / "recipe.json").read_text())["phases"][0]["routed"] == 1
     assert (out / "losses.svg").read_text().count("<polyline") == 4
-    file = AdapterFile(out / "adapter.safetensors")
+    file = AdapterFile(out / "codemem-adapter.safetensors")
     assert file.memory.routed_layers == (1, 2)
-    engine = Engine.open("tiny", base, out / "adapter.safetensors", device="cpu")
+    engine = Engine.open("tiny", base, out / "codemem-adapter.safetensors", device="cpu")
     assert engine.find_layout.bytes_per_chunk < engine.layout.bytes_per_chunk
 
 

@@ -44,7 +44,7 @@ def answer_shard(package: PackageName, raw: Path, shard: Path) -> AnswerShard:
         return AnswerShard([Passage(*pair) for pair in content["passages"]], content["records"])
     paths = list(archives(package, raw))
     facts = _facts(package, paths) if is_permissive(licence_of(package.ecosystem, paths)) else PackageFacts()
-    result = _records(package.id, facts)
+    result = records_of_package(package.id, facts)
     content = {"passages": [[p.header, p.text] for p in result.passages], "records": result.records}
     shard.parent.mkdir(parents=True, exist_ok=True)
     temporary = shard.with_name(shard.name + ".part")
@@ -108,7 +108,8 @@ class Pool:
         return kept[:count]
 
 
-def _records(package: str, facts: PackageFacts) -> AnswerShard:
+def records_of_package(package: str, facts: PackageFacts) -> AnswerShard:
+    """Records about the facts of a Python package."""
     found = answered(package, facts)
     passages = (
         [f.passage for f in facts.functions] + [c.passage for c in facts.classes] + [c.passage for c in facts.constants]

@@ -50,6 +50,8 @@ class Corpus:
     """Everything gathered so far; indices of documents are positions in `documents`."""
 
     never: SeenTexts
+    held_out: frozenset[str] = DEV_PACKAGES
+    """Ids of the packages for validation."""
     documents: list[tuple[str, str, str, str]] = field(default_factory=list)
     """(header, text, language, package)."""
     pairs: dict[tuple[bool, str], Row] = field(default_factory=dict)
@@ -63,7 +65,7 @@ class Corpus:
 
     def add_package(self, package: str, definitions: list[Definition], prepared: Prepared) -> list[int | None]:
         """Take in one package; return the corpus index of each definition, None where it was dropped."""
-        dev = package in DEV_PACKAGES
+        dev = package in self.held_out
         places = [
             self._place(package, definition, print_)
             for definition, print_ in zip(definitions, prepared.prints, strict=True)
@@ -97,7 +99,7 @@ class Corpus:
 
     def add_answers(self, package: str, shard: AnswerShard, language: str) -> None:
         """Take in a package's records for answer training; a record whose evidence got lost is dropped."""
-        dev = package in DEV_PACKAGES
+        dev = package in self.held_out
         places = [self._place_text(package, p.header, p.text, language, fingerprint(p.text)) for p in shard.passages]
         for record in shard.records:
             gold = [places[number] for number in record["gold"]]
@@ -123,7 +125,7 @@ class Corpus:
 
     def _held_out(self, index: int) -> bool:
         """Whether a document belongs to a package held out, as a copy of its code in another package does."""
-        return self.documents[index][3] in DEV_PACKAGES
+        return self.documents[index][3] in self.held_out
 
     def _place(self, package: str, definition: Definition, print_: Fingerprint) -> int | None:
         return self._place_text(
@@ -163,7 +165,7 @@ class Corpus:
 def gather(shards: Iterable[Path], never: SeenTexts) -> Corpus:
     """Read shards into a corpus, those held out for validation first, so that no training text equals theirs."""
     corpus = Corpus(never)
-    for shard in sorted(shards, key=lambda path: (_id(path) not in DEV_PACKAGES, str(path))):
+    for shard in sorted(shards, key=lambda path: (_id(path) not in corpus.held_out, str(path))):
         head, definitions = read_shard(shard)
         if not head.kept:
             continue
@@ -197,7 +199,7 @@ def write(corpus: Corpus, out: Path, seed: int) -> dict[str, int]:
     shuffler = random.Random(seed)  # noqa: S311 (an order, not a secret)
     used = {index for row in corpus.pairs.values() for index in (*row.positives, *row.negatives)}
     used |= {index for _, row in corpus.answers for index in (*row["gold"], *row["distractors"])}
-    used |= {index for index, document in enumerate(corpus.documents) if document[3] in DEV_PACKAGES}
+    used |= {index for index, document in enumerate(corpus.documents) if document[3] in corpus.held_out}
     order = sorted(used)
     shuffler.shuffle(order)
     renumbered = {old: new for new, old in enumerate(order)}

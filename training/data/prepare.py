@@ -39,15 +39,19 @@ def prepared(shard: Path, definitions: list[Definition]) -> Prepared:
     kept = shard.with_name(shard.name.replace(".jsonl.zst", f".prepared{PREPARED_FORMAT}"))
     if kept.exists() and kept.stat().st_mtime >= shard.stat().st_mtime:
         return _read(kept)
-    package = f"{shard.parent.name}:{shard.name.removesuffix('.jsonl.zst')}"
+    result = prepare(f"{shard.parent.name}:{shard.name.removesuffix('.jsonl.zst')}", definitions)
+    _write(kept, result)
+    return result
+
+
+def prepare(package: str, definitions: list[Definition]) -> Prepared:
+    """Ask every question by rule about a package's definitions, with negatives from the same package."""
     siblings = Siblings(definitions)
     found = [
         PreparedQuestion(question.text, question.positives, tuple(siblings.negatives(question)), question.kind)
         for question in questions(package, definitions)
     ]
-    result = Prepared([fingerprint(definition.text) for definition in definitions], found)
-    _write(kept, result)
-    return result
+    return Prepared([fingerprint(definition.text) for definition in definitions], found)
 
 
 def _write(path: Path, value: Prepared) -> None:
