@@ -100,6 +100,7 @@ def test_a_folder_does_not_know_what_it_must_not(folder: str, forbidden: set[str
 
 ENVIRONMENT_READERS = {
     "codemem/config.py",  # configuration, and what Python processes inherit
+    "codemem/daemon/hint.py",  # whether the configuration would be the same, without reading it
     "indexer/git.py",  # what a child process inherits, not configuration
 }
 

@@ -1,4 +1,4 @@
-"""Places as text, on terminals and in files. Light: it also shows what a daemon answered, and rich is for terminals."""
+"""Places as text, on terminals and in files. Rich is for terminals alone."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote_to_bytes
+
+from codemem.cli import plain
 
 SHOWN_LINES = 12
 """Lines of a place shown below its name."""
@@ -54,7 +56,7 @@ class AnsweredPlace:
 
 def show_places(places: Iterable[PlaceWithText]) -> None:
     for place in places:
-        show_title(place, f"{place.symbol or ''}  {place.score:g}")
+        show_title(place, plain.place_words(place.symbol, place.score))
         if sys.stdout.isatty():
             lines = place.text.split("\n")
             show_code(place.path, "\n".join(lines[:SHOWN_LINES]), place.start_line, len(lines) - SHOWN_LINES)
@@ -62,7 +64,7 @@ def show_places(places: Iterable[PlaceWithText]) -> None:
 
 def show_title(place: Place, rest: str) -> None:
     """`path:start-end`, on terminals a link (OSC 8) to the file."""
-    title = f"{place.path}:{place.start_line}-{place.end_line}"
+    title = plain.title(place.path, place.start_line, place.end_line)
     if not sys.stdout.isatty():
         print(f"{title}  {rest}")
         return
@@ -83,23 +85,8 @@ def show_code(path: str, code: str, first_line: int, more: int) -> None:
 
     from codemem.cli.output import out
 
-    code = printable(code)
+    code = plain.printable(code)
     lexer = Syntax.guess_lexer(path, code)
     out().print(Syntax(code, lexer, line_numbers=True, start_line=first_line, background_color="default"))
     if more > 0:
         out().print(Text(f"      ... {more:,} more lines", style="dim"))
-
-
-def behind_words(added: int, changed: int, removed: int) -> str:
-    """'2 new, 1 changed files'; '' if nothing is behind."""
-    parts = [(added, "new"), (changed, "changed"), (removed, "removed")]
-    named = ", ".join(f"{count:,} {word}" for count, word in parts if count)
-    return f"{named} file{'s' * (added + changed + removed != 1)}" if named else ""
-
-
-_CONTROL = {c: 0xFFFD for c in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if chr(c) not in "\n\t"}
-
-
-def printable(text: str) -> str:
-    """Without control characters: what a file or model says must not steer the terminal."""
-    return text.replace("\r\n", "\n").translate(_CONTROL)

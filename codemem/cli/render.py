@@ -8,7 +8,8 @@ from rich.text import Text
 
 from codemem.ask import AskEvent, Piece, RoundDone
 from codemem.cli import output
-from codemem.cli.places import SHOWN_LINES, behind_words, printable, show_code, show_places, show_title
+from codemem.cli.places import SHOWN_LINES, show_code, show_places, show_title
+from codemem.cli.plain import behind_words, printable
 from codemem.passages import FileChangedError, Lines
 from codemem.results import AskResult, Citation, FindResult, IndexResult, StatusResult
 from codemem.search import Session

@@ -5,14 +5,15 @@ Only plain calls are taken. Everything else, and everything wrong, is left to th
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 from codemem import errors
 
+TYPE_CHECKING = False  # what is imported here is half of what a user waits for: see codemem/daemon/connection.py
 if TYPE_CHECKING:
-    from codemem.daemon.client import Connection
+    from collections.abc import Sequence
+    from typing import Any
+
+    from codemem.daemon.connection import Connection
 
 _VALUES = {
     "find": {"-k": "k", "--router": "router", "-C": "paths", "--catch-up": "catch_up", "--model": "model"},
@@ -22,25 +23,24 @@ _VALUES = {
 _QUERY = {"find": "query", "ask": "question"}
 
 
-@dataclass(slots=True)
 class Call:
     """A plain call of `find` or `ask`."""
 
-    method: str
-    params: dict[str, Any] = field(default_factory=dict)
-    json: bool = False
+    __slots__ = ("json", "method", "params")
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.params: dict[str, Any] = {}
+        self.json = False
 
 
-def answer(arguments: Sequence[str]) -> int | None:
+def answer(arguments: "Sequence[str]") -> int | None:
     """The exit code of a command that a daemon answered; None if it is to be done here."""
     call = parse(arguments)
     if call is None:
         return None
-    from codemem.config import Settings
-    from codemem.daemon.client import connect_as_configured
-
     try:
-        connection = connect_as_configured(Settings.load())
+        connection = _connect()
     except errors.ConfigurationError:
         return None
     except errors.CodememError as error:
@@ -52,8 +52,22 @@ def answer(arguments: Sequence[str]) -> int | None:
         return _answer(connection, call)
 
 
+def _connect() -> "Connection | None":
+    """By the note that the last one left, or by the configuration."""
+    from codemem.daemon.connection import Connection
+    from codemem.daemon.hint import find_socket
+
+    noted = find_socket()
+    if noted is not None and (connection := Connection.to(noted)):
+        return connection
+    from codemem.config import Settings
+    from codemem.daemon.client import connect_as_configured
+
+    return connect_as_configured(Settings.load())
+
+
 def _answer(connection: "Connection", call: Call) -> int | None:
-    from codemem.daemon.client import DaemonGoneError
+    from codemem.daemon.connection import DaemonGoneError
 
     try:
         code = _find(connection, call) if call.method == "find" else _ask(connection, call)
@@ -74,7 +88,7 @@ def _answer(connection: "Connection", call: Call) -> int | None:
         return error.exit_code
 
 
-def parse(arguments: Sequence[str]) -> Call | None:
+def parse(arguments: "Sequence[str]") -> Call | None:
     """None for what is not plain: another command, an option that needs this process, a value that is wrong."""
     if not arguments or arguments[0] not in _VALUES:
         return None
@@ -125,21 +139,28 @@ def _find(connection: "Connection", call: Call) -> int:
     if call.json:
         _print_json(found)
         return errors.EXIT_DONE
-    from codemem.cli.places import AnsweredPlace, show_places
-
     if not found["results"]:
         print("nothing found")
-    show_places(AnsweredPlace.from_json(place) for place in found["results"])
+    if sys.stdout.isatty():
+        from codemem.cli.places import AnsweredPlace, show_places
+
+        show_places(AnsweredPlace.from_json(place) for place in found["results"])
+    else:
+        from codemem.cli.plain import place_words, title
+
+        for place in found["results"]:
+            named = title(place["path"], place["start_line"], place["end_line"])
+            print(f"{named}  {place_words(place['symbol'], place['score'])}")
     _show_behind(found["behind"])
     return errors.EXIT_DONE
 
 
 def _ask(connection: "Connection", call: Call) -> int:
-    from codemem.daemon.client import DaemonGoneError
+    from codemem.daemon.connection import DaemonGoneError
 
     streamed = False
 
-    def show(method: str, about: dict[str, Any]) -> None:
+    def show(method: str, about: "dict[str, Any]") -> None:
         nonlocal streamed
         if call.json:
             return
@@ -147,7 +168,7 @@ def _ask(connection: "Connection", call: Call) -> int:
             how = "named" if about["by_model"] else "routed to"
             _note(f"round {about['number']}: {how} {', '.join(about['named'])}")
         elif method == "piece":
-            from codemem.cli.places import printable
+            from codemem.cli.plain import printable
 
             streamed = True
             print(printable(about["text"]), end="", flush=True)
@@ -169,7 +190,7 @@ def _ask(connection: "Connection", call: Call) -> int:
     return errors.EXIT_DONE
 
 
-def _show_end(answered: dict[str, Any], texts: list[str | None]) -> None:
+def _show_end(answered: "dict[str, Any]", texts: list[str | None]) -> None:
     from codemem.cli.places import AnsweredPlace, show_code, show_places, show_title
 
     print()
@@ -187,7 +208,7 @@ def _show_end(answered: dict[str, Any], texts: list[str | None]) -> None:
 
 
 def _show_behind(behind: dict[str, int]) -> None:
-    from codemem.cli.places import behind_words
+    from codemem.cli.plain import behind_words
 
     if words := behind_words(**behind):
         _note(f"the memory is behind by {words}: the daemon brings it up to date")
@@ -199,7 +220,7 @@ def _print_json(value: object) -> None:
     print(json.dumps(value))
 
 
-def _notes(messages: Sequence[str]) -> None:
+def _notes(messages: "Sequence[str]") -> None:
     for message in messages:
         _note(message)
 

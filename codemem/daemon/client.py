@@ -1,78 +1,38 @@
 """Asking a daemon, and starting one. Nothing here imports anything heavy."""
 
 import contextlib
-import itertools
 import os
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 from codemem.config import Settings
-from codemem.daemon import protocol
 from codemem.daemon.address import Address, address_of
+from codemem.daemon.connection import Connection, DaemonGoneError
+from codemem.daemon.hint import leave_note
 from codemem.errors import CodememError
 
+OnEvent = Callable[[str, dict[str, Any]], None]
+"""Called with a notification's method and params."""
+__all__ = [
+    "Connection",
+    "DaemonGoneError",
+    "OnEvent",
+    "StartError",
+    "connect",
+    "connect_as_configured",
+    "connect_or_start",
+    "daemon_status",
+]
 START_SECONDS = 60.0
 """A daemon listens before it loads a model: what takes long is importing, on a slow disk."""
 STARTS = 3
 """A daemon may find another that is about to end, and end too."""
 
-OnEvent = Callable[[str, dict[str, Any]], None]
-"""Called with a notification's method and params."""
-
-
-class DaemonGoneError(Exception):
-    """The daemon ended, or closed the connection, before it answered."""
-
 
 class StartError(CodememError):
     """The daemon could not be started; its log says why."""
-
-
-def _ignore(_: str, __: dict[str, Any]) -> None:
-    pass
-
-
-class Connection:
-    """One connection; one request at a time. Hanging up cancels what was asked."""
-
-    def __init__(self, stream: socket.socket) -> None:
-        self._socket = stream
-        self._lines = stream.makefile("rb")
-        self._identities = itertools.count(1)
-
-    def request(self, method: str, params: Mapping[str, Any] | None = None, on_event: OnEvent = _ignore) -> Any:
-        """The result. Raises RemoteError, or DaemonGoneError."""
-        identity = next(self._identities)
-        for message in self._exchange(protocol.request(identity, method, params or {})):
-            if message.get("id") == identity:
-                if "error" in message:
-                    raise protocol.RemoteError(message["error"])
-                return message.get("result")
-            about = message.get("params")
-            if isinstance(about, dict) and about.get("id") == identity:
-                on_event(str(message.get("method")), about)
-        raise DaemonGoneError
-
-    def _exchange(self, line: bytes) -> Iterator[protocol.Message]:
-        try:
-            self._socket.sendall(line)
-            while answer := self._lines.readline(protocol.MAX_LINE):
-                yield protocol.from_line(answer)
-        except (OSError, protocol.ProtocolError) as error:
-            raise DaemonGoneError from error
-
-    def close(self) -> None:
-        self._lines.close()
-        self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def connect(address: Address) -> Connection | None:
@@ -80,13 +40,7 @@ def connect(address: Address) -> Connection | None:
     if not address.folder.exists():
         return None
     address.prepare()
-    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        stream.connect(str(address.socket))
-    except OSError:  # none, or the socket of one that was killed
-        stream.close()
-        return None
-    return Connection(stream)
+    return Connection.to(str(address.socket))
 
 
 def daemon_status(address: Address) -> dict[str, Any] | None:
@@ -119,7 +73,10 @@ def connect_as_configured(settings: Settings) -> Connection | None:
     if settings.user.daemon == "off":
         return None
     address = address_of(settings)
-    return connect_or_start(address) if settings.user.daemon == "on" else connect(address)
+    connection = connect_or_start(address) if settings.user.daemon == "on" else connect(address)
+    if connection is not None:
+        leave_note(settings, address)
+    return connection
 
 
 def _start(address: Address) -> Connection | None:

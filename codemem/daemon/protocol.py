@@ -6,8 +6,6 @@ cancelled everything it asked.
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from codemem.errors import EXIT_FAILED, CodememError
 
@@ -22,7 +20,14 @@ FAILED = -32000
 """What was asked could not be done; `data.exit_code` says how the command line ends."""
 CANCELLED = -32800
 
-Message = dict[str, Any]
+TYPE_CHECKING = False  # `typing` takes longer to import than a message to answer: see `connection`
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    Message = dict[str, Any]
+else:
+    Message = dict
 
 
 class ProtocolError(Exception):
@@ -36,18 +41,18 @@ class ProtocolError(Exception):
 class RemoteError(CodememError):
     """What the daemon answered instead of a result."""
 
-    def __init__(self, error: Mapping[str, Any]) -> None:
+    def __init__(self, error: "Mapping[str, Any]") -> None:
         super().__init__(str(error.get("message", "the daemon failed")))
         self.code = error.get("code")
         data = error.get("data")
         self.exit_code = data.get("exit_code", EXIT_FAILED) if isinstance(data, dict) else EXIT_FAILED
 
 
-def to_line(message: Mapping[str, Any]) -> bytes:
+def to_line(message: "Mapping[str, Any]") -> bytes:
     return json.dumps({"jsonrpc": "2.0", **message}).encode("ascii") + b"\n"
 
 
-def from_line(line: bytes) -> Message:
+def from_line(line: bytes) -> "Message":
     """Raises ProtocolError."""
     try:
         message = json.loads(line)
@@ -58,11 +63,11 @@ def from_line(line: bytes) -> Message:
     return message
 
 
-def request(identity: int | str, method: str, params: Mapping[str, Any]) -> bytes:
+def request(identity: int | str, method: str, params: "Mapping[str, Any]") -> bytes:
     return to_line({"id": identity, "method": method, "params": params})
 
 
-def notification(method: str, params: Mapping[str, Any]) -> bytes:
+def notification(method: str, params: "Mapping[str, Any]") -> bytes:
     return to_line({"method": method, "params": params})
 
 

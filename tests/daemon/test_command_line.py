@@ -18,6 +18,7 @@ from codemem.cli.warm import parse
 from codemem.config import Settings
 from codemem.daemon import protocol
 from codemem.daemon.address import Address, address_of
+from codemem.daemon.hint import find_socket
 from codemem.index import IndexOptions, index
 from codemem.workspace import open_workspace
 from daemon.conftest import Daemons
@@ -80,6 +81,43 @@ def test_a_daemons_answer_needs_nothing_heavy(
         "codemem: something to know",
         "codemem: the memory is behind by 1 new file: the daemon brings it up to date",
     ]
+
+
+def test_a_daemon_that_was_found_once_is_found_without_the_configuration(
+    daemons: Daemons, repository: Path, settings: Settings, address: Address
+) -> None:
+    with open_workspace(repository, settings, whole=True) as workspace:
+        index(workspace, settings, lambda _: FakeEngine(), IndexOptions())
+    daemons.start()
+    daemons.connect().close()
+    script = (
+        "import sys\n"
+        "sys.argv = ['codemem', 'find', 'retry']\n"
+        "before = set(sys.modules)\n"
+        "from codemem.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: code = end.code\n"
+        "slow = {'codemem.config', 'dataclasses', 'tomllib', 'platformdirs'}\n"
+        "print(code, sorted(slow & set(sys.modules) - before))\n"
+    )
+
+    def ask() -> list[str]:
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=repository)
+        assert done.stdout.startswith("src/retry.py:")
+        return done.stdout.splitlines()
+
+    assert "codemem.config" in ask()[-1]
+    assert ask()[-1] == "0 []"
+    config = settings.places.config / "config.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text('daemon = "off"\n')
+    assert "codemem.config" in ask()[-1], "another configuration may mean another daemon, or none"
+    config.unlink()
+    address.folder.chmod(0o755)
+    assert find_socket() is None, "others may write there"
+    address.folder.chmod(0o700)
+    assert find_socket() == str(address.socket)
 
 
 def test_json_is_the_daemons(canned: Callable[[bytes], None], tmp_path: Path) -> None:
@@ -167,11 +205,12 @@ def test_a_daemon_starts_on_demand_and_stops_when_told(
         assert again["daemon"]["pid"] == status["daemon"]["pid"]
     finally:
         stopped = json.loads(run("serve", "stop", "--json", where=repository).stdout)
-    assert stopped == {"stopped": True}
+    assert stopped["stopped"] is True
     for result in (plain, warm):
         del result["took_ms"], result["route_ms"]
     assert warm == plain
-    assert json.loads(run("serve", "status", "--json", where=repository).stdout) == {"running": False, "daemon": None}
+    ended = json.loads(run("serve", "status", "--json", where=repository).stdout)
+    assert (ended["running"], ended["daemon"]) == (False, None)
     assert any(
         "find: " in line for line in json.loads(run("serve", "logs", "--json", where=repository).stdout)["lines"]
     )
