@@ -7,13 +7,17 @@ character in a file and every later edit lands elsewhere.
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from lsprotocol import types
 from pygls.uris import to_fs_path
 
-Encoding = Literal["utf-8", "utf-16", "utf-32"]
+from codemem.lsp.greeting import Encoding
+
 _LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+MAX_BYTES = 4 * 1024**2
+"""Of unsaved text that is taken along; files that large are read by nobody."""
 
 
 @dataclass(slots=True)
@@ -23,6 +27,9 @@ class Buffer:
     uri: str
     text: str
     version: int
+    _compared: tuple[int, int, int] | None = None
+    """Version of the text, and time and size of the file, when the two were last compared."""
+    _differs: bool = False
 
     @property
     def path(self) -> Path | None:
@@ -35,10 +42,17 @@ class Buffer:
 
     @property
     def unsaved(self) -> bool:
-        """Whether it differs from the file, or there is no file."""
+        """Whether it differs from the file, or there is no file. The file is read only if either changed."""
         path = self.path
+        if path is None:
+            return False
         try:
-            return path is not None and path.read_bytes() != self.data
+            found = path.stat()
+            now = (self.version, found.st_mtime_ns, found.st_size)
+            if now != self._compared:
+                self._differs = path.read_bytes() != self.data
+                self._compared = now
+            return self._differs
         except OSError:
             return True
 
@@ -78,9 +92,13 @@ class Buffers:
     def closed(self, uri: str) -> None:
         self._open.pop(uri, None)
 
-    def unsaved(self) -> dict[Path, bytes]:
+    def unsaved(self) -> dict[Path, str]:
         """Text by path of the documents that differ from their files."""
-        return {path: buffer.data for buffer in self._open.values() if (path := buffer.path) and buffer.unsaved}
+        return {
+            path: buffer.text
+            for buffer in self._open.values()
+            if len(buffer.text) <= MAX_BYTES and buffer.unsaved and (path := buffer.path)
+        }
 
 
 def file_of(uri: str) -> Path | None:

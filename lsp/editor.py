@@ -1,18 +1,14 @@
 """Code actions, code lenses, hovers and symbols: what an editor asks for unasked. Nothing here runs the model."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from lsprotocol import types
 
-from codemem.indexer import Symbol, read_file
-from codemem.indexer.document import SourceFile
-from codemem.lsp import markdown, requests
+from codemem.lsp import commands, markdown, requests
+from codemem.lsp.greeting import ACTION_KIND
 from codemem.lsp.workbench import Workbench
-from codemem.symbols import SymbolPlace, matching
 
-SYMBOL_LIMIT = 100
 _KINDS = {
     "module": types.SymbolKind.Module,
     "class": types.SymbolKind.Class,
@@ -30,8 +26,6 @@ _KINDS = {
     "macro": types.SymbolKind.Function,
     "section": types.SymbolKind.String,
 }
-ACTION_KIND = "codemem"
-"""Our own kind: editors list such actions apart from fixes and refactorings."""
 
 
 def code_actions(params: types.CodeActionParams) -> list[types.CodeAction]:
@@ -42,9 +36,9 @@ def code_actions(params: types.CodeActionParams) -> list[types.CodeAction]:
         place = {"uri": params.text_document.uri, "range": _range(params.range)}
         question = {**place, "text": "Where and why was this decided?"}
         actions += [
-            _action("Explain with the repository's memory", requests.EXPLAIN, place),
-            _action("Find what is related to this", requests.RELATED, place),
-            _action("Where is this decided?", requests.ASK_SELECTION, question),
+            _action("Explain with the repository's memory", commands.EXPLAIN, place),
+            _action("Find what else does this", commands.RELATED, place),
+            _action("Where is this decided?", commands.ASK_SELECTION, question),
         ]
     return [action for action in actions if _wanted(action, context.only)]
 
@@ -56,7 +50,7 @@ def _on_diagnostic(params: types.CodeActionParams, diagnostic: types.Diagnostic)
         "diagnostic": diagnostic.message[: requests.MAX_TEXT],
     }
     title = "Explain this message with the repository's memory"
-    action = _action(title, requests.EXPLAIN, arguments, types.CodeActionKind.QuickFix)
+    action = _action(title, commands.EXPLAIN, arguments, types.CodeActionKind.QuickFix)
     action.diagnostics = [diagnostic]
     return action
 
@@ -86,19 +80,16 @@ def _range(span: types.Range) -> dict[str, Any]:
 
 async def workspace_symbols(bench: Workbench, query: str) -> list[types.WorkspaceSymbol]:
     """Names alone: editors filter again by the letters typed, and would hide anything else."""
-    target = bench.target()
-    places = await asyncio.wrap_future(bench.service.read(target, lambda trees: matching(trees, query, SYMBOL_LIMIT)))
-    return [_symbol(place) for place in places]
+    return [_symbol(place) for place in await bench.symbols(query)]
 
 
-def _symbol(place: SymbolPlace) -> types.WorkspaceSymbol:
-    symbol = place.symbol
-    span = types.Range(types.Position(symbol.start_line - 1, 0), types.Position(symbol.end_line, 0))
+def _symbol(symbol: dict[str, Any]) -> types.WorkspaceSymbol:
+    span = types.Range(types.Position(symbol["start_line"] - 1, 0), types.Position(symbol["end_line"], 0))
     return types.WorkspaceSymbol(
-        location=types.Location(markdown.file_uri(place.repository, place.path), span),
-        name=symbol.name,
-        kind=_KINDS.get(symbol.kind, types.SymbolKind.Variable),
-        container_name=symbol.scope or place.path,
+        location=types.Location(markdown.file_uri(symbol["repository"], symbol["path"]), span),
+        name=symbol["name"],
+        kind=_KINDS.get(symbol["kind"], types.SymbolKind.Variable),
+        container_name=symbol["scope"] or symbol["path"],
     )
 
 
@@ -117,24 +108,14 @@ async def hover(bench: Workbench, params: types.HoverParams) -> types.Hover | No
 
 async def code_lenses(bench: Workbench, uri: str) -> list[types.CodeLens]:
     """Two above every definition of the buffer, unsaved text included."""
-    buffer = bench.buffers.get(uri)
-    if buffer is None or buffer.path is None:
-        return []
-    name, data = buffer.path.name, buffer.data
-
-    def definitions() -> Sequence[Symbol]:
-        read = read_file(name, data)
-        return read.symbols if isinstance(read, SourceFile) else ()
-
-    symbols = await asyncio.wrap_future(bench.service.aside(definitions))
-    return [lens for symbol in symbols for lens in _lenses(uri, symbol)]
+    return [lens for symbol in await bench.definitions(uri) for lens in _lenses(uri, symbol["start_line"])]
 
 
-def _lenses(uri: str, symbol: Symbol) -> list[types.CodeLens]:
-    place = types.Position(symbol.start_line - 1, 0)
+def _lenses(uri: str, line: int) -> list[types.CodeLens]:
+    place = types.Position(line - 1, 0)
     span = types.Range(place, place)
     arguments = [{"uri": uri, "range": _range(span)}]
     return [
         types.CodeLens(span, command=types.Command(title, command, arguments=arguments))
-        for title, command in (("explain", requests.EXPLAIN), ("related", requests.RELATED))
+        for title, command in (("explain", commands.EXPLAIN), ("related", commands.RELATED))
     ]

@@ -1,5 +1,6 @@
-"""pygls' protocol with four differences: commands can be cancelled while they run, a request that cannot be understood
-is answered, errors tell no code, and open documents are kept by `Buffers`."""
+"""pygls' protocol with five differences: `initialize` was answered before pygls was imported, commands can be cancelled
+while they run, a request that cannot be understood is answered, errors tell no code, and open documents are kept by
+`Buffers`."""
 
 from typing import Any
 
@@ -10,6 +11,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from codemem.lsp.buffers import Buffers
+from codemem.lsp.transport import Opened
 
 
 class RequestFailed(JsonRpcException):
@@ -24,6 +26,8 @@ class CodememProtocol(LanguageServerProtocol):
 
     def __init__(self, server: LanguageServer, converter: Converter) -> None:
         self.buffers = Buffers()
+        self.opened: Opened | None = None
+        """Whose `initialize` was answered."""
         super().__init__(server, converter)
 
     def structure_message(self, data: dict[str, Any]) -> Any:
@@ -32,10 +36,25 @@ class CodememProtocol(LanguageServerProtocol):
             return super().structure_message(data)
         except JsonRpcException:
             request = data.get("id")
+            if self._is_answered(request) and data.get("method") == types.INITIALIZE:
+                # It holds more than we read. The client was told that we serve it, so without that.
+                return super().structure_message(
+                    data | {"params": {"processId": None, "rootUri": None, "capabilities": {}}}
+                )
             if isinstance(request, int | str) and isinstance(data.get("method"), str):
                 error = JsonRpcInvalidParams("the parameters are not those of the method")
                 self._send_response(request, error=error.to_response_error())
             raise
+
+    def _send_response(self, msg_id: Any, result: Any | None = None, error: Any | None = None) -> None:
+        """As pygls does, but for what was answered before it came."""
+        if self._is_answered(msg_id):
+            self.opened = None
+        else:
+            super()._send_response(msg_id, result, error)
+
+    def _is_answered(self, request: Any) -> bool:
+        return self.opened is not None and self.opened.request == request
 
     @lsp_method(types.WORKSPACE_EXECUTE_COMMAND)
     async def lsp_workspace__execute_command(  # type: ignore[override]

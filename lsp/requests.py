@@ -7,14 +7,6 @@ from typing import Any
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
-ASK = "codemem.ask"
-ASK_SELECTION = "codemem.askSelection"
-FIND = "codemem.find"
-EXPLAIN = "codemem.explain"
-RELATED = "codemem.related"
-REINDEX = "codemem.reindex"
-STATUS = "codemem.status"
-COMMANDS = (ASK, ASK_SELECTION, FIND, EXPLAIN, RELATED, REINDEX, STATUS)
 MAX_TEXT = 8000
 """Characters of a question or a query."""
 MAX_NUMBER = 2**31 - 1

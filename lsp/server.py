@@ -1,29 +1,27 @@
-"""The server: which requests it answers, and who does.
-
-Nothing heavy is imported before the client was told what the server can do: the workbench, with the indexer and numpy
-behind it, is made in a thread after `initialized`, and the model loads behind that.
-"""
+"""The server: which requests it answers, and who does. The work is the backend's; nothing heavy is imported here."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException
+from lsprotocol.converters import get_converter
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
 from codemem import __version__
-from codemem.lsp import requests
-from codemem.lsp.buffers import Buffers, file_of
-from codemem.lsp.options import Options, read_options
+from codemem.errors import CodememError
+from codemem.lsp import commands, editor, requests
+from codemem.lsp.backend import Backend
+from codemem.lsp.buffers import file_of
+from codemem.lsp.greeting import dynamic, offered
+from codemem.lsp.options import read_options
 from codemem.lsp.protocol import CodememProtocol, RequestFailed
-
-if TYPE_CHECKING:
-    from codemem.lsp.workbench import Workbench
-    from codemem.service import Service
+from codemem.lsp.transport import Opened
+from codemem.lsp.workbench import Workbench
 
 KEEP_UP_DELAY = 1.0
 """Seconds without another change before saved files are taken into memory."""
@@ -35,40 +33,44 @@ _T = TypeVar("_T")
 class CodememServer(LanguageServer):
     """One client's server."""
 
-    def __init__(self, make_service: "Callable[[], Service]") -> None:
+    def __init__(self, make_backend: Callable[[], Backend], opened: Opened) -> None:
         # pygls logs whole messages, questions and code included.
         logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
         super().__init__("codemem", __version__, protocol_cls=CodememProtocol, max_workers=2)
-        self._make_service = make_service
+        self._make_backend = make_backend
         self._bench: asyncio.Future[Workbench] | None = None
         self._settling: asyncio.TimerHandle | None = None
-        self.options = Options()
-        self.began_with: dict[str, Any] = {}
-        """The client's initializationOptions."""
-        self.problems: list[str] = []
-        _register(self)
-
-    @property
-    def buffers(self) -> Buffers:
+        self._behind: set[asyncio.Task[None]] = set()
+        self.opened = opened
+        self.options = opened.greeting.options
+        self.registered: dict[str, Any] = {}
+        """What was registered with the client: method -> options."""
         protocol = self.protocol
         assert isinstance(protocol, CodememProtocol)
-        return protocol.buffers
+        protocol.opened, self.buffers = opened, protocol.buffers
+        self.buffers.encoding = opened.greeting.encoding
+        _register(self)
 
     def report_server_error(self, error: Exception, source: Any) -> None:
         """Says nothing: what a client sent wrongly is answered or passed over, and its text belongs in no message."""
 
-    async def bench(self) -> "Workbench":
+    async def bench(self) -> Workbench:
         """The workbench, made at first use. Raises RequestFailed, e.g. for a configuration file that is wrong."""
         if self._bench is None:
             self._bench = asyncio.ensure_future(asyncio.to_thread(self._make_bench))
         return await _told(asyncio.shield(self._bench))
 
-    def _make_bench(self) -> "Workbench":
-        from codemem.lsp.workbench import Workbench
-
-        bench = Workbench(self, self._make_service(), self.buffers, self.options)
+    def _make_bench(self) -> Workbench:
+        bench = Workbench(self, self._make_backend(), self.buffers, self.options)
         bench.folders = self.folders()
         return bench
+
+    def made_bench(self) -> Workbench | None:
+        """The workbench if there is one already."""
+        made = self._bench
+        if made is None or not made.done() or made.cancelled() or made.exception():
+            return None
+        return made.result()
 
     def folders(self) -> list[Path]:
         """Folders of the workspace, or the root that older clients name."""
@@ -77,50 +79,80 @@ class CodememServer(LanguageServer):
             found = [Path(self.workspace.root_path)]
         return [path for path in found if path.is_dir()]
 
-    def set_options(self, settings: dict[str, Any]) -> None:
+    async def set_options(self, settings: dict[str, Any]) -> None:
         """Takes what it understands over what the client began with, and tells the user about the rest."""
-        self.options, _ = read_options(self.began_with | settings)
-        for problem in read_options(settings)[1]:
+        self.options, _ = read_options(dict(self.opened.greeting.began_with) | settings)
+        self.warn(read_options(settings)[1])
+        if bench := self.made_bench():
+            bench.options = self.options
+        await self.register_offered()
+
+    def warn(self, problems: list[str]) -> None:
+        for problem in problems:
             self.window_show_message(types.ShowMessageParams(types.MessageType.Warning, f"codemem: {problem}"))
-        if self._bench is not None and self._bench.done() and not self._bench.exception():
-            self._bench.result().options = self.options
+
+    async def register_offered(self) -> None:
+        """Registers and withdraws what the options turn on and off, where the client lets us."""
+        client = get_converter().unstructure(self.client_capabilities, types.ClientCapabilities)
+        wanted = {method: value for method, value in offered(self.options).values() if dynamic(client, method)}
+        gone = [types.Unregistration(method, method) for method in self.registered if method not in wanted]
+        new = [
+            types.Registration(method, method, {"documentSelector": [{"scheme": "file"}], **value})
+            for method, value in wanted.items()
+            if method not in self.registered
+        ]
+        self.registered = wanted
+        with contextlib.suppress(TimeoutError, JsonRpcException):
+            if gone:
+                withdrawn = self.client_unregister_capability_async(types.UnregistrationParams(gone))
+                await asyncio.wait_for(withdrawn, CLIENT_SECONDS)
+            if new:
+                asked = self.client_register_capability_async(types.RegistrationParams(new))
+                await asyncio.wait_for(asked, CLIENT_SECONDS)
 
     async def follow(self) -> None:
-        """Files or folders changed: reading sees it at once, the memory after a moment without changes."""
+        """Files or folders changed: the next question sees it, the memory after a moment without changes."""
         bench = await self.bench()
         bench.folders = self.folders()
-        bench.service.forget()
         if self._settling is not None:
             self._settling.cancel()
-        self._settling = asyncio.get_running_loop().call_later(KEEP_UP_DELAY, self._keep_up, bench)
+        self._settling = asyncio.get_running_loop().call_later(KEEP_UP_DELAY, self.keep_up, bench)
 
-    def _keep_up(self, bench: "Workbench") -> None:
+    def keep_up(self, bench: Workbench, *, warm: bool = False) -> None:
+        """What the options ask for while nobody waits."""
         self._settling = None
-        if self.options.keep_up and not bench.service.busy and bench.folders:
-            bench.keep_up()
+        if self.options.keep_up and bench.folders:
+            task = asyncio.ensure_future(self._keep_up(bench, warm=warm))
+            self._behind.add(task)
+            task.add_done_callback(self._behind.discard)
 
-    def stop(self) -> bool:
-        """After the last message; whether everything stopped in time."""
-        if (
-            self._bench is not None
-            and self._bench.done()
-            and not self._bench.cancelled()
-            and not self._bench.exception()
-        ):
-            return self._bench.result().close()
-        return self._bench is None
+    async def _keep_up(self, bench: Workbench, *, warm: bool) -> None:
+        if warm:
+            await bench.warm()
+        await bench.keep_up()
+
+    @property
+    def was_shut_down(self) -> bool:
+        """Whether the client said `shutdown` before it left."""
+        return self.protocol._shutdown
+
+    def stop(self) -> None:
+        """After the last message."""
+        if bench := self.made_bench():
+            bench.close()
 
 
 async def _told(work: Awaitable[_T]) -> _T:
     """The outcome, or an error that names what failed in one line."""
-    from codemem.service import explain
-
     try:
         return await work
     except (JsonRpcException, asyncio.CancelledError):
         raise
+    except CodememError as error:
+        raise RequestFailed(" ".join(str(error).split())) from None
     except Exception as error:
-        raise RequestFailed(explain(error)) from None
+        # Its text may hold code.
+        raise RequestFailed(f"this is a bug in codemem ({type(error).__name__})") from None
 
 
 def _register(server: CodememServer) -> None:
@@ -131,31 +163,19 @@ def _register(server: CodememServer) -> None:
 
 
 def _register_lifecycle(server: CodememServer) -> None:
-    @server.feature(types.INITIALIZE)
-    def initialize(params: types.InitializeParams) -> None:
-        encoding = str(getattr(server.workspace.position_encoding, "value", server.workspace.position_encoding))
-        server.buffers.encoding = "utf-8" if encoding == "utf-8" else "utf-32" if encoding == "utf-32" else "utf-16"
-        options, server.problems = read_options(params.initialization_options)
-        server.options = options
-        if isinstance(params.initialization_options, dict):
-            server.began_with = params.initialization_options
-        _register_optional(server)
-
     @server.feature(types.INITIALIZED)
     async def initialized(_: types.InitializedParams) -> None:
-        for problem in server.problems:
-            server.window_show_message(types.ShowMessageParams(types.MessageType.Warning, f"codemem: {problem}"))
+        server.warn(server.opened.greeting.problems)
         await _watch_files(server)
+        await server.register_offered()
         await _ask_settings(server)
-        bench = await server.bench()
-        if bench.folders:
-            bench.keep_up()
+        server.keep_up(await server.bench(), warm=True)
 
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
     async def configured(params: types.DidChangeConfigurationParams) -> None:
         told = params.settings.get("codemem") if isinstance(params.settings, dict) else None
         if not await _ask_settings(server) and isinstance(told, dict):
-            server.set_options(told)
+            await server.set_options(told)
 
 
 async def _watch_files(server: CodememServer) -> None:
@@ -183,7 +203,7 @@ async def _ask_settings(server: CodememServer) -> bool:
     with contextlib.suppress(TimeoutError, JsonRpcException):
         settings = await asyncio.wait_for(request, CLIENT_SECONDS)
     if isinstance(settings, list | tuple) and settings and isinstance(settings[0], dict) and settings[0]:
-        server.set_options(settings[0])
+        await server.set_options(settings[0])
         return True
     return False
 
@@ -219,7 +239,7 @@ def _register_changes(server: CodememServer) -> None:
 
 
 def _register_commands(server: CodememServer) -> None:
-    @server.command(requests.ASK)
+    @server.command(commands.ASK)
     async def ask(params: types.ExecuteCommandParams) -> Any:
         request = requests.read_request(params.arguments)
         if not request.text:
@@ -229,73 +249,63 @@ def _register_commands(server: CodememServer) -> None:
             return await _told(bench.ask_selection(request, params.work_done_token))
         return await _told(bench.ask(request, request.text, params.work_done_token))
 
-    @server.command(requests.ASK_SELECTION)
+    @server.command(commands.ASK_SELECTION)
     async def ask_selection(params: types.ExecuteCommandParams) -> Any:
         request, bench = requests.read_request(params.arguments), await server.bench()
         return await _told(bench.ask_selection(request, params.work_done_token))
 
-    @server.command(requests.EXPLAIN)
+    @server.command(commands.EXPLAIN)
     async def explain(params: types.ExecuteCommandParams) -> Any:
         request, bench = requests.read_request(params.arguments), await server.bench()
         return await _told(bench.explain(request, params.work_done_token))
 
-    @server.command(requests.FIND)
+    @server.command(commands.FIND)
     async def find(params: types.ExecuteCommandParams) -> Any:
         request, bench = requests.read_request(params.arguments), await server.bench()
         return await _told(bench.find(request))
 
-    @server.command(requests.RELATED)
+    @server.command(commands.RELATED)
     async def related(params: types.ExecuteCommandParams) -> Any:
         request, bench = requests.read_request(params.arguments), await server.bench()
         return await _told(bench.related(request))
 
-    @server.command(requests.REINDEX)
+    @server.command(commands.REINDEX)
     async def reindex(params: types.ExecuteCommandParams) -> Any:
         request, bench = requests.read_request(params.arguments), await server.bench()
         return await _told(bench.reindex(request, params.work_done_token))
 
-    @server.command(requests.STATUS)
+    @server.command(commands.STATUS)
     async def status(_: types.ExecuteCommandParams) -> Any:
         bench = await server.bench()
         return await _told(bench.status())
 
 
 def _register_editor(server: CodememServer) -> None:
+    """What is offered of these is the greeting's and the options' choice."""
+
     @server.feature(types.WORKSPACE_SYMBOL)
     async def symbols(params: types.WorkspaceSymbolParams) -> Any:
         bench = await server.bench()
-        from codemem.lsp.editor import workspace_symbols
+        return await _told(editor.workspace_symbols(bench, params.query[: requests.MAX_TEXT]))
 
-        return await _told(workspace_symbols(bench, params.query[: requests.MAX_TEXT]))
+    @server.feature(types.WORKSPACE_TEXT_DOCUMENT_CONTENT)
+    async def content(params: types.TextDocumentContentParams) -> Any:
+        bench = await server.bench()
+        text = bench.documents.text(params.uri)
+        if text is None:
+            raise JsonRpcInvalidParams("there is no such document")
+        return types.TextDocumentContentResult(text)
 
+    @server.feature(types.TEXT_DOCUMENT_CODE_ACTION)
+    def actions(params: types.CodeActionParams) -> Any:
+        return editor.code_actions(params)
 
-def _register_optional(server: CodememServer) -> None:
-    """What the client's options turn on; the editor is told of nothing else, for another server may serve it."""
-    options = server.options
-    if options.code_actions:
-        kinds: list[types.CodeActionKind | str] = ["codemem", types.CodeActionKind.QuickFix]
+    @server.feature(types.TEXT_DOCUMENT_CODE_LENS)
+    async def lenses(params: types.CodeLensParams) -> Any:
+        bench = await server.bench()
+        return await _told(editor.code_lenses(bench, params.text_document.uri))
 
-        @server.feature(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(kinds))
-        async def actions(params: types.CodeActionParams) -> Any:
-            await server.bench()
-            from codemem.lsp.editor import code_actions
-
-            return code_actions(params)
-
-    if options.code_lens:
-
-        @server.feature(types.TEXT_DOCUMENT_CODE_LENS)
-        async def lenses(params: types.CodeLensParams) -> Any:
-            bench = await server.bench()
-            from codemem.lsp.editor import code_lenses
-
-            return await _told(code_lenses(bench, params.text_document.uri))
-
-    if options.hover:
-
-        @server.feature(types.TEXT_DOCUMENT_HOVER)
-        async def hovers(params: types.HoverParams) -> Any:
-            bench = await server.bench()
-            from codemem.lsp.editor import hover
-
-            return await _told(hover(bench, params))
+    @server.feature(types.TEXT_DOCUMENT_HOVER)
+    async def hovers(params: types.HoverParams) -> Any:
+        bench = await server.bench()
+        return await _told(editor.hover(bench, params))

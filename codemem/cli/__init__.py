@@ -5,9 +5,11 @@ import sys
 
 def main() -> None:
     """Entry point of the `codemem` script."""
-    from codemem.cli.warm import answer
+    from codemem.cli import editor, warm
 
-    code = answer(sys.argv[1:])
+    code = editor.answer(sys.argv[1:])
+    if code is None:
+        code = warm.answer(sys.argv[1:])
     if code is None:
         from codemem.cli.app import run
 

@@ -1,4 +1,4 @@
-"""What a daemon can be asked: `find`, `ask`, `index` and `status`."""
+"""What a daemon can be asked: `find`, `ask`, `index`, `status`, and what editors look at besides."""
 
 import os
 import threading
@@ -13,6 +13,7 @@ from codemem import __version__
 from codemem.ask import Piece, RoundDone, ask
 from codemem.background import refresh
 from codemem.config import Settings
+from codemem.daemon import views
 from codemem.daemon.address import PROTOCOL
 from codemem.daemon.gate import ASK, FIND, INDEX, Gate, GatedEngine
 from codemem.daemon.lane import Lane
@@ -20,7 +21,7 @@ from codemem.daemon.params import Params
 from codemem.daemon.protocol import INVALID_PARAMS, UNKNOWN_METHOD, ProtocolError
 from codemem.daemon.sessions import WarmSessions
 from codemem.engine_interface import MemoryEngine
-from codemem.engines import LoadEngine
+from codemem.engines import LoadEngine, common_model
 from codemem.find import find
 from codemem.index import PURPOSES, IndexOptions, index
 from codemem.passages import FileChangedError, Lines
@@ -64,6 +65,7 @@ class Methods:
         self._lock = threading.Lock()
         self._refreshing: set[Path] = set()
         self._roots: set[str] = set()
+        self._warming = 0
         self._started = time.monotonic()
         self._running = 0
 
@@ -79,6 +81,11 @@ class Methods:
             "find": (self._finds, self._find),
             "ask": (self._asks, self._ask),
             "index": (self._indexing, self._index),
+            "warm": (self._asks, self._warm),
+            "trees": (self._finds, self._trees),
+            "symbols": (self._finds, self._symbols),
+            "definition": (self._finds, self._definition),
+            "definitions": (self._finds, self._definitions),
         }
         if call.method not in handlers:
             raise ProtocolError(UNKNOWN_METHOD, f"there is no method {call.method!r}")
@@ -134,15 +141,19 @@ class Methods:
         params = call.params
         target = Target(
             params.paths("paths"),
+            buffers=params.buffers("buffers"),
             model=params.optional_text("model"),
             router=params.router(),
             seconds=params.seconds("catch_up"),
         )
-        query, k = params.text("query"), params.count("k")
+        query, k, at_once = params.text("query"), params.count("k"), params.flag("at_once")
 
         def work() -> Any:
             started = time.monotonic()
-            session = self._find_sessions.open(target)
+            waits = at_once and self._warming > 0 and not self._engines
+            session = self._find_sessions.open(replace(target, router="outline") if waits else target)
+            if waits:
+                session.notes.append("answered by the outline alone: the model is loading")
             result = find(session, query, k=k or session.config.results)
             self._catch_up_later(session)
             # With the look at the files: all that is left to the client is its own start.
@@ -155,6 +166,7 @@ class Methods:
         question, max_tokens = params.text("question"), params.count("max_tokens")
         target = Target(
             params.paths("paths"),
+            buffers=params.buffers("buffers"),
             model=params.optional_text("model"),
             question=question,
             seconds=params.seconds("catch_up"),
@@ -199,6 +211,50 @@ class Methods:
                 return index(workspace, self._settings, load, options, report=report).to_json()
 
         return work
+
+    def _warm(self, call: Call) -> Callable[[], Any]:
+        """Loads the model of the trees' memory, if they have one, so that the first question need not wait for it."""
+        paths, chosen = call.params.paths("paths"), call.params.optional_text("model")
+        with self._lock:
+            self._warming += 1
+
+        def work() -> Any:
+            try:
+                manifests = []
+                for path in paths:
+                    with open_workspace(path, self._settings, whole=True) as workspace:
+                        manifests.append(workspace.load())
+                name = common_model([manifest for manifest in manifests if manifest], chosen)
+                if name is not None:
+                    self._loader(self._asks)(name)
+                return {"model": name}
+            finally:
+                with self._lock:
+                    self._warming -= 1
+
+        return work
+
+    def _trees(self, call: Call) -> Callable[[], Any]:
+        paths = call.params.paths("paths")
+        return lambda: {"trees": views.trees(paths, self._settings), "models": sorted(self._engines)}
+
+    def _symbols(self, call: Call) -> Callable[[], Any]:
+        target, query = self._outlined(call.params), call.params.optional_text("query") or ""
+        limit = call.params.count("k") or 100
+        return lambda: views.symbols(self._find_sessions.open(target), query, limit)
+
+    def _definition(self, call: Call) -> Callable[[], Any]:
+        target, file = self._outlined(call.params), call.params.path("file")
+        line = call.params.line("line")
+        return lambda: views.definition(self._find_sessions.open(target), file, line)
+
+    def _definitions(self, call: Call) -> Callable[[], Any]:
+        name, text = call.params.text("name"), call.params.text("text")
+        return lambda: views.definitions(name, text)
+
+    @staticmethod
+    def _outlined(params: Params) -> Target:
+        return Target(params.paths("paths"), buffers=params.buffers("buffers"), router="outline")
 
     def _catch_up_later(self, session: Session) -> None:
         """Has what is behind brought up to date once nothing more urgent is to be done; once a tree at a time."""

@@ -37,6 +37,12 @@ class Params:
             raise ProtocolError(INVALID_PARAMS, f"{name} must be a whole number from 1 to 1000")
         return value
 
+    def line(self, name: str) -> int:
+        value = self._values.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ProtocolError(INVALID_PARAMS, f"{name} must be a whole number from 1")
+        return value
+
     def seconds(self, name: str) -> float | None:
         value = self._values.get(name)
         if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value < 0):
@@ -48,6 +54,13 @@ class Params:
         if not isinstance(value, bool):
             raise ProtocolError(INVALID_PARAMS, f"{name} must be true or false")
         return value
+
+    def buffers(self, name: str) -> dict[Path, bytes]:
+        """Text not yet saved, by absolute path."""
+        values = self._values.get(name, {})
+        if not isinstance(values, Mapping) or not all(isinstance(text, str) for text in values.values()):
+            raise ProtocolError(INVALID_PARAMS, f"{name} must map absolute paths to texts")
+        return {_absolute(path, name): text.encode("utf-8", "replace") for path, text in values.items()}
 
     def path(self, name: str) -> Path:
         return _absolute(self._values.get(name), name)

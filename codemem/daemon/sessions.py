@@ -6,14 +6,16 @@ from pathlib import Path
 
 from codemem.config import Settings
 from codemem.engines import LoadEngine
+from codemem.overlay import OverlayTree
 from codemem.search import Session, Target, open_session
+from codemem.snapshot import buffer_overlays
 from codemem.sync import compare
 from codemem.workspace import Workspace, open_workspace
 
 KEPT = 4
 """Sessions a lane keeps; the one that was used longest ago goes first."""
 
-_Key = tuple[tuple[Path, ...], str | None, str | None]
+_Key = tuple[tuple[Path, ...], str | None, str | None, frozenset[tuple[Path, bytes]]]
 _Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -33,7 +35,7 @@ class WarmSessions:
 
     def open(self, target: Target) -> Session:
         """An open session of what is on disk now. It stays ours: do not close it. Raises as `open_session`."""
-        key = (tuple(target.paths), target.model, target.router)
+        key = (tuple(target.paths), target.model, target.router, frozenset(target.buffers.items()))
         kept = self._kept.pop(key, None)
         if kept is not None and not self._is_current(kept, target):
             kept.session.close()
@@ -60,6 +62,7 @@ class WarmSessions:
         snapshots = kept.session.snapshots
         if kept.session.behind or len(target.paths) != len(snapshots):
             return False
+        overlays = buffer_overlays([snapshot.workspace for snapshot in snapshots], target.buffers)
         for path, snapshot in zip(target.paths, snapshots, strict=True):
             with open_workspace(path, self._settings, whole=True) as found:
                 known = snapshot.workspace
@@ -67,7 +70,8 @@ class WarmSessions:
                     return False
                 if found.tree.commit != snapshot.manifest.info.commit:
                     return False
-                if compare(found.tree, snapshot.manifest, selection=found.selection):
+                tree = OverlayTree(found.tree, overlays[found.root]) if found.root in overlays else found.tree
+                if compare(tree, snapshot.manifest, selection=found.selection):
                     return False
         return _stamps([snapshot.workspace for snapshot in snapshots]) == kept.stamps
 

@@ -17,8 +17,8 @@ SHORT_ANSWERS = "max_rounds = 1\nsource_tokens = 256\nmax_tokens = 16\n"
 
 
 @pytest.fixture(scope="session")
-def indexed(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> CommandLine:
-    """A repository in the memory of the tiny model. Tests that change files take `copy`."""
+def indexed(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Iterator[CommandLine]:
+    """A repository in the memory of the tiny model, and the daemon of all its servers. Tests that change files copy it."""
     folder = tmp_path_factory.mktemp("indexed")
     home, root = folder / "home", folder / "demo"
     home.mkdir()
@@ -32,7 +32,8 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Com
     codemem = CommandLine(home, root)
     arguments = [sys.executable, "-m", "codemem", "index"]
     subprocess.run(arguments, cwd=root, env=codemem.environment, check=True, capture_output=True)
-    return codemem
+    yield codemem
+    assert codemem("serve", "stop").returncode == 0
 
 
 @pytest.fixture(scope="module")

@@ -39,13 +39,20 @@ def first_path(editor: Editor, query: str) -> str | None:
     return found[0]["path"] if found else None
 
 
-def test_initialise_imports_nothing_heavy() -> None:
+HEAVY = "{'torch', 'numpy', 'tree_sitter', 'git', 'safetensors', 'tokenizers', 'huggingface_hub', 'typer'}"
+
+
+@pytest.mark.parametrize(
+    ("modules", "more"),
+    [
+        ("codemem.cli, codemem.cli.editor, codemem.lsp.serving", "{'lsprotocol', 'pygls', 'asyncio'}"),
+        ("codemem.lsp.server, codemem.lsp.backend, codemem.config", "set()"),
+    ],
+    ids=["until initialize is answered", "ever, where there is a daemon"],
+)
+def test_nothing_heavy_is_imported(modules: str, more: str) -> None:
     """Counted in modules, not in time."""
-    script = (
-        "import sys, codemem.lsp.serving, codemem.cli.lsp\n"
-        "heavy = {'torch', 'numpy', 'tree_sitter', 'git', 'safetensors', 'tokenizers', 'huggingface_hub'}\n"
-        "print(sorted(heavy & set(sys.modules)))\n"
-    )
+    script = f"import sys, {modules}\nprint(sorted(({HEAVY} | {more}) & set(sys.modules)))\n"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
