@@ -1,16 +1,17 @@
 """What the tools reply: schemas that agents are shown, and how results become them."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from codemem.indexer import Symbol
-from codemem.results import AskResult, Citation, FindResult, FoundPlace
 from codemem.results import StatusResult as TreeResult
 from codemem.service import ModelState
 from codemem.symbols import Span
 
+MEANWHILE = 8
+"""Places to read while an answer is not there."""
 SHOWN_LINES = 30
 """Of a place in a reply: enough to judge it by; `read_span` reads the rest."""
 
@@ -39,8 +40,9 @@ class FindReply(BaseModel):
 class AskReply(BaseModel):
     """An answer, or where to look instead."""
 
-    state: Literal["answered", "not_found", "loading"] = Field(
-        description="'loading': the model is not ready; read `places` meanwhile, or ask again in `retry_seconds`."
+    state: Literal["answered", "not_found", "loading", "working"] = Field(
+        description="'loading': the model is not ready; 'working': the answer takes longer than clients wait. Both "
+        "times read `places` meanwhile, and ask the same question again in `retry_seconds`: the work goes on."
     )
     answer: str = ""
     citations: list[Place] = Field(default=[], description="What the answer was read from, checked against the files.")
@@ -100,33 +102,33 @@ class StatusReply(BaseModel):
     notes: list[str] = []
 
 
-def found(result: FindResult) -> FindReply:
-    places = [place(each) for each in result.results]
-    return FindReply(results=places, ranked_by=result.router, fresh=result.fresh, notes=list(result.notes))
+def found(result: Mapping[str, Any]) -> FindReply:
+    """Of `find --json`."""
+    return FindReply(
+        results=[place(each) for each in result["results"]],
+        ranked_by=result["router"],
+        fresh=result["fresh"],
+        notes=list(result["notes"]),
+    )
 
 
-def answered(result: AskResult) -> AskReply:
+def answered(result: Mapping[str, Any]) -> AskReply:
+    """Of `ask --json`."""
     return AskReply(
-        state="answered" if result.found else "not_found",
-        answer=result.answer,
-        citations=[place(each) for each in result.citations],
-        places=[place(each) for each in result.places],
-        fresh=result.fresh,
-        notes=list(result.notes),
+        state="answered" if result["found"] else "not_found",
+        answer=result["answer"],
+        citations=[place(each) for each in result["citations"]],
+        places=[place(each) for each in result["places"]],
+        fresh=result["fresh"],
+        notes=list(result["notes"]),
     )
 
 
-def place(each: FoundPlace | Citation) -> Place:
-    text = "\n".join(each.text.split("\n")[:SHOWN_LINES]) if isinstance(each, FoundPlace) else None
-    return Place(
-        repository=each.repository,
-        path=each.path,
-        start_line=each.start_line,
-        end_line=each.end_line,
-        symbol=each.symbol,
-        score=each.score,
-        text=text,
-    )
+def place(each: Mapping[str, Any]) -> Place:
+    """A place of `find`, or a citation, which has no text."""
+    text = each.get("text")
+    known = {name: each[name] for name in ("repository", "path", "start_line", "end_line", "symbol", "score")}
+    return Place(**known, text=None if text is None else "\n".join(text.split("\n")[:SHOWN_LINES]))
 
 
 def span(read: Span) -> SpanReply:

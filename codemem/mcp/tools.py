@@ -1,10 +1,8 @@
 """The tools, written for those who choose among them: what each is good for stands in its first sentence."""
 
 import asyncio
-import contextlib
-import threading
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -13,9 +11,10 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from codemem import __version__
-from codemem.ask import AskEvent, Piece, RoundDone
+from codemem.daemon.client import DaemonGoneError
 from codemem.mcp import replies
-from codemem.results import AskResult
+from codemem.mcp.models import Answers
+from codemem.mcp.pending import Hear, Pending
 from codemem.search import Target
 from codemem.service import Service, explain
 from codemem.snapshot import Snapshot
@@ -24,6 +23,8 @@ from codemem.symbols import file_outline, listing, owner, read_span
 MAX_FILES = 500
 MAX_DEFINITIONS = 500
 RETRY_SECONDS = 10
+PATIENCE_SECONDS = 25.0
+"""For an answer, before its client is told to ask again: clients give up after a minute, some after half."""
 INSTRUCTIONS = """Local search and answers over {count}: {names}. The whole code was read by a model beforehand, so
 questions in words work as well as names. Start with `find` for where something is and `ask` for how or why it works;
 read the lines they name with `read_span`. All paths are relative to a repository, lines are 1-based and inclusive.
@@ -39,9 +40,19 @@ Path_ = Annotated[str, Field(description="Path relative to the repository, as ot
 class Tools:
     """What the tools do, for the repositories that the server was started with."""
 
-    def __init__(self, service: Service, paths: Sequence[Path]) -> None:
-        self._service = service
-        self._target = Target(list(paths))
+    def __init__(self, answers: Answers, trees: Service, target: Target) -> None:
+        self._answers, self._trees, self._target = answers, trees, target
+        self._pending = Pending()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The model loads from the beginning on; nothing is under way at the end."""
+        self._answers.begin()
+        try:
+            yield
+        finally:
+            await self._pending.close()
+            await self._answers.end()
 
     async def find(
         self,
@@ -55,7 +66,7 @@ class Tools:
 
         Better than grep when you do not know the exact words. Returns paths, lines and the first lines of each place.
         """
-        return replies.found(await _told(asyncio.wrap_future(self._service.find(self._target, query, k=count))))
+        return replies.found(await _told(self._answers.find(query, count)))
 
     async def ask(
         self,
@@ -69,39 +80,27 @@ class Tools:
         Check the cited lines before you rely on them. Takes seconds. If the model is still loading, it says so at once,
         with the places to read meanwhile.
         """
-        if self._service.model.state in ("none", "loading"):
-            return await self._loading(question)
-        return replies.answered(await _told(self._answer(question, context)))
-
-    async def _loading(self, question: str) -> replies.AskReply:
-        """Starts loading if nobody did; a client's time-out never meets a cold start."""
-        if self._service.model.state == "none" and not self._service.busy:
-            self._service.prepare(self._target)
-        found = await _told(asyncio.wrap_future(self._service.find(self._target, question)))
-        return replies.AskReply(
-            state="loading",
-            places=[replies.place(each) for each in found.results],
-            retry_seconds=RETRY_SECONDS,
-            fresh=found.fresh,
-            notes=list(found.notes),
-        )
-
-    async def _answer(self, question: str, context: Context) -> AskResult:
-        stopped = threading.Event()
-        loop = asyncio.get_running_loop()
-        heard: asyncio.Queue[AskEvent] = asyncio.Queue()
-        work = self._service.ask(
-            self._target,
-            question,
-            lambda event: _post(loop, heard, event),
-            cancelled=stopped.is_set,
-        )
-        telling = asyncio.ensure_future(_tell(heard, context))
+        state = (await _told(self._answers.state())).state
+        patience = PATIENCE_SECONDS if state in ("ready", "failed") else 0.0
+        steps = _Steps(context)
         try:
-            return await asyncio.wrap_future(work)
+            result = await _told(
+                self._pending.answer(question, lambda hear: self._answers.ask(question, hear), steps.hear, patience)
+            )
         finally:
-            stopped.set()
-            telling.cancel()
+            steps.close()
+        return replies.answered(result) if result is not None else await self._later(question, patience > 0)
+
+    async def _later(self, question: str, ready: bool) -> replies.AskReply:
+        """What there is to read meanwhile; a client's time-out never meets a cold start, nor a slow machine."""
+        found = await _told(self._answers.find(question, replies.MEANWHILE))
+        return replies.AskReply(
+            state="working" if ready else "loading",
+            places=[replies.place(each) for each in found["results"]],
+            retry_seconds=RETRY_SECONDS,
+            fresh=found["fresh"],
+            notes=list(found["notes"]),
+        )
 
     async def read_span(
         self,
@@ -114,7 +113,7 @@ class Tools:
 
         Only files that codemem reads: nothing outside the repository, nothing ignored, no secrets.
         """
-        self._service.forget()  # an agent reads what it has just written
+        self._trees.forget()  # an agent reads what it has just written
         return replies.span(
             await self._read(lambda trees: read_span(owner(trees, repository), path, start_line, end_line))
         )
@@ -149,17 +148,23 @@ class Tools:
 
     async def status(self) -> replies.StatusReply:
         """Say what is indexed, whether it is up to date, and whether the model is ready for `ask`."""
-        results = [await _told(asyncio.wrap_future(self._service.status(path))) for path in self._target.paths]
-        return replies.status(results, self._service.model)
+        results = [await _told(asyncio.wrap_future(self._trees.status(path))) for path in self._target.paths]
+        return replies.status(results, await _told(self._answers.state()))
 
     async def _read(self, look: Callable[[Sequence[Snapshot]], _T]) -> _T:
-        return await _told(asyncio.wrap_future(self._service.read(self._target, look)))
+        return await _told(asyncio.wrap_future(self._trees.read(self._target, look)))
 
 
-def make_server(service: Service, paths: Sequence[Path], names: Sequence[str]) -> "MCPServer[Any]":
+def make_server(answers: Answers, trees: Service, target: Target, names: Sequence[str]) -> "MCPServer[Any]":
     """A server with the tools, for repositories of these names."""
-    tools = Tools(service, paths)
+    tools = Tools(answers, trees, target)
     count = "one repository" if len(names) == 1 else f"{len(names)} repositories"
+
+    @asynccontextmanager
+    async def lifespan(_: "MCPServer[Any]") -> AsyncIterator[None]:
+        async with tools.running():
+            yield
+
     # Its logs say what was called and why it failed; at 'CRITICAL' nothing that was asked reaches them.
     server: MCPServer[Any] = MCPServer(
         "codemem",
@@ -167,6 +172,7 @@ def make_server(service: Service, paths: Sequence[Path], names: Sequence[str]) -
         instructions=INSTRUCTIONS.format(count=count, names=", ".join(names)),
         version=__version__,
         log_level="CRITICAL",
+        lifespan=lifespan,
     )
     harmless = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
     for tool in (tools.find, tools.ask, tools.read_span, tools.outline, tools.status):
@@ -178,23 +184,35 @@ async def _told(work: Awaitable[_T]) -> _T:
     """The outcome, or an error that tells the agent what failed and what to do."""
     try:
         return await work
+    except DaemonGoneError:
+        raise ToolError("the daemon ended before it answered: ask again") from None
     except Exception as error:
         raise ToolError(explain(error)) from None
 
 
-def _post(loop: asyncio.AbstractEventLoop, heard: "asyncio.Queue[AskEvent]", event: AskEvent) -> None:
-    """From another thread; a loop that is gone needs to hear nothing."""
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(heard.put_nowait, event)
+class _Steps:
+    """Reports progress, which keeps patient clients waiting. Every piece of an answer counts, few are told."""
 
+    EVERY = 8
 
-async def _tell(heard: "asyncio.Queue[AskEvent]", context: Context) -> None:
-    """Reports progress, which keeps patient clients waiting."""
-    steps = 0
-    while True:
-        event = await heard.get()
-        steps += 1
-        if isinstance(event, RoundDone):
-            await context.report_progress(steps, message=f"reading {', '.join(event.named)}")
-        elif isinstance(event, Piece):
-            await context.report_progress(steps, message="writing the answer")
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._heard: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
+        self._steps = 0
+        self._task = asyncio.create_task(self._tell())
+        self.hear: Hear = self._hear
+
+    def close(self) -> None:
+        self._task.cancel()
+
+    def _hear(self, name: str, about: Mapping[str, Any]) -> None:
+        self._steps += 1
+        if name == "round":
+            self._heard.put_nowait((self._steps, f"reading {', '.join(about['named'])}"))
+        elif name == "piece" and self._steps % self.EVERY == 0:
+            self._heard.put_nowait((self._steps, "writing the answer"))
+
+    async def _tell(self) -> None:
+        while True:
+            steps, message = await self._heard.get()
+            await self._context.report_progress(steps, message=message)

@@ -6,9 +6,12 @@ This folder is no package, for as one it would hide the library `mcp` from the t
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from agents_daemon import end_daemon
 
 FILES = {
     "src/cache.py": '''class Cache:
@@ -31,8 +34,8 @@ def run(root: Path, environment: dict[str, str], *arguments: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Of a user whose default is the tiny model."""
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Of a user whose default is the tiny model; the daemon that the first agent starts ends with the tests."""
     from codemem.model.testing import write_tiny_adapter, write_tiny_checkpoint
 
     home = tmp_path_factory.mktemp("home")
@@ -41,7 +44,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     config = f'model = "tiny"\nthreads = 1\ndevice = "cpu"\n[models]\ntiny = "{home / "tiny"}"\n'
     (home / "config.toml").write_text(config, encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CODEMEM_")}
-    return kept | {"CODEMEM_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory(prefix="cm") as runtime:  # paths of sockets must be short
+        made = kept | {"CODEMEM_HOME": str(home), "OMP_NUM_THREADS": "1", "XDG_RUNTIME_DIR": runtime}
+        yield made
+        end_daemon(made)
 
 
 @pytest.fixture(scope="session")

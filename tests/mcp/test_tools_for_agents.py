@@ -1,6 +1,8 @@
 """The tools, called by the official client over standard input and output."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from agents_daemon import daemon_of, end_daemon
 from mcp import Client, StdioServerParameters, stdio_client
 
 SECONDS = 60
@@ -66,7 +69,10 @@ def test_tools_are_described_with_schemas(environment: dict[str, str], repositor
     assert tools["find"].input_schema["required"] == ["query"]
 
 
-def test_an_agent_finds_reads_and_asks(environment: dict[str, str], repository: Path) -> None:
+@pytest.mark.parametrize("daemon", ["auto", "off"])
+def test_an_agent_finds_reads_and_asks(environment: dict[str, str], repository: Path, daemon: str) -> None:
+    """With the daemon's model, and with one of the server's own."""
+
     async def scenario(client: Client) -> None:
         first = (await reply(client, "ask", question="How is an entry evicted?"))["state"]
         assert first in ("loading", "answered", "not_found")
@@ -85,16 +91,51 @@ def test_an_agent_finds_reads_and_asks(environment: dict[str, str], repository: 
         status = await reply(client, "status")
         assert (status["model"], status["model_state"]) == ("tiny", "ready")
         assert status["repositories"][0]["repository"] == str(repository)
+        heard: list[str | None] = []
+
+        async def hear(_: float, __: float | None, message: str | None) -> None:
+            heard.append(message)
+
+        await client.call_tool("ask", {"question": "What is kept?"}, progress_callback=hear)
+        assert heard[0] is not None
+        assert heard[0].startswith("reading ")
+        found = await reply(client, "find", query="evict the oldest entry")
+        assert (found["ranked_by"], found["notes"]) == ("both", [])
+
+    talk(environment | {"CODEMEM_DAEMON": daemon}, [], repository, scenario)
+
+
+def test_agents_share_one_model_and_outlive_it(environment: dict[str, str], repository: Path) -> None:
+    async def ranked_by_both(client: Client) -> None:
+        async with asyncio.timeout(SECONDS):
+            while (await reply(client, "find", query="evict"))["ranked_by"] != "both":
+                await asyncio.sleep(0.2)
+
+    async def scenario(client: Client) -> None:
+        await ranked_by_both(client)
+        daemon = daemon_of(environment)
+        assert daemon is not None
+        await asyncio.to_thread(talk, environment, [], repository, ranked_by_both)
+        assert daemon_of(environment)["pid"] == daemon["pid"]
+        os.kill(daemon["pid"], signal.SIGKILL)
+        assert (await reply(client, "find", query="evict"))["results"][0]["path"] == "src/cache.py"
+        await ranked_by_both(client)
+        assert daemon_of(environment)["pid"] != daemon["pid"]
 
     talk(environment, [], repository, scenario)
 
 
+def test_the_server_itself_holds_no_model() -> None:
+    script = "import sys, codemem.mcp.tools, codemem.mcp.models; print({'torch', 'tokenizers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("daemon", ["auto", "off"])
 def test_a_cold_start_says_loading_at_once_with_places(
-    environment: dict[str, str], repository: Path, tmp_path: Path
+    environment: dict[str, str], repository: Path, tmp_path: Path, daemon: str
 ) -> None:
     """A model that takes for ever to load: its checkpoint is a pipe that nobody writes to."""
-    import os
-
     slow = tmp_path / "slow"
     slow.mkdir()
     os.mkfifo(slow / "config.json")
@@ -114,8 +155,14 @@ def test_a_cold_start_says_loading_at_once_with_places(
         assert said["retry_seconds"] > 0
         found = await reply(client, "find", query="evict")
         assert found["ranked_by"] == "outline"
+        assert "is loading" in found["notes"][-1]
+        assert (await reply(client, "status"))["model_state"] == "loading"
 
-    talk(environment | {"CODEMEM_HOME": str(home)}, [], repository, scenario)
+    slowly = environment | {"CODEMEM_HOME": str(home), "CODEMEM_DAEMON": daemon}
+    try:
+        talk(slowly, [], repository, scenario)
+    finally:
+        end_daemon(slowly)
 
 
 @pytest.mark.parametrize(
