@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,6 +120,8 @@ def save(trainer: Trainer, folder: Path) -> None:
     trainer.save_checkpoint(folder / CHECKPOINT)
     partial = folder / "adapter.part"
     trainer.export(partial)
+    with partial.open("rb") as file:  # a loss of power must not leave the name without the bytes
+        os.fsync(file.fileno())
     partial.replace(folder / ADAPTER)
 
 
