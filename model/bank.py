@@ -54,7 +54,7 @@ class Bank:
         for part in parts:
             values, scales = _pair(entries.tensors, part)
             self._rows[part] = TieredRows(
-                values.view(len(scales), scales.shape[1], -1),
+                values.view(*scales.shape, values.shape[1] // scales.shape[1]),
                 scales,
                 self.placement.tiers[part],
                 device=self.device,

@@ -5,6 +5,7 @@ Tokens of several sequences lie side by side in one [T, E] tensor; who sees whom
 `AttentionContext`, so encoding documents, generating text and training run the same layers.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -141,6 +142,9 @@ class Decoder(nn.Module):
         if config.tied:
             self.lm_head.weight = self.embed_tokens.weight
         self.rope = Rope(config.head_dim, config.rope_theta)
+        self.agree: Callable[[Tensor], Tensor] | None = None
+        """Where several processes generate in step: makes the first one's logits everyone's, so that no rounding error
+        lets them part."""
 
     def forward(
         self,
@@ -170,4 +174,4 @@ class Decoder(nn.Module):
     def logits(self, hidden_NE: Tensor) -> Tensor:
         """[N, V] for the rows given; callers pass only the rows that they sample from."""
         out: Tensor = self.lm_head(hidden_NE)
-        return out
+        return out if self.agree is None else self.agree(out)

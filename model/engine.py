@@ -115,6 +115,10 @@ class Engine:
             dtype=precision.dtype,
         )
 
+    @property
+    def decoder(self) -> Decoder:
+        return self._decoder
+
     def tokenise(self, documents: Sequence[tuple[str, str]]) -> list[TokenisedDocument]:
         """Of (header, text) each."""
         return self._tokenizer.tokenise_documents(documents, self._memory.chunk_tokens)

@@ -23,3 +23,7 @@ class EntryCorrupt(StoreError):
 
 class OutOfMemory(ModelError):
     """A bank or model does not fit the memory it was given."""
+
+
+class WorkerLost(ModelError):
+    """A process of a parallel run ended, hangs or failed. The message names it."""

@@ -36,7 +36,8 @@ class StaticContext:
         logits = (q @ cache.k[:rows].permute(1, 2, 0)).float() * head_dim**-0.5
         logits = logits.masked_fill(self._places[:rows] > end, -torch.inf)
         out = logits.softmax(-1).to(q.dtype) @ cache.v[:rows].transpose(0, 1)
-        return out.reshape(1, heads, head_dim)
+        attended: Tensor = out.reshape(1, heads, head_dim)
+        return attended
 
 
 class StaticDecode:
@@ -64,11 +65,13 @@ class StaticDecode:
         logits = self._replay(rows) if self.graph else self._run(rows)
         for cache in caches:
             cache.text_rows += 1
-        return logits[0]
+        # Not within a recording: what other processes agree on comes over the network.
+        return (logits if self.decoder.agree is None else self.decoder.agree(logits))[0]
 
     def _run(self, rows: tuple[int, ...]) -> Tensor:
         hidden = self.decoder(self._ids, self._position, StaticContext(self.context, self._ends, rows))
-        return self.decoder.logits(hidden).float()
+        logits: Tensor = self.decoder.lm_head(hidden).float()
+        return logits
 
     def _replay(self, rows: tuple[int, ...]) -> Tensor:
         buffers = (x.data_ptr() for cache in self.context.layers for x in (cache.k, cache.v))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from codemem.model.decoder import Decoder
 from codemem.model.device import choose_device, choose_precision
 from codemem.model.entry import Entry, EntryLayout, TensorSpec, TokenisedDocument
 from codemem.model.events import AnswerEvent, Ranking, Source
@@ -30,7 +31,8 @@ from codemem.model.weights.registry import ModelEntry
 FORMAT = 1
 """Raised when the same checkpoint and tokens would give other bytes."""
 _PARTS = ("route", "k", "v")
-_NUMBER = TensorSpec("number", "uint8", 4)
+NUMBER = "number"
+_NUMBER = TensorSpec(NUMBER, "uint8", 4)
 """A document's number, little endian, in each of its rows."""
 
 
@@ -69,6 +71,10 @@ class Msa4bEngine:
         model = load_msa4b(locate(entry, directory), device=place, dtype=choose_precision(place).dtype)
         noted = recorded_ranking(rankings, model.fingerprint) if rankings else None
         return cls(entry.name, with_ranking(model, ranking or noted or "engine"), Numbering(numbers))
+
+    @property
+    def decoder(self) -> Decoder:
+        return self._model.decoder
 
     def tokenise(self, documents: Sequence[tuple[str, str]]) -> list[TokenisedDocument]:
         """Of (header, text) each; documents that the store has not seen get their number now."""

@@ -1,0 +1,286 @@
+"""The processes of a parallel run, over torch.distributed: NCCL between GPUs, gloo between processors.
+
+All processes call the same collectives in the same order. A process that ends, fails or does not come to a collective
+in time becomes an error that names it: each one's heart beats into the store where they meet, which outlives a broken
+connection. Bytes are exchanged, never pickles.
+"""
+
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch._C._distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from codemem.model.errors import WorkerLost
+
+BEAT_SECONDS = 0.5
+DEAD_SECONDS = 3.0
+"""Without a heartbeat for so long, a process counts as dead."""
+PATIENCE_SECONDS = 30.0
+"""How long a process may lag behind another at a collective."""
+JOIN_SECONDS = 120.0
+_POLL_SECONDS = 0.0002
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A process by name."""
+
+    rank: int
+    host: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"worker {self.rank} (process {self.pid} on {self.host})"
+
+
+def meet() -> tuple[Store, int, int]:
+    """Where the processes that torchrun started meet, this one's rank, and how many they are."""
+    store, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=JOIN_SECONDS))))
+    return PrefixStore("codemem", store), rank, size
+
+
+def own_device(kind: str) -> torch.device:
+    """The device of this process: on a host with several GPUs, the one of its place among the host's processes."""
+    return torch.device("cuda", dist.get_node_local_rank()) if kind == "cuda" else torch.device(kind)
+
+
+class Group:
+    """This process among the others."""
+
+    def __init__(
+        self, store: Store, rank: int, size: int, device: torch.device, *, patience_s: float = PATIENCE_SECONDS
+    ) -> None:
+        """`store` is where the processes meet; every process passes the same one, and its own rank."""
+        self.rank, self.size, self.device, self.patience_s = rank, size, device, patience_s
+        self._store, self._entered = store, 0
+        self._beats = store.clone() if hasattr(store, "clone") else store
+        self._ended = threading.Event()
+        self.members = self._introduce()
+        self._thread = threading.Thread(target=self._beat, daemon=True, name="codemem-heartbeat")
+        self._thread.start()
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        try:
+            dist.init_process_group(
+                backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=JOIN_SECONDS)
+            )
+        except RuntimeError as error:
+            raise self._lost(f"the processes cannot reach one another ({_first_line(error)})", None) from error
+
+    def _introduce(self) -> list[Member]:
+        self._store.set_timeout(timedelta(seconds=JOIN_SECONDS))
+        self._store.set(f"member/{self.rank}", f"{os.getpid()} {socket.gethostname()}")
+        members = []
+        for rank in range(self.size):
+            try:
+                pid, host = self._store.get(f"member/{rank}").decode().split(" ", 1)
+            except RuntimeError as error:
+                raise WorkerLost(f"worker {rank} did not start within {JOIN_SECONDS:.0f} s") from error
+            members.append(Member(rank, host, int(pid)))
+        return members
+
+    # Collectives ---------------------------------------------------------------------------------------------------
+
+    def gather(self, x: Tensor, *, patience_s: float | None = None) -> Tensor:
+        """[size, ...]: everyone's tensor, by rank; shapes and types must be the same everywhere."""
+        x = x.contiguous()
+        out = torch.empty((self.size, *x.shape), dtype=x.dtype, device=x.device)
+        if x.numel():
+            self._finish(lambda: dist.all_gather_into_tensor(out.view(-1), x.view(-1), async_op=True), patience_s)
+        return out
+
+    def broadcast(self, x: Tensor, *, patience_s: float | None = None) -> Tensor:
+        """The first process's tensor, everywhere; filled in place."""
+        if x.numel():
+            self._finish(lambda: dist.broadcast(x, 0, async_op=True), patience_s)
+        return x
+
+    def broadcast_bytes(self, data: bytes = b"", *, patience_s: float | None = None) -> bytes:
+        """The first process's bytes, everywhere."""
+        size = self.broadcast(torch.tensor([len(data)], device=self.device), patience_s=patience_s)
+        payload = _tensor(data, int(size), self.device)
+        return _bytes(self.broadcast(payload, patience_s=patience_s))
+
+    def gather_bytes(self, data: bytes, *, patience_s: float | None = None) -> list[bytes]:
+        """Everyone's bytes, by rank, everywhere."""
+        sizes = self.gather(torch.tensor([len(data)], device=self.device), patience_s=patience_s).flatten().tolist()
+        padded = self.gather(_tensor(data, max(sizes), self.device), patience_s=patience_s)
+        return [_bytes(row[:size]) for row, size in zip(padded, sizes, strict=True)]
+
+    def collect_bytes(self, data: bytes, *, patience_s: float | None = None) -> list[bytes]:
+        """Everyone's bytes, by rank, in the first process; nothing in the others."""
+        sizes = self.gather(torch.tensor([len(data)], device=self.device), patience_s=patience_s).flatten().tolist()
+        mine = _tensor(data, max(sizes), self.device)
+        if not len(mine):
+            return [b""] * self.size if self.rank == 0 else []
+        parts = [torch.empty_like(mine) for _ in sizes] if self.rank == 0 else None
+        self._finish(lambda: dist.gather(mine, parts, 0, async_op=True), patience_s)
+        return [_bytes(part[:size]) for part, size in zip(parts or [], sizes, strict=False)]
+
+    def scatter(self, parts: Sequence[Tensor] | None, rows: Sequence[int], like: Tensor) -> Tensor:
+        """This process's part [rows[rank], ...] in host memory; the first one passes all. `like` [0, ...]: its type."""
+        tail, longest = like.shape[1:], max(rows)
+        width = like.dtype.itemsize * math.prod(tail)
+        target = torch.empty(longest * width, dtype=torch.uint8, device=self.device)
+        padded = None
+        if parts is not None:
+            padded = [_padded(part, longest * width, self.device) for part in parts]
+        if len(target):
+            self._finish(lambda: dist.scatter(target, padded, 0, async_op=True), None)
+        own = target[: rows[self.rank] * width].cpu()
+        return own.view(like.dtype).view(rows[self.rank], *tail)
+
+    def _finish(self, begin: Any, patience_s: float | None) -> None:
+        """Runs a collective; the processor waits for it, watching the others."""
+        patience = self.patience_s if patience_s is None else patience_s
+        started = time.monotonic()
+        self._entered += 1
+        watch = _Watch(self)
+        try:
+            work = begin()
+            while not work.is_completed():
+                waited = time.monotonic() - started
+                if waited > BEAT_SECONDS:
+                    watch.look()
+                if waited > patience:
+                    raise self._lost(f"did not come to a collective within {patience:g} s", watch.laggard())
+                time.sleep(_POLL_SECONDS if waited < 0.005 else 5 * _POLL_SECONDS if waited < 1 else 0.01)
+            work.wait()
+        except RuntimeError as error:
+            # A connection broke. Whose heart stops is who ended; that takes a moment to see.
+            watch.until_someone_dies()
+            raise self._lost(f"the connection to the others broke ({_first_line(error)})", None) from error
+
+    # Watching ------------------------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        number = 0
+        while not self._ended.is_set():
+            number += 1
+            try:
+                self._beats.set(f"beat/{self.rank}", f"{number} {self._entered}")
+            except RuntimeError:
+                return  # the store is gone, and with it whoever kept it
+            self._ended.wait(BEAT_SECONDS)
+
+    def beats(self) -> dict[int, tuple[int, int]]:
+        """By rank: heartbeats, and collectives begun so far. Raises `WorkerLost` if the meeting place is gone."""
+        found = {}
+        for rank in range(self.size):
+            try:
+                if self._store.check([f"failed/{rank}"]):
+                    raise self._lost(self._store.get(f"failed/{rank}").decode(), rank)
+                if self._store.check([f"beat/{rank}"]):
+                    number, entered = self._store.get(f"beat/{rank}").decode().split()
+                    found[rank] = int(number), int(entered)
+            except RuntimeError as error:
+                keeper = self.members[0]
+                raise WorkerLost(f"{keeper} ended: the place where all processes meet went with it") from error
+        return found
+
+    def fail(self, message: str) -> None:
+        """Tells the others why this process gives up, so that they do not wait for it."""
+        try:
+            self._store.set(f"failed/{self.rank}", message)
+        except RuntimeError:
+            return
+
+    def _lost(self, what: str, rank: int | None) -> WorkerLost:
+        return WorkerLost(f"{self.members[rank]}: {what}" if rank is not None else what)
+
+    def leave(self) -> None:
+        """Ends this process's part. To be called once by everyone, after the last collective."""
+        self._ended.set()
+        self._thread.join(5)
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    # Meeting in the store: for waits that may be long, during which no collective should hang ----------------------
+
+    def post(self, key: str, value: bytes) -> None:
+        """Leaves something for `await_post`."""
+        self._store.set(f"post/{key}", value.decode("latin-1"))
+
+    def await_post(self, key: str) -> bytes:
+        """Waits, for ever if need be, for what someone posts; raises `WorkerLost` when the first process dies."""
+        watch = _Watch(self)
+        while True:
+            try:
+                self._store.wait([f"post/{key}"], timedelta(seconds=1))
+            except RuntimeError:
+                watch.look()
+                continue
+            return self._store.get(f"post/{key}").decode().encode("latin-1")
+
+
+class _Watch:
+    """Who was last heard of when. Only differences count, so no two clocks are compared."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._last: dict[int, tuple[int, float]] = {}
+        self._looked = 0.0
+
+    def look(self) -> None:
+        """Raises `WorkerLost` naming a process whose heart stopped or that gave up. Looks at most twice a second."""
+        now = time.monotonic()
+        if now - self._looked < BEAT_SECONDS:
+            return
+        self._looked = now
+        for rank, (number, _) in self._group.beats().items():
+            if rank == self._group.rank:
+                continue
+            known = self._last.get(rank)
+            if known is None or known[0] != number:
+                self._last[rank] = number, now
+            elif now - known[1] > DEAD_SECONDS:
+                raise self._group._lost(f"ended: it was not heard of for {now - known[1]:.0f} s", rank)
+
+    def laggard(self) -> int | None:
+        """Who has begun the fewest collectives; None if nobody else was heard of."""
+        begun = {rank: entered for rank, (_, entered) in self._group.beats().items() if rank != self._group.rank}
+        return min(begun, key=lambda rank: (begun[rank], rank), default=None)
+
+    def until_someone_dies(self) -> None:
+        """Looks until a heart is seen to have stopped, for as long as that can take."""
+        end = time.monotonic() + DEAD_SECONDS + 4 * BEAT_SECONDS
+        while time.monotonic() < end:
+            self.look()
+            time.sleep(BEAT_SECONDS / 2)
+
+
+def _tensor(data: bytes, size: int, device: torch.device) -> Tensor:
+    """`data` as uint8 [size], padded with zeros."""
+    out = torch.zeros(size, dtype=torch.uint8)
+    if data:
+        out[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    return out.to(device)
+
+
+def _padded(x: Tensor, size: int, device: torch.device) -> Tensor:
+    """The bytes of a tensor, uint8 [size]."""
+    out = torch.zeros(size, dtype=torch.uint8, device=device)
+    raw = x.contiguous().flatten().view(torch.uint8)
+    out[: len(raw)] = raw.to(device)
+    return out
+
+
+def _bytes(x: Tensor) -> bytes:
+    return bytes(x.cpu().numpy().tobytes())
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
