@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 REPO ?= .
 Q ?= How are documents packed before they are encoded?
 
-.PHONY: setup setup-dev demo test vscode-test vsix check format clean
+.PHONY: setup setup-dev demo test vscode-test vsix check soak format clean
 
 # Reinstalled only when what is declared has changed. constraints.txt takes a CPU build of torch.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -46,6 +46,15 @@ check: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Hours: random git steps, kills and mixed load on a daemon. The tests run a sample of each.
+STEPS ?= 10000
+KILLS ?= 1000
+MINUTES ?= 60
+SEED ?= 0
+soak: export PYTHONPATH = tests
+soak: setup-dev
+	$(BIN)/python -m soak --steps $(STEPS) --kills $(KILLS) --minutes $(MINUTES) --seed $(SEED)
 
 format: setup-dev
 	$(BIN)/ruff check --fix .

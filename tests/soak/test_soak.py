@@ -1,0 +1,52 @@
+"""A seeded sample of what `make soak` does for hours."""
+
+from pathlib import Path
+
+import pytest
+from app.conftest import FILES, commit, git, write
+from app.fake_engine import FakeEngine
+from daemon import fake_daemon
+from daemon.conftest import address, settings
+
+from codemem.daemon.address import Address
+from soak.histories import check_history
+from soak.kills import check_kills
+from soak.load import Load, check_load, private_bytes, start_daemon
+
+__all__ = ["address", "settings"]
+
+
+@pytest.mark.parametrize("seed", [11])
+def test_random_git_steps_leave_no_difference(tmp_path: Path, seed: int) -> None:
+    assert len(check_history(tmp_path, FakeEngine(), seed=seed, steps=12)) == 12
+
+
+def test_kills_lose_nothing(tmp_path: Path) -> None:
+    seen = check_kills(tmp_path, "fake", seed=3, kills=6)
+    assert seen.kills + seen.ended == 6
+    assert (seen.entries, seen.encoded_again) == (6 * 30 + 1, 0)
+
+
+def test_mixed_load_is_answered(tmp_path: Path, address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    root = tmp_path / "demo"
+    root.mkdir()
+    git(root, "init", "-q")
+    write(root, FILES)
+    commit(root)
+    daemon = start_daemon(Path(fake_daemon.__file__), address)
+    try:
+        before = private_bytes(daemon.pid)
+        seen = check_load([root], address, daemon.pid, seed=1, seconds=3.0, samples=8)
+    finally:
+        daemon.kill()
+        daemon.wait()
+    assert seen.errors == []
+    assert seen.requests["find"] > 0
+    # What three seconds can show: nothing is kept a request. An hour shows the rest.
+    assert max(seen.resident) < before + 100_000_000
+
+
+def test_growth_is_seen() -> None:
+    assert Load(resident=[5, 9, 10, 10, 10, 10, 10, 10]).growth == 0
+    assert Load(resident=[5, 9, 10, 10, 14, 16, 20, 20]).growth == 1.0
