@@ -12,6 +12,7 @@ from pathlib import Path
 
 from codemem.evals.cases import Repository
 from codemem.evals.errors import MissingCheckoutError
+from codemem.workspace import PLAIN_FOLDER
 
 _COMMIT = re.compile(r"[0-9a-f]{4,64}")
 BINARY_PROBE = 8000
@@ -34,7 +35,7 @@ class Checkout:
         """(path from the root, text) of every text file that is searched, by path; links are not followed."""
         found = []
         for file in sorted(self.searched.rglob("*")):
-            if file.is_symlink() or not file.is_file():
+            if file.is_symlink() or not file.is_file() or PLAIN_FOLDER in file.relative_to(self.root).parts:
                 continue
             data = file.read_bytes()
             if b"\0" not in data[:BINARY_PROBE]:

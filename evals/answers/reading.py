@@ -1,0 +1,127 @@
+"""What a system read and said for a question, and an engine that takes notes of it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codemem.engine_interface import Bank, MemoryEngine
+from codemem.evals.answers.judge import Span
+from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
+from codemem.model.events import Answer, AnswerEvent, Ranking, Read, Source
+from codemem.model.store import LoadedEntries
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one answer, the same for every system."""
+
+    rounds: int = 3
+    source_tokens: int = 3000
+    answer_tokens: int = 96
+    """The answers are one value each: what comes later is talk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Lines of a file, with the text that stands there."""
+
+    span: Span
+    text: str
+
+
+@dataclass(slots=True)
+class Given:
+    """What a system gave for one question."""
+
+    answer: str = ""
+    found: bool = False
+    citations: list[Span] = field(default_factory=list)
+    read: list[Piece] = field(default_factory=list)
+    """In the order of reading."""
+    ranked: list[Piece] = field(default_factory=list)
+    """The first pieces of its ranking, read or not."""
+    rounds: int = 1
+    seconds: float = 0.0
+    route_ms: float = 0.0
+    tokens: int = 0
+    """Of the answer."""
+
+
+class NoMemory:
+    """A bank without layers: text is read, nothing is routed to or attended."""
+
+    layers: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return 0
+
+
+class NotingEngine:
+    """An engine as it is, which notes what is read; with `silent` it ranks and does not answer."""
+
+    def __init__(self, engine: MemoryEngine, *, silent: bool = False) -> None:
+        self._engine = engine
+        self.silent = silent
+        self.read: list[int] = []
+        """Bank indices, in the order of reading, of the last question."""
+        self.prior: npt.NDArray[np.float32] = np.zeros(0, np.float32)
+        """What ranked the documents for the last question."""
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    @property
+    def device(self) -> str:
+        return self._engine.device
+
+    @property
+    def layout(self) -> EntryLayout:
+        return self._engine.layout
+
+    @property
+    def find_layout(self) -> EntryLayout:
+        return self._engine.find_layout
+
+    def tokenise(self, documents: Sequence[tuple[str, str]]) -> list[TokenisedDocument]:
+        return self._engine.tokenise(documents)
+
+    def encode(self, documents: Sequence[TokenisedDocument], layout: EntryLayout) -> Iterator[Entry]:
+        return self._engine.encode(documents, layout)
+
+    def bank(self, entries: LoadedEntries, layout: EntryLayout) -> Bank:
+        return self._engine.bank(entries, layout)
+
+    def rank(self, query: str, bank: Bank) -> Ranking:
+        return self._engine.rank(query, bank)
+
+    def answer(
+        self,
+        question: str,
+        bank: Bank,
+        read: Callable[[int], Source],
+        *,
+        prior: npt.NDArray[np.float32] | None = None,
+        **limits: Any,
+    ) -> Iterator[AnswerEvent]:
+        """As the engine's own."""
+        self.prior = self._engine.rank(question, bank).scores if prior is None else prior
+        self.read = []
+        if self.silent:
+            yield Answer("", False, [], [], 0.0, 0.0, 0, 0.0)
+            return
+        for event in self._engine.answer(question, bank, read, prior=self.prior, **limits):
+            if isinstance(event, Read):
+                self.read.append(event.document)
+            yield event
+
+
+def lines_of_bytes(piece: Piece, start_byte: int, end_byte: int) -> Span:
+    """Lines of the file that bytes of a piece's text (UTF-8) touch."""
+    raw = piece.text.encode()
+    first = piece.span.start_line + raw.count(b"\n", 0, start_byte)
+    last = piece.span.start_line + raw.count(b"\n", 0, max(start_byte, end_byte - 1))
+    return Span(piece.span.path, first, max(first, last))
