@@ -72,7 +72,7 @@ def run_ours(weights: Path, tokens: int, threads: int, timed: Timed) -> dict[str
             memory,
             routers,
             None,
-            capacity=tokens + 3 * DECODED,
+            capacity=tokens + 6 * DECODED,
             device=torch.device("cpu"),
             dtype=torch.float32,
         )
@@ -90,7 +90,7 @@ def run_ours(weights: Path, tokens: int, threads: int, timed: Timed) -> dict[str
         prompt = timed(read_prompt)
         first = read_prompt()
         first_decoding = timed(lambda: decode(first))
-        for _ in range(2):
+        for _ in range(4):
             decode(first)  # matrices for single tokens are packed once some have passed
         context = read_prompt()
         decoding = timed(lambda: decode(context))

@@ -23,7 +23,7 @@ from codemem.model.adapter import quantise_rows
 
 ZERO = 64
 LARGEST = 63.0
-PATIENCE, SPREAD = 16, 48
+PATIENCE, SPREAD = 64, 64
 """Single tokens that a layer computes before it packs its matrix for them: from PATIENCE on, one after another."""
 _numbers = itertools.count()
 
