@@ -11,7 +11,6 @@ also times other block sizes. The last lines are a table; with OUT set, OUT/kern
 import json
 import os
 import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import torch
 import triton as triton_package
 from torch import Tensor
 
+from codemem.benchmarks import measure
 from codemem.kernels.attend import attend
 from codemem.kernels.attend import reference as attend_reference
 from codemem.kernels.pool import pool_chunks, pool_entries
@@ -38,29 +38,15 @@ FORMATS = ("fp8", "int8", "bf16")
 started = time.monotonic()
 
 
+CUDA = torch.device("cuda")
+
+
 def milliseconds(work: Callable[[], object], repeats: int = 9) -> float:
-    """Median time on the GPU, after two runs that compile and warm up."""
-    for _ in range(2):
-        work()
-    times: list[float] = []
-    for _ in range(repeats):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        begin.record()
-        work()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end))
-    return statistics.median(times)
+    return measure.milliseconds(work, CUDA, repeats)
 
 
 def graphed(work: Callable[[], object]) -> Callable[[], object]:
-    """`work` as a CUDA graph: what is left when launches cost nothing."""
-    work()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
-    return graph.replay
+    return measure.graphed(work, CUDA)
 
 
 def distance(actual: Tensor, expected: Tensor) -> float:
@@ -199,13 +185,6 @@ def time_layers(bandwidth: float) -> dict[str, Any]:
     return {"layers": LAYERS, "format": "int8", "graph_ms": milliseconds(work, 5), "eager_ms": eager, "read_ms": limit}
 
 
-def copy_bandwidth() -> float:
-    """Bytes a second read plus written by a copy of 4 GB."""
-    source = torch.empty(1 << 32, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    return 2 * source.nbytes / milliseconds(lambda: target.copy_(source)) * 1e3
-
-
 def main() -> int:
     torch.manual_seed(0)
     errors: dict[str, float] = {}
@@ -224,7 +203,7 @@ def main() -> int:
         "checked_after_seconds": time.monotonic() - started,
     }
     if not wrong:
-        bandwidth = copy_bandwidth()
+        bandwidth = measure.copy_bandwidth(CUDA)
         report["copy_bytes_a_second"] = bandwidth
         report["layers"] = time_layers(bandwidth)
         report["routing"] = []

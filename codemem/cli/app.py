@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from codemem import __version__, errors
-from codemem.cli import clean, evaluate, hook, index, lsp, mcp, memory, model, query, serve, status, train
+from codemem.cli import bench, clean, evaluate, hook, index, lsp, mcp, memory, model, query, serve, status, train
 
 app = typer.Typer(
     name="codemem",
@@ -56,6 +56,7 @@ app.add_typer(serve.app, name="serve")
 app.add_typer(memory.app, name="memory")
 app.add_typer(model.app, name="model")
 app.add_typer(evaluate.app, name="eval")
+app.add_typer(bench.app, name="bench")
 
 
 def run(arguments: Sequence[str]) -> int:

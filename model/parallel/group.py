@@ -30,6 +30,8 @@ PATIENCE_SECONDS = 30.0
 """How long a process may lag behind another at a collective."""
 JOIN_SECONDS = 120.0
 _POLL_SECONDS = 0.0002
+_all_gather = getattr(dist, "all_gather_single", dist.all_gather_into_tensor)
+"""Newer torch renames it and warns of the old name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Group:
         x = x.contiguous()
         out = torch.empty((self.size, *x.shape), dtype=x.dtype, device=x.device)
         if x.numel():
-            self._finish(lambda: dist.all_gather_into_tensor(out.view(-1), x.view(-1), async_op=True), patience_s)
+            self._finish(lambda: _all_gather(out.view(-1), x.view(-1), async_op=True), patience_s)
         return out
 
     def broadcast(self, x: Tensor, *, patience_s: float | None = None) -> Tensor:
@@ -284,3 +286,11 @@ def _bytes(x: Tensor) -> bytes:
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
+
+
+def from_torchrun(kind: str) -> Group | None:
+    """The group that torchrun started, each process on its own device of this kind; None if this one is alone."""
+    if not dist.is_torchelastic_launched():
+        return None
+    store, rank, size = meet()
+    return None if size == 1 else Group(store, rank, size, own_device(kind))

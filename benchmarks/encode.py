@@ -1,0 +1,104 @@
+"""Encoding: packed documents through the layers to pooled memory, beside the matrix products' rate in the same run."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from codemem.benchmarks import measure
+from codemem.benchmarks.shapes import SHAPES, Shape, place, random_model
+from codemem.model.decoder import Decoder
+from codemem.model.memory import EncodingContext
+from codemem.model.packed import How, attend_within, can_pack
+from codemem.model.parallel import Group
+from codemem.model.routers import Routers
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    device: str = "auto"
+    shape: str = "4b"
+    document_tokens: Sequence[int] = (512, 2048)
+    pack_tokens: Sequence[int] = (16_384, 32_768)
+    seconds: float = 120.0
+    """Sizes that would begin later are left out."""
+
+
+def run(options: Options, group: Group | None = None, *, progress: Callable[[str], None] = lambda _: None) -> Any:
+    """One process, or with `group` each process of it with packs of its own: their tokens are added up."""
+    device, dtype = place(options.device)
+    device = device if group is None else group.device
+    shape, deadline = SHAPES[options.shape], time.monotonic() + options.seconds
+    rate = measure.matmul_rate(device, dtype)
+    decoder, routers = random_model(shape, device, dtype)
+    rows = []
+    for length in options.document_tokens:
+        for pack in options.pack_tokens:
+            if group is None and time.monotonic() > deadline:
+                break
+            progress(f"documents of {length} tokens, {pack} together")
+            lengths = [length] * max(1, pack // length)
+            rows.append(_row(shape, (decoder, routers), lengths, rate, group))
+    return {
+        "bench": "encode",
+        "shape": options.shape,
+        "machine": measure.machine(device),
+        "processes": group.size if group else 1,
+        "dtype": str(dtype).removeprefix("torch."),
+        "matmul_operations_a_second": rate,
+        "rows": rows,
+        "attention": _attention(shape, device, dtype, max(options.document_tokens)),
+        **measure.peaks(device),
+    }
+
+
+def _row(
+    shape: Shape, modules: tuple[Decoder, Routers], lengths: list[int], rate: float, group: Group | None
+) -> dict[str, Any]:
+    decoder, routers = modules
+    weight, length, documents = decoder.embed_tokens.weight, lengths[0], len(lengths)
+    tokens = length * documents
+    ids = torch.randint(0, shape.decoder.vocab_size, (tokens,), device=weight.device)
+    positions = torch.arange(length, device=weight.device).repeat(documents)
+
+    @torch.inference_mode()
+    def work() -> None:
+        context = EncodingContext(lengths, routers, shape.memory)
+        decoder(ids, positions, context, observe_only=shape.memory.routed_layers[-1])
+
+    took = measure.milliseconds(work, weight.device, 3, warm=1)
+    if group is not None:  # the slowest counts, and all of them work
+        took = float(group.gather(torch.tensor([took], device=weight.device)).max())
+        tokens *= group.size
+    size = group.size if group else 1
+    a_second = tokens / took * 1e3
+    achieved = a_second / size * shape.operations_a_token(length)
+    return {
+        "document_tokens": length,
+        "documents": documents * size,
+        "ms": took,
+        "tokens_a_second": a_second,
+        "share_of_matmul_rate": achieved / rate,
+    }
+
+
+def _attention(shape: Shape, device: torch.device, dtype: torch.dtype, length: int) -> list[dict[str, Any]]:
+    """One layer's packed attention each way that this machine has."""
+    c = shape.decoder
+    documents = max(1, 8192 // length)
+    q = torch.randn(length * documents, c.heads, c.head_dim, device=device, dtype=dtype)
+    k, v = torch.randn(2, length * documents, c.kv_heads, c.head_dim, device=device, dtype=dtype)
+    ways: list[How] = ["each", "varlen"] if can_pack(q) else ["each"]
+    rows = []
+    for how in ways:
+        work = lambda how=how: attend_within(q, k, v, [length] * documents, how=how)  # noqa: E731
+        rows.append({"how": how, "tokens": len(q), "ms": measure.milliseconds(work, device, 3)})
+    return rows
+
+
+def as_text(result: dict[str, Any]) -> str:
+    head = f"encoding, {result['shape']} shape, {result['processes']} process(es), {result['machine']}"
+    limit = f"matmul {result['matmul_operations_a_second'] / 1e12:.3g} TFLOP/s in {result['dtype']}"
+    return f"{head}\n{limit}\n\n{measure.table(result['rows'])}\n\n{measure.table(result['attention'])}"
