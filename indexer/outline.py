@@ -8,6 +8,9 @@ Captures of a query:
 `@doc`              a docstring of the definition of that `@name`
 `@above`            comments, attributes and decorators: they belong to the definition that starts on the next line
 Where several patterns name the same place, the one that is written first gives the kind.
+
+A query whose first line is `; inherits: LANGUAGE` (several separated by commas), as editors know it, begins with
+theirs. One whose name begins with '_' is of no language itself.
 """
 
 import re
@@ -25,6 +28,7 @@ from .nesting import Found, Region, nest
 QUERY_ALIASES = {"cuda": "cpp", "arduino": "cpp", "terraform": "hcl"}
 """Languages that are read with another one's query."""
 _CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*")
+_INHERITS = re.compile(r"; inherits: ?([\w, ]+)\n")
 _SIGILS = {"simple_symbol": ":", "variable": "$"}
 """What is written before a name and is no part of it, by type of node."""
 _MAX_NAME = 200
@@ -47,17 +51,27 @@ def _grammar(language: str) -> Language | None:
 def _query(language: str) -> Query | None:
     """The outline query of a language; None if it has none."""
     grammar = _grammar(language)
-    source = files(__package__).joinpath("queries", f"{QUERY_ALIASES.get(language, language)}.scm")
-    if grammar is None or not source.is_file():
+    source = _query_text(QUERY_ALIASES.get(language, language))
+    return None if grammar is None or source is None else Query(grammar, source)
+
+
+def _query_text(language: str) -> str | None:
+    """A language's query behind those that it inherits; None if it has none."""
+    file = files(__package__).joinpath("queries", f"{language}.scm")
+    if not file.is_file():
         return None
-    return Query(grammar, source.read_text("utf-8"))
+    own = file.read_text("utf-8")
+    inherited = _INHERITS.match(own)
+    names = inherited[1].split(",") if inherited else []
+    return "".join([_query_text(name.strip()) or "" for name in names] + [own])
 
 
 @cache
 def outline_languages() -> tuple[str, ...]:
     """Languages that have an outline, sorted."""
     folder = files(__package__).joinpath("queries")
-    named = {item.name.removesuffix(".scm") for item in folder.iterdir() if item.name.endswith(".scm")}
+    queries = (item.name for item in folder.iterdir() if item.name.endswith(".scm"))
+    named = {name.removesuffix(".scm") for name in queries if not name.startswith("_")}
     return tuple(sorted(named | QUERY_ALIASES.keys()))
 
 
@@ -69,8 +83,8 @@ def parse(source: bytes, language: str, seconds: float) -> Tree | None:
     deadline = time.monotonic() + seconds
     try:
         return Parser(grammar).parse(
-            # A piece at a time: the lexer asks again whenever it looks back behind the piece's start, 70 times in a usual
-            # file, and each answer is copied (py-tree-sitter crashes on views).
+            # A piece at a time: the lexer asks again whenever it looks back behind the piece's start, 70 times in a
+            # usual file, and each answer is copied (py-tree-sitter crashes on views).
             lambda offset, _point: source[offset : offset + _PIECE],
             encoding="utf8",
             progress_callback=lambda _offset, _error: time.monotonic() > deadline,

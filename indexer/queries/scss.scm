@@ -1,7 +1,4 @@
-; Rules, mixins and functions of SCSS.
-(rule_set (selectors) @name) @definition.section
-(keyframes_statement (keyframes_name) @name) @definition.section
+; inherits: css
+; Mixins and functions of SCSS.
 (mixin_statement name: (_) @name) @definition.function
 (function_statement name: (_) @name) @definition.function
-(media_statement . (_) @name) @definition.section
-(comment) @above
