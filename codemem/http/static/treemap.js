@@ -128,7 +128,10 @@ export function draw(canvas, tree, { lights, read, marked }) {
     if (folder.labelled) text(context, folder.name, folder.x + 4, folder.y + 7.5, folder.w - 8, colour("--label"));
   }
   const [dim, bright] = [colour("--lit-low"), colour("--lit-high")];
-  for (const file of tree.files) cell(context, file, colour("--file"));
+  for (const file of tree.files) {
+    cell(context, file, colour("--file"));
+    if (file.h > 15 && !lights.has(file.path)) name(context, file, colour("--label-dim"));
+  }
   for (const file of tree.files) {
     const light = lights.get(file.path);
     if (light === undefined) continue;
@@ -138,10 +141,7 @@ export function draw(canvas, tree, { lights, read, marked }) {
     context.globalAlpha = light;
     cell(context, lit, bright);
     context.globalAlpha = 1;
-    if (file.w > 34 && file.h > 13) {
-      const ink = light > 0.45 ? "--on-lit" : "--label";
-      text(context, file.name, file.x + 4, file.y + Math.min(file.h / 2, 10), file.w - 8, colour(ink));
-    }
+    if (file.h > 13) name(context, file, colour(light > 0.45 ? "--on-lit" : "--label"));
   }
   for (const file of tree.files) {
     if (read.has(file.path)) outline(context, enlarged(file), colour("--read"), 2);
@@ -159,6 +159,10 @@ function cell(context, { x, y, w, h }, fill) {
   const gap = w > 3 && h > 3 ? 1 : 0;
   context.fillStyle = fill;
   context.fillRect(x, y, w - gap, h - gap);
+}
+
+function name(context, { name: words, x, y, w, h }, fill) {
+  text(context, words, x + 4, y + Math.min(h / 2, 10), w - 8, fill);
 }
 
 function outline(context, { x, y, w, h }, stroke, width) {
