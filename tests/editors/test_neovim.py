@@ -38,6 +38,8 @@ def test_commands_fill_quickfix_and_an_answer_buffer(program: str, indexed: Comm
     seen = neovim(program, indexed, tmp_path, server)
     assert seen["errors"] == ["codemem: there is no :Codemem dance"]
     assert seen["found"] == {"file": "src/cache.py", "line": 1}  # a definition that was never saved
+    assert seen["picked"] >= 1
+    assert seen["windows"] == 1
     assert seen["related"] >= 1
     assert seen["answer"].startswith("# Where are entries evicted?\n")
     assert seen["filetype"] == "markdown"

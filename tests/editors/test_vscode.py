@@ -1,4 +1,4 @@
-"""The VS Code extension: its own code, in Node.js, over the protocol library of VS Code's client, against the real server.
+"""The VS Code extension: its own code, in Node.js, over the library of VS Code's client, against the real server.
 
 Node.js and npm come with the development dependencies; npm brings what editors/vscode/package-lock.json names.
 """

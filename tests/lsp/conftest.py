@@ -18,7 +18,7 @@ SHORT_ANSWERS = "max_rounds = 1\nsource_tokens = 256\nmax_tokens = 16\n"
 
 @pytest.fixture(scope="session")
 def indexed(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Iterator[CommandLine]:
-    """A repository in the memory of the tiny model, and the daemon of all its servers. Tests that change files copy it."""
+    """A repository in the memory of the tiny model, and the daemon of its servers. Tests that change files copy it."""
     folder = tmp_path_factory.mktemp("indexed")
     home, root = folder / "home", folder / "demo"
     home.mkdir()

@@ -1,6 +1,7 @@
 """pygls' own client, driven from tests that are not asynchronous."""
 
 import asyncio
+import resource
 import sys
 import threading
 from collections.abc import Coroutine
@@ -41,6 +42,8 @@ class Editor:
         self.messages: list[str] = []
         self.shown: list[str] = []
         self.registered: list[str] = []
+        self.withdrawn: list[str] = []
+        self.refreshed: list[str] = []
         self.answers: list[Any] = []
         self.progress: list[types.ProgressParams] = []
         self.error_output = b""
@@ -65,6 +68,15 @@ class Editor:
         def register(params: types.RegistrationParams) -> None:
             for registration in params.registrations:
                 self._hear(self.registered, registration.method)
+
+        @client.feature(types.CLIENT_UNREGISTER_CAPABILITY)
+        def unregister(params: types.UnregistrationParams) -> None:
+            for gone in params.unregisterations:
+                self._hear(self.withdrawn, gone.method)
+
+        @client.feature(types.WORKSPACE_TEXT_DOCUMENT_CONTENT_REFRESH)
+        def refresh(params: types.TextDocumentContentRefreshParams) -> None:
+            self._hear(self.refreshed, params.uri)
 
         @client.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)
         def create(_: types.WorkDoneProgressCreateParams) -> None:
@@ -109,9 +121,18 @@ class Editor:
     def start(
         self, *, options: Any = None, client: types.ClientCapabilities | None = None, folders: list[Path] | None = None
     ) -> types.InitializeResult:
+        self.launch()
+        return self.initialize(options=options, client=client, folders=folders)
+
+    def launch(self) -> None:
+        """The server's process; it was told nothing yet."""
         arguments = ("-m", "codemem", "lsp")
         self.run(self.client.start_io(sys.executable, *arguments, env=self._environment, cwd=self._where))
-        return self.initialize(options=options, client=client, folders=folders)
+
+    def resident_bytes(self) -> int:
+        """Memory of the server's process."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
 
     def initialize(
         self, *, options: Any = None, client: types.ClientCapabilities | None = None, folders: list[Path] | None = None

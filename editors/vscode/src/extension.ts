@@ -44,24 +44,31 @@ class Extension {
 
   /** The server, started once. Undefined: it cannot be, and the user was told why. */
   start(): Promise<Asker<vscode.CancellationToken> | undefined> {
-    this.asker ??= this.begin().catch((error: unknown) => {
-      this.status.state("$(warning) codemem", "The server does not start");
-      void vscode.window.showErrorMessage(`codemem: the server does not start: ${message(error)}`);
-      return undefined;
-    });
+    if (!this.asker) {
+      const starting = this.begin().catch((error: unknown) => {
+        this.status.state("$(warning) codemem", "The server does not start");
+        void vscode.window.showErrorMessage(`codemem: the server does not start: ${message(error)}`);
+        return undefined;
+      });
+      this.asker = starting;
+      // Tried again at the next question, or when the folder is trusted.
+      void starting.then((asker) => {
+        if (!asker && this.asker === starting) {
+          this.asker = undefined;
+        }
+      });
+    }
     return this.asker;
   }
 
   private async begin(): Promise<Asker<vscode.CancellationToken> | undefined> {
     if (!vscode.workspace.isTrusted) {
-      this.asker = undefined; // asked again once it is
       this.view.say("codemem reads this folder once you trust it (Workspaces: Manage Workspace Trust).");
       this.status.state("$(workspace-untrusted) codemem", "Waits until you trust this folder");
       return undefined;
     }
     const found = await program();
     if (!found) {
-      this.asker = undefined;
       this.status.state("$(warning) codemem", "codemem is not installed");
       void this.offerInstall();
       return undefined;

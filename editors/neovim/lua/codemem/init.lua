@@ -5,6 +5,8 @@ M.options = {
   cmd = { "codemem", "lsp" },
   -- Passed on as initializationOptions; docs/editors.md names them all.
   settings = {},
+  -- What shows results: "auto" takes telescope, fzf-lua, snacks or mini.extra if one is there; a name; or false: quickfix.
+  picker = "auto",
 }
 
 local client_id = nil
@@ -187,7 +189,9 @@ local function into_quickfix(title, result)
   if #items == 0 then
     return vim.notify("codemem: nothing was found")
   end
-  vim.cmd("botright copen")
+  if not require("codemem.picker").show(M.options.picker) then
+    vim.cmd("botright copen")
+  end
 end
 
 -- The selected lines, or the cursor's, as LSP counts; whole lines need no encoding.
