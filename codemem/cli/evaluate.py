@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from codemem.cli.eval_answers import Adapter, facts, hops
 from codemem.cli.options import Device, Json, Model
 
 if TYPE_CHECKING:
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Evaluations: is it right.")
 Folder = Annotated[Path, typer.Argument(help="Folder with checkpoints and `cases/`.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the dated report.")]
+
+
+app.command("facts")(facts)
+app.command("hops")(hops)
 
 
 @app.command("golden")
@@ -42,6 +47,7 @@ def functions(
     *,
     out: Out = Path("reports"),
     model: Model = None,
+    adapter: Adapter = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
@@ -55,7 +61,7 @@ def functions(
 
     started = time.perf_counter()
     cases = read_pool(pool)
-    scorers: list[FunctionScorer] = [Bm25Functions(), EngineFunctions(_banks(model, device))]
+    scorers: list[FunctionScorer] = [Bm25Functions(), EngineFunctions(_banks(model, adapter, device))]
     found = {scorer.name: ranks(scorer, cases, progress=output.note) for scorer in scorers}
     page = write_report(report(found, cases), out, seconds=time.perf_counter() - started)
     if json:
@@ -80,6 +86,7 @@ def retrieval(
     ] = None,
     out: Out = Path("reports"),
     model: Model = None,
+    adapter: Adapter = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
@@ -92,7 +99,7 @@ def retrieval(
     from codemem.evals.systems import MemoryRetriever
 
     def memory() -> EngineMemory:
-        return EngineMemory(_banks(model, device))
+        return EngineMemory(_banks(model, adapter, device))
 
     known = with_memory(baseline_systems(checkouts), memory) | {"memory": lambda: MemoryRetriever(memory())}
     chosen = systems or ["memory", "both", "outline", "bm25-chunks"]
@@ -109,15 +116,12 @@ def retrieval(
             output.line(page.read_text(encoding="utf-8"))
 
 
-def _banks(model: str | None, device: str | None) -> "EngineBanks":
+def _banks(model: str | None, adapter: Path | None, device: str | None) -> "EngineBanks":
     from codemem.cli import output
     from codemem.config import Settings
-    from codemem.engines import DEFAULT_MODEL, loader
+    from codemem.evals.answers.engines import open_engine
     from codemem.evals.engine_systems import EngineBanks
 
     settings = Settings.load()
-    with output.progress() as report:
-        engine = loader(settings, device=device, fetch=True, report=report)(
-            model or settings.user.model or DEFAULT_MODEL
-        )
+    engine = open_engine(settings, model=model, adapter=adapter, device=device)
     return EngineBanks(engine, settings.places.store, progress=output.note)

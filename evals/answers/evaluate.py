@@ -17,7 +17,7 @@ from codemem.evals.answers.questions import Question, SetName, read_questions, s
 from codemem.evals.answers.reading import Limits
 from codemem.evals.answers.report import answers_report
 from codemem.evals.answers.run import Asking, Records, run
-from codemem.evals.answers.scoring import Record, mean
+from codemem.evals.answers.scoring import MEASURES, Record, mean
 from codemem.evals.answers.systems import (
     FilePieces,
     GoldPieces,
@@ -202,7 +202,7 @@ def _write(
     adapter = options.adapter.name if options.adapter else "the shipped adapter"
     note = (
         f"{len(first)} questions ({sum(record.answerable for record in first)} with an answer), model {engine.name} "
-        f"with {adapter}, at most {options.limits.source_tokens} tokens read and {options.limits.answer_tokens} written. "
+        f"with {adapter}; at most {options.limits.source_tokens} tokens read, {options.limits.answer_tokens} written. "
         "Intervals are 95% bootstrap over questions."
     )
     data = {"circumstances": _circumstances(options, engine, None), "device": engine.device}
@@ -244,3 +244,11 @@ def _lost(found: dict[int, list[Record]], sizes: Sequence[int], measure: str) ->
     return (
         f"{(first.mean - last.mean) / first.mean:.0%}" if first is not None and last is not None and first.mean else ""
     )
+
+
+def summary(outcome: Outcome) -> dict[str, dict[str, float | None]]:
+    """System -> measure -> mean."""
+    return {
+        system: {measure: round(found.mean, 4) if (found := mean(records, measure)) else None for measure in MEASURES}
+        for system, records in outcome.runs.items()
+    }

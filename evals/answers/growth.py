@@ -3,9 +3,9 @@
     python -m codemem.evals.answers.growth --repositories DIR --tokenizer DIR
 
 fixes, for a split, a few worlds: questions, and the order in which files join. First come those that hold the answers,
-then files of all packages by hash. A repository of n tokens is a prefix of that order, so every smaller one is a part of
-every larger one. Left out are files that could answer in place of the right one: copies, and files that define a name
-which is asked for.
+then files of all packages by hash. A repository of n tokens is a prefix of that order, so every smaller one is a part
+of every larger one. Left out are files that could answer in place of the right one: copies, and files that define a
+name which is asked for.
 """
 
 import argparse

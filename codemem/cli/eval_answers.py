@@ -1,0 +1,140 @@
+"""`codemem eval facts` and `codemem eval hops`: are answers right."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from codemem.cli.options import Device, Json, Model
+
+Adapter = Annotated[
+    Path | None, typer.Option("--adapter", help="An adapter that training wrote, in place of the shipped one.")
+]
+Repositories = Annotated[
+    Path, typer.Option("--repositories", help="Folder of the pinned packages; missing ones are fetched into it.")
+]
+SplitName = Literal["dev", "held-out", "recent"]
+Split = Annotated[SplitName, typer.Option("--split", help="Which packages. Tune on nothing but dev.")]
+Systems = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--system",
+        help="memory, memory-attention-off, memory-one-round, bm25-chunks, bm25-files, minilm, fusion, gold or "
+        "closed-book. Repeatable; the first is compared with the others. Default: all.",
+    ),
+]
+Packages = Annotated[list[str] | None, typer.Option("--package", help="Ask about these alone. Repeatable.")]
+Most = Annotated[int | None, typer.Option("--most", min=1, help="At most so many questions, every kind alike.")]
+TongueName = Literal["en", "de", "es", "zh"]
+TongueOption = Annotated[TongueName, typer.Option("--tongue", help="Language of the questions.")]
+Phrasing = Annotated[int, typer.Option("--phrasing", min=0, max=2, help="Which wording of the English questions.")]
+Tokens = Annotated[
+    list[int] | None,
+    typer.Option("--tokens", help="Grow the repository to so many tokens with distractors. Repeat for a curve."),
+]
+SourceTokens = Annotated[int, typer.Option("--source-tokens", min=256, help="Tokens that may be read for an answer.")]
+AnswerTokens = Annotated[int, typer.Option("--answer-tokens", min=16, help="Tokens of an answer.")]
+Rounds = Annotated[int, typer.Option("--rounds", min=1, help="Rounds that the memory may take.")]
+RankingOnly = Annotated[bool, typer.Option("--ranking-only", help="Measure what would be read; answer nothing.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the dated report, and for what a later run goes on from.")]
+
+
+def facts(
+    *,
+    repositories: Repositories = Path(".work/repositories"),
+    split: Split = "dev",
+    systems: Systems = None,
+    packages: Packages = None,
+    most: Most = None,
+    tongue: TongueOption = "en",
+    phrasing: Phrasing = 0,
+    tokens: Tokens = None,
+    source_tokens: SourceTokens = 3000,
+    answer_tokens: AnswerTokens = 96,
+    rounds: Rounds = 3,
+    ranking_only: RankingOnly = False,
+    out: Out = Path("reports"),
+    model: Model = None,
+    adapter: Adapter = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Ask for defaults, errors, constants, bases, decorators and callers, each stated in one place.
+
+    Judged by exact match and by the lines cited, never by a model.
+    """
+    _evaluate("facts", **locals())
+
+
+def hops(
+    *,
+    repositories: Repositories = Path(".work/repositories"),
+    split: Split = "dev",
+    systems: Systems = None,
+    packages: Packages = None,
+    most: Most = None,
+    tongue: TongueOption = "en",
+    phrasing: Phrasing = 0,
+    tokens: Tokens = None,
+    source_tokens: SourceTokens = 3000,
+    answer_tokens: AnswerTokens = 96,
+    rounds: Rounds = 3,
+    ranking_only: RankingOnly = False,
+    out: Out = Path("reports"),
+    model: Model = None,
+    adapter: Adapter = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Ask for what two or three files state together: inherited, called, configured, re-exported."""
+    _evaluate("hops", **locals())
+
+
+def _evaluate(
+    name: Literal["facts", "hops"],
+    *,
+    repositories: Path,
+    split: SplitName,
+    systems: list[str] | None,
+    packages: list[str] | None,
+    most: int | None,
+    tongue: TongueName,
+    phrasing: int,
+    tokens: list[int] | None,
+    source_tokens: int,
+    answer_tokens: int,
+    rounds: int,
+    ranking_only: bool,
+    out: Path,
+    model: str | None,
+    adapter: Path | None,
+    device: str | None,
+    json: bool,
+) -> None:
+    from codemem.cli import output
+    from codemem.config import Settings
+    from codemem.evals.answers.evaluate import SYSTEMS, Options, evaluate_answers, summary
+    from codemem.evals.answers.reading import Limits
+    from codemem.evals.answers.run import Asking
+
+    options = Options(
+        name,
+        repositories,
+        out,
+        split=split,
+        systems=tuple(systems or SYSTEMS),
+        packages=tuple(packages or ()),
+        most=most,
+        asking=Asking(tongue, phrasing),
+        limits=Limits(rounds, source_tokens, answer_tokens),
+        ranking_only=ranking_only,
+        sizes=tuple(sorted(tokens or ())),
+        model=model,
+        adapter=adapter,
+        device=device,
+    )
+    outcome = evaluate_answers(options, Settings.load(), progress=output.note)
+    if json:
+        output.print_json({"set": f"{name}-{split}", "systems": summary(outcome), "report": str(outcome.page)})
+    else:
+        output.line(outcome.page.read_text(encoding="utf-8"))
