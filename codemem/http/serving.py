@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,9 @@ def serve(settings: Settings, paths: Sequence[Path], *, port: int) -> None:
         place.write(running)
         _tell(port=bound)
         log.info("started, pid %d, port %d", os.getpid(), bound)
+        # uvicorn ends on these and then raises them again, for whoever stood there before it: that must not be the end.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _, __: None)
         uvicorn.Server(_configuration(app)).run(sockets=[listening])
     finally:
         place.remove()

@@ -192,6 +192,8 @@ def test_started_again_elsewhere_it_serves_both_under_the_same_address(
     finally:
         control.stop(settings)
     assert Place(settings).running() is None
+    assert Place(settings).log.read_text().endswith("ended\n"), "in good order"
+    assert not list(Place(settings).log.parent.glob(f"{Place(settings).log.stem}.json"))
     wait_for(lambda: not control.stop(settings))
 
 

@@ -135,9 +135,14 @@ function finish(repository, result) {
   $("sources").replaceChildren(...places.map((place) => sourceItem(repository, place)));
   $("notes").replaceChildren(...result.notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
   $("model").textContent = `model: ${result.model}`;
-  const speed = `${Math.round(stats.route_ms)} ms for routing, first word after ${(stats.first_token_ms / 1000).toFixed(1)} s`;
-  state(`${result.found ? "Answered" : "Not found"}: ${speed}${result.fresh ? "" : "; some changed files are not yet in the memory"}.`);
+  const speed = `routing took ${duration(stats.route_ms)}, the first word came after ${duration(stats.first_token_ms)}`;
+  const stale = result.fresh ? "" : "; some changed files are not yet in the memory";
+  state(`${result.found ? "Answered" : "Not found"}: ${speed}${stale}.`);
   if (places.length) $("sources").querySelector("button").click();
+}
+
+function duration(ms) {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
 /** Words with `code` and fenced blocks as elements; nothing in them is ever parsed as HTML. */
