@@ -110,6 +110,13 @@ def file_of(uri: str) -> Path | None:
     return Path(path) if path and "\0" not in path else None
 
 
+def may_be_read(uri: str) -> bool:
+    """Whether a file could be one of the tree. What git and codemem keep is none, and codemem writes there itself:
+    taking that for a change would have it look at everything again, for ever."""
+    path = file_of(uri)
+    return path is not None and not {".git", ".codemem"} & set(path.parts)
+
+
 def offset(text: str, place: types.Position, encoding: Encoding) -> int:
     """Characters before a position; one beyond the end of its line or of the text is moved back to it."""
     start = 0

@@ -16,7 +16,7 @@ from codemem import __version__
 from codemem.errors import CodememError
 from codemem.lsp import commands, editor, requests
 from codemem.lsp.backend import Backend
-from codemem.lsp.buffers import file_of
+from codemem.lsp.buffers import file_of, may_be_read
 from codemem.lsp.greeting import dynamic, offered
 from codemem.lsp.options import read_options
 from codemem.lsp.protocol import CodememProtocol, RequestFailed
@@ -218,8 +218,9 @@ def _register_changes(server: CodememServer) -> None:
         await server.follow()
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
-    async def changed(_: types.DidChangeWatchedFilesParams) -> None:
-        await server.follow()
+    async def changed(params: types.DidChangeWatchedFilesParams) -> None:
+        if any(may_be_read(event.uri) for event in params.changes):
+            await server.follow()
 
     @server.feature(types.WORKSPACE_DID_CREATE_FILES, files)
     async def created(_: types.CreateFilesParams) -> None:

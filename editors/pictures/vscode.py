@@ -1,13 +1,15 @@
 """Drives the VS Code extension in code-server, the browser build of VS Code, and takes a picture of it.
 
     python editors/pictures/vscode.py --code-server PATH/TO/entry.js --node NODE --chromium CHROMIUM \\
-        --folder INDEXED_REPOSITORY --question "How is a signature checked?" --out docs/pictures/vscode.png
+        --codemem "$(command -v codemem)" --folder INDEXED_REPOSITORY --question "How is a signature checked?" \\
+        --out docs/pictures/vscode.png
 
 It does what a newcomer does: opens the folder, trusts it, asks by the keyboard, waits for the answer and clicks its
-first source. It fails if one of these does not work. Needs `playwright` from PyPI, and `codemem` on the PATH.
+first source. It fails if one of these does not work. Needs `playwright` from PyPI.
 """
 
 import argparse
+import json
 import re
 import socket
 import subprocess
@@ -19,7 +21,7 @@ from pathlib import Path
 from playwright.sync_api import FrameLocator, Page, expect, sync_playwright
 
 EXTENSION = Path(__file__).parent.parent / "vscode" / "codemem.vsix"
-SECONDS = 100
+SECONDS = 240
 SETTINGS = """{
   "workbench.startupEditor": "none", "workbench.colorTheme": "Default Light Modern", "window.commandCenter": false,
   "workbench.tips.enabled": false, "security.workspace.trust.startupPrompt": "never",
@@ -33,13 +35,16 @@ expect.set_options(timeout=SECONDS * 1000)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("code-server", "node", "chromium", "folder", "question", "out"):
+    for name in ("code-server", "node", "chromium", "codemem", "folder", "question", "out"):
         parser.add_argument(f"--{name}", required=True)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch)
         (data / "User").mkdir()
         (data / "User" / "settings.json").write_text(SETTINGS, encoding="utf-8")
+        (data / "Machine").mkdir()
+        command = json.dumps({"codemem.command": asked.codemem})
+        (data / "Machine" / "settings.json").write_text(command, encoding="utf-8")
         program = [
             asked.node,
             asked.code_server,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lsprotocol import types
 
-from codemem.lsp.buffers import Buffer, Buffers, Encoding, file_of, offset
+from codemem.lsp.buffers import Buffer, Buffers, Encoding, file_of, may_be_read, offset
 from codemem.lsp.options import Options, read_options
 from codemem.lsp.transport import BODY_BYTES, HEADER_BYTES, BoundedReader
 
@@ -78,6 +78,13 @@ def test_unsaved_is_what_differs_from_the_file(tmp_path: Path) -> None:
     assert not Buffer("untitled:Untitled-1", "x", 1).unsaved
     assert file_of("file:///a%20b/%C3%A9.py") == Path("/a b/é.py")
     assert [file_of(uri) for uri in ("", "http://x/y", "file:///a%00b", "file://[")] == [None] * 4
+
+
+def test_what_codemem_writes_is_no_change_to_follow() -> None:
+    """An editor tells of every file below the folder; what codemem writes there must not make it write again."""
+    followed = ["file:///r/src/a.py", "file:///r/.github/x.yml", "file:///r/git/codemem/a"]
+    passed_over = ["file:///r/.git/codemem/manifest", "file:///r/.git/HEAD", "file:///r/.codemem/x", "untitled:x"]
+    assert [may_be_read(uri) for uri in followed + passed_over] == [True] * 3 + [False] * 4
 
 
 def test_lone_surrogates_are_no_end() -> None:
