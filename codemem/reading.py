@@ -15,11 +15,14 @@ from codemem.indexer import FileEntry, Selection, Skipped, SourceFile, Tree, Unr
 from codemem.indexer.tree import ObjectFormat
 from codemem.manifest import LeftOut
 from codemem.outline.records import FileRecord, record
+from codemem.recent import Recent
 
 PARALLEL_BYTES = 4 << 20
 """Fewer bytes are read by this process alone: starting others takes a second."""
 BATCH_BYTES = 256 << 10
 MAX_WORKERS = 8
+RECENT_BYTES = 16 << 20
+"""Of files that are kept as they were read; in memory they take some three times that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +67,24 @@ def read_files(tree: Tree, entries: Sequence[FileEntry], selection: Selection) -
     workers = min(_cores(), MAX_WORKERS)
     if workers < 2 or sum(entry.size for entry in entries) < PARALLEL_BYTES:
         for entry in entries:
-            job = _job(tree, entry, selection)
-            yield job.run() if isinstance(job, _Job) else job
+            yield _read_or_recall(tree, entry, selection)
         return
     yield from _in_parallel(tree, entries, selection, workers)
+
+
+_recent: Recent[tuple[FileEntry, Selection, ObjectFormat], SourceFile] = Recent(RECENT_BYTES)
+"""Files as they were read, by content: who switches branches in a process that stays has both versions at hand."""
+
+
+def _read_or_recall(tree: Tree, entry: FileEntry, selection: Selection) -> Outcome:
+    key = entry, selection, tree.object_format
+    if known := _recent.get(key):
+        return known
+    job = _job(tree, entry, selection)
+    outcome = job.run() if isinstance(job, _Job) else job
+    if isinstance(outcome, SourceFile) and outcome.oid == entry.oid:
+        _recent.put(key, outcome, entry.size)
+    return outcome
 
 
 def _job(tree: Tree, entry: FileEntry, selection: Selection) -> _Job | Skipped:

@@ -15,9 +15,14 @@ from codemem.errors import CodememError
 from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
 from codemem.model.events import AnswerEvent, Ranking, Source
 from codemem.model.store import LoadedEntries
+from codemem.recent import Recent
 
 FIND, ASK, INDEX = range(3)
 """Urgency, the most urgent first: a query takes milliseconds, an answer streams, indexing can wait."""
+
+Tokens = Recent[tuple[str, str], TokenisedDocument]
+"""(header, text) -> the same as the model reads it."""
+TOKENS_BYTES = 32 << 20
 
 _T = TypeVar("_T")
 _END: Any = object()
@@ -63,8 +68,17 @@ class GatedEngine:
     `check` is called before each step and may raise.
     """
 
-    def __init__(self, engine: MemoryEngine, gate: Gate, urgency: int, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: MemoryEngine,
+        gate: Gate,
+        urgency: int,
+        check: Callable[[], None],
+        tokens: "Tokens | None" = None,
+    ) -> None:
+        """`tokens` are shared by all threads of one engine."""
         self._engine, self._gate, self._urgency, self._check = engine, gate, urgency, check
+        self._tokens = Tokens(TOKENS_BYTES) if tokens is None else tokens
 
     @property
     def name(self) -> str:
@@ -83,7 +97,14 @@ class GatedEngine:
         return self._engine.find_layout
 
     def tokenise(self, documents: Sequence[tuple[str, str]]) -> list[TokenisedDocument]:
-        return self._step(lambda: self._engine.tokenise(documents))
+        """What was tokenised before needs no turn: a branch that is switched back to, for one."""
+        known = {document: done for document in documents if (done := self._tokens.get(document))}
+        new = [document for document in dict.fromkeys(documents) if document not in known]
+        if new:
+            for document, done in zip(new, self._step(lambda: self._engine.tokenise(new)), strict=True):
+                self._tokens.put(document, done, done.ids.nbytes + done.chunk_ends.nbytes + 3 * len(document[1]))
+                known[document] = done
+        return [known[document] for document in documents]
 
     def encode(self, documents: Sequence[TokenisedDocument], layout: EntryLayout) -> Iterator[Entry]:
         return self._stepwise(self._engine.encode(documents, layout))

@@ -15,7 +15,7 @@ from codemem.background import refresh
 from codemem.config import Settings
 from codemem.daemon import views
 from codemem.daemon.address import PROTOCOL
-from codemem.daemon.gate import ASK, FIND, INDEX, Gate, GatedEngine
+from codemem.daemon.gate import ASK, FIND, INDEX, TOKENS_BYTES, Gate, GatedEngine, Tokens
 from codemem.daemon.lane import Lane
 from codemem.daemon.params import Params
 from codemem.daemon.protocol import INVALID_PARAMS, UNKNOWN_METHOD, ProtocolError
@@ -59,6 +59,7 @@ class Methods:
         self._settings, self._load_engine = settings, load_engine
         self._gate, self._loading = Gate(), threading.Lock()
         self._engines: dict[str, MemoryEngine] = {}
+        self._tokens: dict[str, Tokens] = {}
         self._finds, self._asks, self._indexing = Lane("find", FIND), Lane("ask", ASK), Lane("index", INDEX)
         self._find_sessions = WarmSessions(settings, self._loader(self._finds), answering=False)
         self._ask_sessions = WarmSessions(settings, self._loader(self._asks), answering=True)
@@ -133,7 +134,9 @@ class Methods:
                 if name not in self._engines:
                     self._engines[name] = self._load_engine(name)
                 engine = self._engines[name]
-            return GatedEngine(engine, self._gate, lane.urgency, lane.check)
+            return GatedEngine(
+                engine, self._gate, lane.urgency, lane.check, self._tokens.setdefault(name, Tokens(TOKENS_BYTES))
+            )
 
         return load
 

@@ -3,8 +3,9 @@
 import threading
 
 import pytest
+from app.fake_engine import FakeEngine
 
-from codemem.daemon.gate import ASK, FIND, INDEX, CancelledError, Gate
+from codemem.daemon.gate import ASK, FIND, INDEX, CancelledError, Gate, GatedEngine, Tokens
 from codemem.daemon.lane import Lane
 from daemon.conftest import wait_for
 
@@ -48,3 +49,15 @@ def test_a_lane_works_in_order_and_skips_what_was_cancelled() -> None:
     third.result(20)
     assert done == ["third"]
     lane.close(20)
+
+
+def test_what_was_tokenised_before_is_not_tokenised_again() -> None:
+    engine, tokens = FakeEngine(), Tokens(10_000)
+    first, second = (GatedEngine(engine, Gate(), FIND, lambda: None, tokens) for _ in range(2))
+    documents = [("a.py\n", "def a(): pass\n"), ("b.py\n", "def b(): pass\n")]
+    expected = engine.tokenise(documents)
+    engine.tokenised = 0
+    for gated, wanted in ((first, documents), (second, [*documents[::-1], documents[0]])):
+        found = {document: done.ids.tolist() for document, done in zip(wanted, gated.tokenise(wanted), strict=True)}
+        assert found == {document: done.ids.tolist() for document, done in zip(documents, expected, strict=True)}
+    assert engine.tokenised == 2

@@ -167,3 +167,21 @@ def test_husky_after_codemem_is_told(managed: Repository, husky: Path) -> None:
     status = hook_status(managed.root)
     assert not status.active
     assert len(status.advice) == len(EVENTS)
+
+
+@pytest.mark.parametrize("manager", ["lefthook", "pre-commit"])
+def test_each_git_at_hand_beside_a_manager_that_was_there_first(
+    repository: Repository, manager: str, both_work: Callable[[Repository, str], None]
+) -> None:
+    """Where git takes hooks from its configuration, nothing is left to do by hand."""
+    repository.environment["PATH"] = os.pathsep.join((str(BIN), repository.environment["PATH"]))
+    (repository.root / ".git" / "info" / "exclude").write_text("*-ran\n")
+    (install_lefthook if manager == "lefthook" else install_pre_commit)(repository)
+    status = install_hooks(repository.root)
+    assert status.active == (status.method == "config")
+    assert bool(status.advice) == (status.method == "files")
+    if status.active:
+        both_work(repository, f"{manager}-ran")
+        uninstall_hooks(repository.root)
+    repository.commit("after.txt")
+    assert (repository.root / f"{manager}-ran").exists()
