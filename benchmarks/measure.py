@@ -36,6 +36,12 @@ def _once(work: Callable[[], object], device: torch.device) -> float:
     return taken
 
 
+def synchronise(device: torch.device) -> None:
+    """Waits until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def graphed(work: Callable[[], object], device: torch.device) -> Callable[[], object]:
     """`work` as a CUDA graph: what is left when launches cost nothing. Elsewhere `work` itself."""
     if device.type != "cuda":

@@ -33,7 +33,20 @@ def can_pack(q_THD: Tensor) -> bool:
     """Whether the variable-length call serves this device, dtype and head size."""
     head = q_THD.shape[-1]
     fits = q_THD.dtype in _VARLEN_DTYPES and head % 8 == 0 and head <= _LARGEST_HEAD
-    return q_THD.device.type == "cuda" and fits and _varlen() is not None
+    return q_THD.device.type == "cuda" and fits and _varlen() is not None and _serves(q_THD.device, q_THD.dtype, head)
+
+
+@cache
+def _serves(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
+    """Whether the call runs here and is right, tried once: how it is spelled and what it takes differs by version."""
+    q, k, v = (torch.randn(8, heads, head_dim, device=device, dtype=dtype) for heads in (4, 2, 2))
+    with torch.inference_mode():
+        expected = _attend_each(q, k, v, (3, 5))
+        try:
+            found = _attend_varlen(q, k, v, (3, 5))
+        except (RuntimeError, TypeError, ValueError):
+            return False
+    return bool((found - expected).abs().max() < 0.05)
 
 
 def _attend_each(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int]) -> Tensor:

@@ -78,7 +78,11 @@ class StaticDecode:
         key = (*rows, *buffers)
         if self._recorded is None or self._recorded[0] != key:
             self._recorded = None  # its memory serves the next one
-            self._recorded = (key, *self._record(rows))
+            try:
+                self._recorded = (key, *self._record(rows))
+            except RuntimeError:  # something here cannot be recorded: slower, and just as right
+                self.graph = False
+                return self._run(rows)
         self._recorded[1].replay()
         return self._recorded[2]
 

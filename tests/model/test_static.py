@@ -95,3 +95,16 @@ def test_packed_sequences_see_only_themselves() -> None:
         alone = attend_within(q[rows], k[rows], v[rows], [end - start] if end > start else [])
         assert torch.equal(together[rows], alone)
     assert not can_pack(q)  # a processor takes them one by one
+
+
+def test_what_cannot_be_recorded_is_run(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no GPU here, so recording fails as it may fail there."""
+    plain, recording = context(64), context(64)
+    step = StaticDecode(decoder, recording, graph=True)
+
+    def fail(self: StaticDecode, rows: tuple[int, ...]) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(StaticDecode, "_record", fail)
+    assert torch.equal(step.step(3, 9), StaticDecode(decoder, plain).step(3, 9))
+    assert not step.graph

@@ -1,0 +1,177 @@
+"""An MSA checkpoint at its true size, from loading to the second answer: load, read a repository, save, reload, ask.
+
+    python -m codemem.benchmarks.msa_session FOLDER SOURCES --tokens 1000000
+
+FOLDER holds the checkpoint (a random one of the 4B shape is written if it does not exist), SOURCES Python files. Prints
+one JSON object. Needs neither git nor grammars: files are cut into runs of lines.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from codemem.benchmarks import measure
+from codemem.benchmarks.random_checkpoint import write_random_checkpoint
+from codemem.benchmarks.shapes import SHAPES, place
+from codemem.model.events import Answer, Round
+from codemem.model.msa4b import Interleave, Limits, Msa4bMemory, Msa4bModel, load_memory, load_msa4b, save_memory
+from codemem.model.msa4b.bank import bf16_bits
+from codemem.model.msa4b.ranking import with_ranking
+from codemem.model.msa4b.tokens import Prompt
+
+LINES_A_DOCUMENT = 60
+QUESTION = "Which function chooses the tile sizes of a matrix product?"
+
+
+def documents(sources: Path) -> Iterator[tuple[str, str]]:
+    """Header and text of runs of lines."""
+    for path in sorted(sources.rglob("*.py")):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        for start in range(0, len(lines), LINES_A_DOCUMENT):
+            yield f"{path.relative_to(sources).as_posix()}\n", "".join(lines[start : start + LINES_A_DOCUMENT])
+
+
+def run(folder: Path, sources: Path, *, tokens: int, device: str, shape: str, tokenizer: Path | None) -> dict[str, Any]:
+    on, dtype = place(device)
+    report: dict[str, Any] = {"bench": "msa_session", "machine": measure.machine(on), "shape": shape}
+    if not folder.exists():
+        seconds, size = _timed(
+            lambda: write_random_checkpoint(folder, SHAPES[shape], device=on, tokenizer=tokenizer), on
+        )
+        report |= {"write_seconds": seconds, "checkpoint_bytes": size}
+    before = measure.peaks(on)["peak_host_bytes"]
+    report["load_seconds"], model = _timed(lambda: load_msa4b(folder, device=on, dtype=dtype), on)
+    report["load_host_bytes"] = measure.peaks(on)["peak_host_bytes"] - before
+    memory = Msa4bMemory.of(model)
+    report["encode"] = _read(model, memory, sources, tokens)
+    with tempfile.TemporaryDirectory() as place_:
+        saved = Path(place_) / "memory"
+        report["save_seconds"], _ = _timed(lambda: save_memory(memory, saved), on)
+        report["memory_bytes"] = sum(file.stat().st_size for file in saved.iterdir())
+        report["reload_seconds"], again = _timed(lambda: load_memory(model, saved), on)
+    report["reloaded_equal"] = _equal(memory, again)
+    report["asked"] = [_ask(model, again, rule, mode) for rule in ("scaled", "cosine") for mode in ("extend", "replay")]
+    return report | measure.peaks(on)
+
+
+def _read(model: Msa4bModel, memory: Msa4bMemory, sources: Path, tokens: int) -> dict[str, Any]:
+    """Encodes until the memory holds so many tokens."""
+    started, held, batch = time.perf_counter(), 0, []
+    for document in documents(sources):
+        batch.append(document)
+        if len(batch) == 256:
+            held += _add(model, memory, batch)
+            batch = []
+            if held >= tokens:
+                break
+    held += _add(model, memory, batch)
+    measure.synchronise(model.device)
+    seconds = time.perf_counter() - started
+    return {
+        "documents": len(memory),
+        "tokens": held,
+        "chunks": memory.chunks,
+        "seconds": seconds,
+        "tokens_a_second": held / seconds,
+    }
+
+
+def _add(model: Msa4bModel, memory: Msa4bMemory, batch: Sequence[tuple[str, str]]) -> int:
+    before = len(memory)
+    memory.add(model, batch)
+    return sum(len(document.ids) for document in memory.documents[before:])
+
+
+def _ask(model: Msa4bModel, memory: Msa4bMemory, rule: Any, mode: Any) -> dict[str, Any]:
+    ranked = with_ranking(model, rule)
+    if ranked.config.memory.cosine != memory.config.memory.cosine:
+        other = Msa4bMemory.of(ranked)
+        other.restore_documents(memory.documents, memory.next_number)
+        for layer in model.config.memory.routed_layers:
+            other.restore_layer(layer, memory.layer(layer).reranked(cosine=ranked.config.memory.cosine))
+        memory = other
+    limits = Limits(rounds=2, retrieval_tokens=32, answer_tokens=48)
+    asker = Interleave(ranked, memory, limits=limits, rounds=mode)
+    seconds: list[float] = []
+    for _ in range(2):  # the first run compiles kernels
+        started = time.perf_counter()
+        events = list(asker.answer(QUESTION))
+        measure.synchronise(model.device)
+        seconds.append(time.perf_counter() - started)
+    answer = events[-1]
+    assert isinstance(answer, Answer)
+    rounds = [event for event in events if isinstance(event, Round)]
+    prompt = model.protocol.question(QUESTION)
+
+    def first() -> None:
+        conversation = asker.open()
+        int(conversation.logits(conversation.feed(prompt)).argmax())
+
+    return {
+        "ranking": rule,
+        "rounds_fed": mode,
+        "rounds": len(rounds),
+        "documents_a_layer": sorted({len(layer.documents) for r in rounds for layer in r.layers}),
+        "seconds": seconds,
+        "route_ms": answer.route_ms,
+        "prompt_to_first_token_ms": measure.milliseconds(first, model.device, 5),
+        "second_round_ms": _second_round_ms(asker, model),
+        "tokens": answer.tokens,
+        "tokens_a_second": answer.tokens_per_second,
+    }
+
+
+def _second_round_ms(asker: Interleave, model: Msa4bModel) -> float:
+    """Feeding a further round's documents (random weights name none by themselves), with what its kind feeds again."""
+    prompt = model.protocol.question(QUESTION)
+    source = model.protocol.tokenizer.encode_text("def tile(m, n, k):\n    return m * n * k\n" * 16)
+    appended = Prompt(source, [True] * len(source))
+    conversation = asker.open()
+    conversation.feed(prompt)
+
+    def again() -> None:
+        extends = asker.rounds == "extend"
+        hidden = conversation.feed(appended) if extends else asker.open().feed(prompt + appended)
+        int(conversation.logits(hidden).argmax())
+
+    return measure.milliseconds(again, model.device, 3)
+
+
+def _equal(one: Msa4bMemory, other: Msa4bMemory) -> bool:
+    layers = one.config.memory.routed_layers
+    return all(
+        (bf16_bits(one.layer(layer).k) == bf16_bits(other.layer(layer).k)).all()
+        and torch.equal(one.layer(layer).route, other.layer(layer).route)
+        for layer in (layers[0], layers[-1])
+    )
+
+
+def _timed(work: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
+    started = time.perf_counter()
+    found = work()
+    measure.synchronise(device)
+    return time.perf_counter() - started, found
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("sources", type=Path)
+    parser.add_argument("--tokens", type=int, default=1_000_000)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--shape", default="4b", choices=SHAPES)
+    parser.add_argument("--tokenizer", type=Path)
+    o = parser.parse_args(arguments)
+    report = run(o.folder, o.sources, tokens=o.tokens, device=o.device, shape=o.shape, tokenizer=o.tokenizer)
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

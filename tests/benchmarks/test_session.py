@@ -1,0 +1,70 @@
+"""What a GPU machine is to run: stages with limits, results kept whatever happens, a random checkpoint that loads."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from codemem.benchmarks import gpu_session, stage
+from codemem.benchmarks.gpu_session import Stage
+from codemem.benchmarks.random_checkpoint import write_random_checkpoint
+from codemem.benchmarks.shapes import SHAPES
+from codemem.model.msa4b import load_msa4b
+
+SAYS = "import json,sys; print('warming up'); print(json.dumps({'answer': 42})); print('a note', file=sys.stderr)"
+
+
+def test_a_stage_that_hangs_or_fails_costs_no_other(tmp_path: Path) -> None:
+    listed = [
+        Stage("good", ("-c", SAYS), 60),
+        Stage("bad", ("-c", "raise SystemExit('no kernel')"), 60),
+        Stage("slow", ("-c", "import time; time.sleep(60)"), 1.0),
+        Stage("last", ("-c", "print('no json')"), 60),
+    ]
+    report = gpu_session.run(listed, tmp_path / "out", 120)
+    assert json.loads((tmp_path / "out" / "gpu_session.json").read_text()) == report
+    good, bad, slow, last = report["stages"].values()
+    assert (good["exit_code"], good["result"], good["log"]) == (0, {"answer": 42}, "a note\n")
+    assert bad["exit_code"] == 1
+    assert "no kernel" in bad["log"]
+    assert (slow["timed_out"], slow["exit_code"]) == (True, None)
+    assert (last["result"], last["text"]) == (None, "no json\n")
+    assert "a note" in (tmp_path / "out" / "gpu_session.log").read_text()
+
+
+def test_what_no_time_is_left_for_is_named(tmp_path: Path) -> None:
+    report = gpu_session.run([Stage("never", ("-c", SAYS), 60)], tmp_path, 5)
+    assert report == {"stages": {}, "left_out": ["never"]}
+
+
+def test_stages_for_as_many_gpus_as_there_are(tmp_path: Path) -> None:
+    names = [s.name for s in gpu_session.stages(tmp_path, 4, device="cuda", quick=False)]
+    assert names[-4:] == ["route on 2", "encode on 2", "route on 4", "encode on 4"]
+    assert "kernels" in names
+    alone = gpu_session.stages(tmp_path, 1, device="cpu", quick=True)
+    assert not [s for s in alone if s.processes > 1 or s.name == "kernels"]
+
+
+def test_a_benchmark_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"device": "cpu", "shape": "tiny", "tokens": [20_000], "query_tokens": 4}
+    stage.main(["find", json.dumps(options)])
+    assert json.loads(capsys.readouterr().out)["rows"][0]["memory_tokens"] == 20_000
+    with pytest.raises(SystemExit, match="no benchmark"):
+        stage.main(["dance"])
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_random_checkpoint_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
+    monkeypatch.setattr("codemem.benchmarks.random_checkpoint.SHARD_BYTES", 100_000)
+    tokenizer = None
+    if own:
+        write_random_checkpoint(tmp_path / "first", SHAPES["tiny"], device=torch.device("cpu"))
+        tokenizer = tmp_path / "first" / "tokenizer.json"
+    folder = tmp_path / "made"
+    size = write_random_checkpoint(folder, SHAPES["tiny"], device=torch.device("cpu"), tokenizer=tokenizer)
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    model = load_msa4b(folder, dtype=torch.float32)
+    assert model.config.memory.routed_layers == SHAPES["tiny"].memory.routed_layers
+    assert model.config.decoder == SHAPES["tiny"].decoder
+    assert size == 2 * sum(p.numel() for m in (model.decoder, model.routers) for p in m.parameters())
