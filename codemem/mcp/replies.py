@@ -12,8 +12,9 @@ from codemem.symbols import Span
 
 MEANWHILE = 8
 """Places to read while an answer is not there."""
-SHOWN_LINES = 30
-"""Of a place in a reply: enough to judge it by; `read_span` reads the rest."""
+SHOWN_LINES = 10
+"""Of a place in a reply: enough to judge it by; `read_span` reads the rest. With 30 an agent read more in all than one
+that greps (docs/evaluation.md)."""
 
 
 class Place(BaseModel):
@@ -127,8 +128,9 @@ def answered(result: Mapping[str, Any]) -> AskReply:
 def place(each: Mapping[str, Any]) -> Place:
     """A place of `find`, or a citation, which has no text."""
     text = each.get("text")
-    known = {name: each[name] for name in ("repository", "path", "start_line", "end_line", "symbol", "score")}
-    return Place(**known, text=None if text is None else "\n".join(text.split("\n")[:SHOWN_LINES]))
+    known = {name: each[name] for name in ("repository", "path", "start_line", "end_line", "symbol")}
+    score = round(each["score"], 3)
+    return Place(**known, score=score, text=None if text is None else "\n".join(text.split("\n")[:SHOWN_LINES]))
 
 
 def span(read: Span) -> SpanReply:
