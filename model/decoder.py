@@ -41,7 +41,9 @@ class Rope(nn.Module):
 
     def __init__(self, head_dim: int, theta: float) -> None:
         super().__init__()
-        exponents = torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim
+        # On the meta device this one call imports torch._dynamo and sympy: over half of what loading the model takes.
+        place = "cpu" if torch.get_default_device().type == "meta" else None
+        exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=place) / head_dim
         self.register_buffer("inverse_frequency", 1.0 / theta**exponents, persistent=False)
 
     def tables(self, positions_T: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

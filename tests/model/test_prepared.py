@@ -1,5 +1,7 @@
 """The file that a model starts from: any flipped byte is found, and the file is made anew."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +72,18 @@ def test_a_damaged_file_changes_no_entry(folder: Path) -> None:
     found = entry(start(folder))
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
     assert path.read_bytes()[-64:] == sound[-64:], "made anew"
+
+
+def test_a_model_is_laid_out_without_importing_a_compiler() -> None:
+    """torch imports dynamo and sympy for `arange` on the meta device: seconds of every cold `find`."""
+    code = (
+        "import sys, torch\n"
+        "from codemem.model.config import DecoderConfig\n"
+        "from codemem.model.decoder import Decoder\n"
+        "config = DecoderConfig(272, 64, 2, 4, 2, 16, 96, 1e6, 1e-6, qkv_bias=True, qk_norm=False, tied=True)\n"
+        "with torch.device('meta'):\n"
+        "    Decoder(config)\n"
+        "print(sorted({'torch._dynamo', 'sympy'} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
