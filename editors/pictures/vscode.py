@@ -21,7 +21,7 @@ from pathlib import Path
 from playwright.sync_api import FrameLocator, Page, expect, sync_playwright
 
 EXTENSION = Path(__file__).parent.parent / "vscode" / "codemem.vsix"
-SECONDS = 240
+SECONDS = 200
 SETTINGS = """{
   "workbench.startupEditor": "none", "workbench.colorTheme": "Default Light Modern", "window.commandCenter": false,
   "workbench.tips.enabled": false, "security.workspace.trust.startupPrompt": "never",
@@ -94,11 +94,9 @@ def _drive(page: Page, question: str, out: str) -> None:
     page.get_by_role("button", name="Manage").first.click()
     page.get_by_role("button", name="Trust", exact=True).click()
     expect(status).to_have_attribute("aria-label", re.compile("Ask about this repository"))
-    page.keyboard.press("Escape")  # the page about trust
-    page.keyboard.press("Control+Alt+m")
-    box = page.locator(".quick-input-widget input").first
-    box.wait_for()
-    page.keyboard.type(question)
+    page.get_by_role("button", name="Close Modal Editor").or_(page.locator(".codicon-close")).first.click()
+    page.locator(".monaco-workbench").press("Control+Alt+m")
+    page.get_by_placeholder("How are redirects followed?").fill(question)
     page.keyboard.press("Enter")
     view = _view(page)
     view.get_by_role("heading", name=question).wait_for()

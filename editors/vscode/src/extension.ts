@@ -16,6 +16,8 @@ class Extension {
   private readonly view: AnswersView;
   private readonly stopping = new Set<vscode.CancellationTokenSource>();
   private client: LanguageClient | undefined;
+  private running: string | undefined;
+  private restarting: Promise<void> = Promise.resolve();
   private asker: Promise<Asker<vscode.CancellationToken> | undefined> | undefined;
 
   constructor(context: vscode.ExtensionContext) {
@@ -37,7 +39,7 @@ class Extension {
       this.status,
       vscode.window.registerWebviewViewProvider(AnswersView.id, this.view, { webviewOptions: { retainContextWhenHidden: true } }),
       vscode.workspace.onDidGrantWorkspaceTrust(() => this.start()),
-      vscode.workspace.onDidChangeConfiguration((event) => event.affectsConfiguration("codemem.command") && this.restart()),
+      vscode.workspace.onDidChangeConfiguration((event) => event.affectsConfiguration("codemem.command") && this.useProgram()),
       ...Object.entries(commands).map(([name, run]) => vscode.commands.registerCommand(name, run)),
     );
   }
@@ -67,7 +69,7 @@ class Extension {
       this.status.state("$(workspace-untrusted) codemem", "Waits until you trust this folder");
       return undefined;
     }
-    const found = await program();
+    const found = (this.running = await program());
     if (!found) {
       this.status.state("$(warning) codemem", "codemem is not installed");
       void this.offerInstall();
@@ -84,16 +86,28 @@ class Extension {
     return new Asker<vscode.CancellationToken>(this.client);
   }
 
+  /** Ends the server; one that is just starting is waited for, so that there are never two. */
   async deactivate(): Promise<void> {
-    const client = this.client;
-    this.client = this.asker = undefined;
+    await this.asker;
     await vscode.commands.executeCommand("setContext", "codemem.running", false);
-    await client?.dispose();
+    await this.client?.dispose();
+    this.client = this.asker = undefined;
   }
 
-  private async restart(): Promise<void> {
-    await this.deactivate();
-    await this.start();
+  private restart(): Promise<void> {
+    this.restarting = this.restarting.then(async () => {
+      await this.deactivate();
+      await this.start();
+    });
+    return this.restarting;
+  }
+
+  /** Settings change when a folder is trusted, too; a server that is the right one goes on. */
+  private async useProgram(): Promise<void> {
+    await this.asker;
+    if ((await program()) !== this.running) {
+      await this.restart();
+    }
   }
 
   private async offerInstall(): Promise<void> {
