@@ -29,7 +29,7 @@ from codemem.evals.answers.systems import (
     System,
 )
 from codemem.evals.baselines import Bm25Retriever, DenseRetriever, FusionRetriever
-from codemem.evals.errors import EvaluationError
+from codemem.evals.errors import EvaluationError, MissingBaselineError
 from codemem.evals.minilm import MiniLM
 from codemem.evals.report import Report, Table, write_report
 from codemem.model.engine import Engine
@@ -210,14 +210,24 @@ def _write(
     if by_size:
         report = _with_growth(report, by_size)
     page = write_report(report, options.out, seconds=round(seconds, 1))
-    pictures = [bars(runs, page.with_suffix(".svg"), f"{options.name}, {options.split}")]
-    if by_size:
-        for measure in ("right", "gold lines at 2,000 tokens"):
-            place = page.with_name(f"{page.stem}-{measure.split(' ', maxsplit=1)[0]}.svg")
-            pictures.append(growth(by_size, place, measure, f"{options.name}, {options.split}: {measure}"))
+    try:
+        pictures = _pictures(options, page, runs, by_size)
+        shown = "".join(f"\n![{picture.stem}]({picture.name})\n" for picture in pictures)
+    except MissingBaselineError as error:  # hours of answers must not be lost to a missing picture
+        shown = f"\nNo pictures: {error}.\n"
     with page.open("a", encoding="utf-8") as out:
-        out.write("".join(f"\n![{picture.stem}]({picture.name})\n" for picture in pictures))
+        out.write(shown)
     return page
+
+
+def _pictures(
+    options: Options, page: Path, runs: dict[str, list[Record]], by_size: dict[str, dict[int, list[Record]]]
+) -> list[Path]:
+    pictures = [bars(runs, page.with_suffix(".svg"), f"{options.name}, {options.split}")]
+    for measure in ("right", "gold lines at 2,000 tokens") if by_size else ():
+        place = page.with_name(f"{page.stem}-{measure.split(' ', maxsplit=1)[0]}.svg")
+        pictures.append(growth(by_size, place, measure, f"{options.name}, {options.split}: {measure}"))
+    return pictures
 
 
 def _with_growth(report: Report, by_size: dict[str, dict[int, list[Record]]]) -> Report:

@@ -42,14 +42,12 @@ def first_place(value: str, text: str) -> int | None:
     same = [word for word, meaning in _SAME.items() if meaning == wanted] or [wanted]
     spelled = "|".join(re.escape(word) for word in same)
     flags = re.IGNORECASE if wanted in _SAME else 0
-    # A number must not be a part of a longer one, nor a name a part of a longer name.
-    found = re.search(
-        rf"(?<![\w.]|-)(?:{spelled})(?!\w|\.\w|\(\w)|(?<=\.)(?:{spelled})(?!\w)"
-        if wanted[0].isalpha()
-        else rf"(?<!\w)(?<!\d\.)(?:{spelled})(?!\w|\.\d)",
-        text,
-        flags,
-    )
+    # A number must not be a part of a longer one, nor a name a part of a longer name; a dotted name ends in its name.
+    if wanted[0].isalpha():
+        pattern = rf"(?<![\w-])(?:{spelled})(?!\w|[.-]\w)"
+    else:
+        pattern = rf"(?<![\w-])(?<!\d\.)(?:{spelled})(?!\w|\.\d)"
+    found = re.search(pattern, text, flags)
     return found.start() if found else None
 
 

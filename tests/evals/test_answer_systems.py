@@ -1,0 +1,170 @@
+"""The harness end to end with a tiny model: product and rivals answer, runs go on, reports say what happened."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from codemem.config import Places, Settings, UserConfig
+from codemem.evals.answers import evaluate
+from codemem.evals.answers.engines import open_engine, without
+from codemem.evals.answers.evaluate import PRODUCT, Options, evaluate_answers, make_system, summary
+from codemem.evals.answers.judge import Span
+from codemem.evals.answers.plots import bars
+from codemem.evals.answers.questions import Line, Question
+from codemem.evals.answers.reading import Limits
+from codemem.evals.answers.run import Asking, Records, run
+from codemem.evals.answers.scoring import Record, failure
+from codemem.evals.errors import EvaluationError
+from codemem.model.engine import Engine
+from codemem.model.testing import tiny_engine
+
+FILES = {
+    "client/retry.py": "def retry_call(operation, attempts=7):\n    raise RetryError(operation)\n",
+    "client/cache.py": "class Cache(Store):\n    def lookup(self, key):\n        return self.kept[key]\n",
+    "README.md": "# Client\n\nCalls again what failed.\n",
+}
+LIMITS = Limits(rounds=2, source_tokens=300, answer_tokens=16)
+
+
+def question(number: int, text: str, *expected: str, path: str = "client/retry.py", line: int = 1) -> Question:
+    asked = {tongue: [text] for tongue in ("en", "de", "es", "zh")}
+    evidence = ((Line(path, line),),) if expected else ()
+    return Question(f"facts-demo-{number}", "demo", "python", "default", asked, expected, (), evidence)
+
+
+QUESTIONS = [
+    question(1, "Which value does `attempts` take in `retry_call`?", "7"),
+    question(2, "What is the parent of `Cache`?", "Store", path="client/cache.py"),
+    question(3, "Which port does `Server` listen on?"),
+]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return tiny_engine(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    places = Places(tmp_path / "data", tmp_path / "cache", tmp_path / "config")
+    return Settings(places, UserConfig(models={"tiny": tmp_path}))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    place = tmp_path / "repositories" / "demo"
+    for name, text in FILES.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text, encoding="utf-8")
+    return place
+
+
+@pytest.mark.parametrize("name", ["memory", "memory-attention-off", "memory-one-round", "bm25-chunks", "bm25-files"])
+def test_systems_read_the_repository_and_judge_alike(
+    name: str, engine: Engine, settings: Settings, root: Path, tmp_path: Path
+) -> None:
+    options = Options("facts", root.parent, tmp_path / "out", limits=LIMITS)
+    system = make_system(name, engine, settings, options)
+    system.prepare(root)
+    given = system.answer(QUESTIONS[0], QUESTIONS[0].text())
+    assert {piece.span.path for piece in given.ranked} <= set(FILES)
+    assert given.read
+    assert given.read[0].text.strip()[:20] in FILES[given.read[0].span.path]
+    assert len(given.citations) <= 3
+    assert given.found == bool(given.answer)
+    # Preparing again finds what is in memory; asking again gives the same.
+    system.prepare(root)
+    assert system.answer(QUESTIONS[0], QUESTIONS[0].text()).answer == given.answer
+    system.close()
+
+
+def test_bm25_reads_what_was_asked_about_first(engine: Engine, settings: Settings, root: Path, tmp_path: Path) -> None:
+    options = Options("facts", root.parent, tmp_path / "out", limits=LIMITS)
+    for name in ("bm25-chunks", "bm25-files"):
+        system = make_system(name, engine, settings, options)
+        system.prepare(root)
+        assert system.answer(QUESTIONS[0], QUESTIONS[0].text()).ranked[0].span.path == "client/retry.py"
+
+
+def test_gold_reads_the_deciding_lines_and_closed_book_reads_no_file(
+    engine: Engine, settings: Settings, root: Path, tmp_path: Path
+) -> None:
+    options = Options("facts", root.parent, tmp_path / "out", limits=LIMITS)
+    gold, closed = (make_system(name, engine, settings, options) for name in ("gold", "closed-book"))
+    for system in (gold, closed):
+        system.prepare(root)
+    assert [piece.span for piece in gold.answer(QUESTIONS[0], "?").read] == [Span("client/retry.py", 1, 3)]
+    assert {piece.span.path for piece in closed.answer(QUESTIONS[0], "?").read} == {""}
+
+
+def test_ranking_alone_answers_nothing(engine: Engine, settings: Settings, root: Path, tmp_path: Path) -> None:
+    options = Options("facts", root.parent, tmp_path / "out", limits=LIMITS, ranking_only=True)
+    for name in ("memory", "bm25-chunks"):
+        system = make_system(name, engine, settings, options)
+        system.prepare(root)
+        given = system.answer(QUESTIONS[0], QUESTIONS[0].text())
+        assert (given.found, given.read) == (False, [])
+        assert given.ranked
+        system.close()
+
+
+def test_parts_of_the_mechanism_can_be_off_on_the_same_entries(engine: Engine) -> None:
+    changed = without(engine, attention=True, naming=True)
+    assert (changed._memory.attends, changed._memory.names) == (False, False)
+    assert (engine._memory.attends, engine._memory.names) == (True, True)
+    assert changed.layout.fingerprint == engine.layout.fingerprint
+
+
+def test_a_run_goes_on_where_it_was_stopped(engine: Engine, settings: Settings, root: Path, tmp_path: Path) -> None:
+    options = Options("facts", root.parent, tmp_path / "out", limits=LIMITS)
+
+    def records(**circumstances: object) -> Records:
+        return Records(tmp_path / "records", "bm25-chunks", {"model": "tiny", **circumstances})
+
+    def ask(questions: list[Question], kept: Records) -> list[Record]:
+        system = make_system("bm25-chunks", engine, settings, options)
+        return run(system, questions, {"demo": root}, kept, Asking(), count_tokens=engine.count_tokens)
+
+    (first,) = ask(QUESTIONS[:1], records())
+    with records().path.open("a", encoding="utf-8") as out:
+        out.write('{"question": "facts-demo-2", "ki')  # killed while it wrote
+    kept = records()
+    assert list(kept.done) == ["facts-demo-1"]
+    every = ask(QUESTIONS, kept)
+    assert every[0] == first
+    assert [record.question for record in every] == [question.identifier for question in QUESTIONS]
+    assert list(records().done) == [question.identifier for question in QUESTIONS]
+    assert records(size=1).done == {}
+
+
+def test_a_report_holds_tables_failures_and_pictures(
+    engine: Engine, settings: Settings, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "open_engine", lambda *_, **__: engine)
+    monkeypatch.setattr(evaluate, "read_questions", lambda _: [replace(q, package="sqlparse") for q in QUESTIONS])
+    root.rename(root.with_name("sqlparse"))
+    options = Options("facts", root.parent, tmp_path / "out", systems=("memory", "bm25-chunks"), limits=LIMITS)
+    outcome = evaluate_answers(options, settings)
+    text = outcome.page.read_text(encoding="utf-8")
+    assert "## Measures" in text
+    assert "memory minus the other" in text
+    assert f"]({outcome.page.with_suffix('.svg').name})" in text
+    kinds = {kind for record in outcome.runs["memory"] if (kind := failure(record))}
+    assert all(kind in text for kind in kinds)
+    content = json.loads(outcome.page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert [row["question"] for row in content["records"]["memory"]] == [q.identifier for q in QUESTIONS]
+    assert summary(outcome)["memory"]["right"] is not None
+    assert "<svg" in outcome.page.with_suffix(".svg").read_text(encoding="utf-8")
+    again = bars(outcome.runs, tmp_path / "again.svg", "facts, dev")
+    assert again.read_bytes() == outcome.page.with_suffix(".svg").read_bytes()
+
+
+def test_what_cannot_be_done_is_said(settings: Settings, tmp_path: Path) -> None:
+    options = Options("facts", tmp_path, tmp_path, systems=("oracle",))
+    with pytest.raises(EvaluationError, match="no system oracle: there are memory"):
+        evaluate_answers(options, settings)
+    with pytest.raises(EvaluationError, match="no adapter in"):
+        open_engine(settings, adapter=tmp_path / "missing.safetensors")
+    assert PRODUCT[0] == "memory"
