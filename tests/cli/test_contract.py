@@ -13,6 +13,11 @@ import typer
 from cli.conftest import CommandLine
 from codemem.cli.app import app
 
+ANSWERS = {
+    "--repositories", "--split", "--system", "--package", "--most", "--tongue", "--phrasing", "--tokens",
+    "--source-tokens", "--answer-tokens", "--rounds", "--ranking-only", "--out", "--model", "--adapter", "--device",
+    "--json",
+}  # fmt: skip
 OPTIONS = {
     "index": {"path", "--for", "--upgrade", "--model", "--device", "--json"},
     "find": {
@@ -25,9 +30,11 @@ OPTIONS = {
     "model pull": {"name", "--revision", "--json"},
     "model info": {"name", "--json"},
     "eval golden": {"directory", "--json"},
-    "eval functions": {"pool", "--out", "--model", "--device", "--json"},
+    "eval facts": ANSWERS,
+    "eval hops": ANSWERS,
+    "eval functions": {"pool", "--out", "--model", "--adapter", "--device", "--json"},
     "eval retrieval": {
-        "data", "--checkouts", "--clones", "--set", "--system", "--out", "--model", "--device", "--json",
+        "data", "--checkouts", "--clones", "--set", "--system", "--out", "--model", "--adapter", "--device", "--json",
     },
     "memory export": {"place", "-C", "--key", "--json"},
     "memory import": {
