@@ -47,7 +47,7 @@ OPTIONS = {
     "hook install": {"-C", "--json"},
     "hook uninstall": {"-C", "--json"},
     "hook status": {"-C", "--json"},
-    "serve start": {"--json"},
+    "serve start": {"--http", "--port", "-C", "--json"},
     "serve stop": {"--json"},
     "serve status": {"--json"},
     "serve logs": {"-n", "--json"},
