@@ -1,14 +1,17 @@
 """`codemem index`: the outline of a tree, then its memory."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codemem.adapters import earlier_name
 from codemem.config import Settings
 from codemem.engine_interface import MemoryEngine
 from codemem.engines import LoadEngine, model_name
 from codemem.errors import CodememError, WorkInterruptedError
 from codemem.manifest import Manifest
 from codemem.memory import Encoded, Memory, Plan, complete_files, encoding_order, layout_info, layout_of, present
+from codemem.model.errors import ModelError
 from codemem.model.store import Store
 from codemem.progress import Report, silent
 from codemem.results import IndexResult
@@ -59,8 +62,7 @@ def index(
     name = model_name(workspace, settings, known, options.model)
     if not options.upgrade and (done := _complete(snapshot, settings, name, purpose)):
         return _result(snapshot, done, None, removed, started)
-    engine = load_engine(name)
-    _refuse_upgrade(engine, snapshot.manifest, options)
+    engine = _engine_of(snapshot.manifest, load_engine, name, options)
     with workspace.writing(wait=True):
         work, encoded = _remember(snapshot, settings, engine, purpose, report)
     return _result(snapshot, work, encoded, removed, started)
@@ -100,14 +102,34 @@ def _removed(last: Manifest | None, manifest: Manifest) -> int:
     return sum(len(last.document_range(row)) for row, path in enumerate(last.paths) if path not in manifest)
 
 
-def _refuse_upgrade(engine: MemoryEngine, manifest: Manifest, options: IndexOptions) -> None:
-    """Raises CodememError if a newer model would encode everything anew and nobody asked for that."""
-    known = manifest.info
-    if known.model == engine.name and not same_version(manifest, engine) and not options.upgrade:
+def _engine_of(manifest: Manifest, load_engine: LoadEngine, name: str, options: IndexOptions) -> MemoryEngine:
+    """The model; if its memory is of an earlier version, that version, for as long as nobody asks for the new one.
+
+    Raises CodememError if the earlier version cannot be had: nothing is encoded anew unasked.
+    """
+    engine = load_engine(name)
+    if options.upgrade or manifest.info.model != engine.name or same_version(manifest, engine):
+        return engine
+    earlier = earlier_engine([manifest], load_engine)
+    if earlier is None:
         raise CodememError(
             f"the memory was made by an earlier version of model {engine.name!r}: `codemem index --upgrade` encodes "
             f"all {manifest.documents:,} documents anew; until then `codemem find --router outline` works"
         )
+    return earlier
+
+
+def earlier_engine(manifests: Sequence[Manifest], load_engine: LoadEngine) -> MemoryEngine | None:
+    """The version that made these memories; None if it is not on this machine, or they are of several."""
+    names = {earlier_name(manifest) for manifest in manifests if manifest.info.model}
+    name = names.pop() if len(names) == 1 else None
+    if name is None:
+        return None
+    try:
+        engine = load_engine(name)
+    except (CodememError, ModelError):
+        return None
+    return engine if all(same_version(m, engine) for m in manifests if m.info.model) else None
 
 
 def same_version(manifest: Manifest, engine: MemoryEngine) -> bool:

@@ -10,7 +10,7 @@ from codemem.config import RepositoryConfig, Settings
 from codemem.engine_interface import MemoryEngine
 from codemem.engines import LoadEngine, common_model, model_name
 from codemem.errors import CodememError, NotIndexedError
-from codemem.index import begin_memory, open_memory, same_version
+from codemem.index import begin_memory, earlier_engine, open_memory, same_version
 from codemem.memory import Memory
 from codemem.model.errors import WeightsCorrupt, WeightsMissing
 from codemem.recall import Recall, Remembered, build_recall, catch_up
@@ -147,6 +147,12 @@ def _engine(session: Session, target: Target, load_engine: LoadEngine) -> Memory
         return None
     if all(same_version(manifest, engine) for manifest in manifests if manifest.info.model):
         return engine
+    if earlier := earlier_engine(manifests, load_engine):
+        session.notes.append(
+            f"an earlier version of model {name!r}, which made the memory, answers: `codemem index --upgrade` encodes "
+            "it anew"
+        )
+        return earlier
     stale = f"the memory was made by another version of model {name!r}: run `codemem index --upgrade`"
     if required:
         raise CodememError(stale)
