@@ -161,9 +161,10 @@ def main(argv: list[str]) -> None:
         print(json.dumps(STAGES[arguments.stage](Settings.load(), arguments)))
         return
     figures: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores"}
-    with tempfile.TemporaryDirectory(prefix="codemem-bench-") as home:
-        environment = os.environ | {"CODEMEM_HOME": home, "CODEMEM_DAEMON": "off"}
-        (Path(home) / "cache").symlink_to(Settings.load().places.cache)
+    with tempfile.TemporaryDirectory(prefix="codemem-bench-") as temporary:
+        home = arguments.home or Path(temporary)
+        environment = os.environ | {"CODEMEM_HOME": str(home), "CODEMEM_DAEMON": "off"}
+        (home / "cache").symlink_to(Settings.load().places.cache)
         for stage in STAGES:
             command = [sys.executable, "-m", "codemem.benchmarks.find_cpu", str(arguments.tree), "--stage", stage]
             command += ["--real-tokens", str(arguments.real_tokens), "--queries", str(arguments.queries)]

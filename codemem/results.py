@@ -30,8 +30,8 @@ class IndexResult:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundPlace:
-    """One result of `find`. Lines are 1-based and inclusive."""
+class Place:
+    """Lines of a file, 1-based and inclusive, and how well they fit."""
 
     repository: str
     path: str
@@ -39,7 +39,18 @@ class FoundPlace:
     end_line: int
     symbol: str | None
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPlace(Place):
+    """One result of `find`, with its text."""
+
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation(Place):
+    """Lines that were read for an answer, checked against the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +70,6 @@ class FindResult:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Citation:
-    """Lines that were read for an answer, checked against the file."""
-
-    repository: str
-    path: str
-    start_line: int
-    end_line: int
-    symbol: str | None
-    score: float
 
 
 @dataclass(frozen=True, slots=True)
