@@ -133,11 +133,12 @@ function finish(repository, result) {
   $("sources-title").textContent = result.found ? "Sources" : "Nearest places";
   $("sources-title").hidden = places.length === 0;
   $("sources").replaceChildren(...places.map((place) => sourceItem(repository, place)));
-  $("notes").replaceChildren(...result.notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
+  const speed = `Routing took ${duration(stats.route_ms)}, the first word came after ${duration(stats.first_token_ms)}.`;
+  const stale = result.fresh ? [] : ["Some changed files are not yet in the memory."];
+  const notes = [...stale, ...result.notes, speed];
+  $("notes").replaceChildren(...notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
   $("model").textContent = `model: ${result.model}`;
-  const speed = `routing took ${duration(stats.route_ms)}, the first word came after ${duration(stats.first_token_ms)}`;
-  const stale = result.fresh ? "" : "; some changed files are not yet in the memory";
-  state(`${result.found ? "Answered" : "Not found"}: ${speed}${stale}.`);
+  state(result.found ? "Answered." : "Not found.");
   if (places.length) $("sources").querySelector("button").click();
 }
 
