@@ -138,3 +138,54 @@ def _evaluate(
         output.print_json({"set": f"{name}-{split}", "systems": summary(outcome), "report": str(outcome.page)})
     else:
         output.line(outcome.page.read_text(encoding="utf-8"))
+
+
+def swe_qa(
+    data: Annotated[Path, typer.Argument(help="`cited_files.jsonl`: questions, revisions and cited files.")],
+    *,
+    references: Annotated[Path, typer.Option("--references", help="Folder `Benchmark` of SWE-QA-Bench.")],
+    checkouts: Annotated[Path, typer.Option("--checkouts", help="Folder of exports `owner+name@revision`.")],
+    clones: Annotated[Path | None, typer.Option("--clones", help="Clones to export missing revisions from.")] = None,
+    systems: Systems = None,
+    most: Most = None,
+    source_tokens: SourceTokens = 3000,
+    answer_tokens: AnswerTokens = 256,
+    rounds: Rounds = 3,
+    out: Out = Path("reports"),
+    model: Model = None,
+    adapter: Adapter = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Ask SWE-QA's open questions: how much of the reference's code is named, and how much is made up."""
+    from codemem.cli import output
+    from codemem.config import Settings
+    from codemem.evals.answers.evaluate import Options
+    from codemem.evals.answers.reading import Limits
+    from codemem.evals.answers.swe_qa import evaluate_swe_qa
+    from codemem.evals.checkouts import Checkouts
+
+    options = Options(
+        "facts",
+        checkouts,
+        out,
+        systems=tuple(systems or ("memory", "bm25-chunks", "fusion", "closed-book")),
+        most=most,
+        limits=Limits(rounds, source_tokens, answer_tokens),
+        model=model,
+        adapter=adapter,
+        device=device,
+    )
+    page, runs = evaluate_swe_qa(
+        options,
+        Settings.load(),
+        data=data,
+        references=references,
+        checkouts=Checkouts(checkouts, clones),
+        progress=output.note,
+    )
+    if json:
+        named = {name: sum(r.named for r in found) / len(found) for name, found in runs.items()}
+        output.print_json({"named": named, "report": str(page)})
+    else:
+        output.line(page.read_text(encoding="utf-8"))

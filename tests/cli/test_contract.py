@@ -32,6 +32,10 @@ OPTIONS = {
     "eval golden": {"directory", "--json"},
     "eval facts": ANSWERS,
     "eval hops": ANSWERS,
+    "eval swe-qa": {
+        "data", "--references", "--checkouts", "--clones", "--system", "--most", "--source-tokens", "--answer-tokens",
+        "--rounds", "--out", "--model", "--adapter", "--device", "--json",
+    },
     "eval functions": {"pool", "--out", "--model", "--adapter", "--device", "--json"},
     "eval retrieval": {
         "data", "--checkouts", "--clones", "--set", "--system", "--out", "--model", "--adapter", "--device", "--json",

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from codemem.config import Places, Settings, UserConfig
-from codemem.evals.answers import evaluate
+from codemem.evals.answers import evaluate, swe_qa
 from codemem.evals.answers.engines import open_engine, without
 from codemem.evals.answers.evaluate import PRODUCT, Options, evaluate_answers, make_system, summary
 from codemem.evals.answers.judge import Span
 from codemem.evals.answers.plots import bars
 from codemem.evals.answers.questions import Line, Question
-from codemem.evals.answers.reading import Limits
+from codemem.evals.answers.reading import Given, Limits
 from codemem.evals.answers.run import Asking, Records, run
 from codemem.evals.answers.scoring import Record, failure
+from codemem.evals.cases import Case, Repository
+from codemem.evals.checkouts import Checkouts
 from codemem.evals.errors import EvaluationError
 from codemem.model.engine import Engine
 from codemem.model.testing import tiny_engine
@@ -34,6 +36,7 @@ def question(number: int, text: str, *expected: str, path: str = "client/retry.p
     return Question(f"facts-demo-{number}", "demo", "python", "default", asked, expected, (), evidence)
 
 
+REFERENCE = "By `retry_call`, which raises `RetryError`; no_such."
 QUESTIONS = [
     question(1, "Which value does `attempts` take in `retry_call`?", "7"),
     question(2, "What is the parent of `Cache`?", "Store", path="client/cache.py"),
@@ -159,6 +162,36 @@ def test_a_report_holds_tables_failures_and_pictures(
     assert "<svg" in outcome.page.with_suffix(".svg").read_text(encoding="utf-8")
     again = bars(outcome.runs, tmp_path / "again.svg", "facts, dev")
     assert again.read_bytes() == outcome.page.with_suffix(".svg").read_bytes()
+
+
+def test_open_questions_count_the_names_of_the_reference(
+    engine: Engine, settings: Settings, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swe_qa, "open_engine", lambda *_, **__: engine)
+    asked = "How is what failed called again?"
+    rows = {
+        "cited.jsonl": {"repo": "demo", "commit": "abc1234", "idx": 0, "question": asked, "gold_files": ["retry.py"]},
+        "references/demo.jsonl": {"question": asked, "answer": REFERENCE},
+    }
+    for name, row in rows.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(row) + "\n", encoding="utf-8")
+    root.rename(root.with_name("demo@abc1234"))
+    options = Options("facts", root.parent, tmp_path / "out", systems=("bm25-chunks", "closed-book"), limits=LIMITS)
+    page, runs = swe_qa.evaluate_swe_qa(
+        options,
+        settings,
+        data=tmp_path / "cited.jsonl",
+        references=tmp_path / "references",
+        checkouts=Checkouts(root.parent),
+    )
+    assert "bm25-chunks minus the other" in page.read_text(encoding="utf-8")
+    assert [len(found) for found in runs.values()] == [1, 1]
+    case = Case("q", Repository("demo", "abc1234"), asked, "", ("retry.py",))
+    known = {"retry_call", "RetryError", "other"}
+    given = Given("`retry_call` and `helper_x`", True, [Span("client/retry.py", 1, 2)])
+    record = swe_qa.score_open(case, REFERENCE, known, given)
+    assert (record.named, record.invented, record.cited) == (0.5, ("helper_x", "retry_call"), 1.0)
 
 
 def test_what_cannot_be_done_is_said(settings: Settings, tmp_path: Path) -> None:
