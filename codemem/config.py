@@ -154,6 +154,13 @@ class Settings:
         return cls(places, _build(UserConfig, values, "the environment (CODEMEM_*)"))
 
 
+def parallel_rank(environment: Mapping[str, str] | None = None) -> int | None:
+    """This process's number among those that torchrun started for one command; None if it is alone."""
+    environment = os.environ if environment is None else environment
+    several = "TORCHELASTIC_RUN_ID" in environment and environment.get("WORLD_SIZE", "1") != "1"
+    return int(environment["RANK"]) if several else None
+
+
 def keep_children_from_importing_the_current_folder() -> None:
     """Python processes started from here on do not look for modules in the current folder.
 

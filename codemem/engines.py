@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codemem.config import Settings
+from codemem.adapters import keep_adapter, kept_adapter, split_version
+from codemem.config import Settings, parallel_rank
 from codemem.engine_interface import MemoryEngine
 from codemem.errors import UsageError
 from codemem.manifest import Manifest
@@ -42,11 +43,16 @@ def loader(
     def load(name: str) -> MemoryEngine:
         if name not in loaded:
             if fetch:
-                fetch_weights(settings, name, report=report)
-            engine = _load(settings, name, device or settings.user.device, ranking, report)
-            if budget is not None:
-                engine.budget = budget
-            loaded[name] = engine
+                fetch_weights(settings, split_version(name)[0], report=report)
+            wanted = device or settings.user.device
+            if parallel_rank() is None:
+                engine = load_one(settings, name, wanted, ranking, report)
+                engine.budget = budget or engine.budget
+                loaded[name] = engine
+            else:
+                from codemem.workers import Order, begin
+
+                loaded[name] = begin(settings, Order(name, wanted, ranking, budget), report)
         return loaded[name]
 
     return load
@@ -80,17 +86,24 @@ def rankings_file(settings: Settings) -> Path:
     return settings.places.data / "msa-4b-rankings.json"
 
 
-def _load(
+def load_one(
     settings: Settings, name: str, device: str, ranking: "Ranking | None", report: Report
 ) -> "Engine | Msa4bEngine":
+    """The model in this process. Raises WeightsMissing, WeightsCorrupt or UsageError."""
     from codemem.model.engine import Engine
     from codemem.model.msa4b.checkpoint import is_msa
     from codemem.model.msa4b.engine import Msa4bEngine
+    from codemem.model.weights.adapters import adapter_path
     from codemem.model.weights.download import locate
     from codemem.model.weights.registry import find_model
 
+    name, version = split_version(name)
     entry = find_model(name, settings.user.models)
-    if is_msa(locate(entry, settings.places.weights)):
+    checkpoint = locate(entry, settings.places.weights)
+    if version is not None:
+        adapter, threads = kept_adapter(settings, version), settings.user.threads
+        return Engine.open(entry.name, checkpoint, adapter, device=device, threads=threads)
+    if is_msa(checkpoint):
         return Msa4bEngine.load(
             entry,
             directory=settings.places.weights,
@@ -102,13 +115,17 @@ def _load(
         )
     if ranking is not None:
         raise UsageError(f"--ranking chooses between the rules of an MSA checkpoint; {name!r} has one rule of its own")
-    return Engine.load(
-        entry,
-        directory=settings.places.weights,
+    adapter = adapter_path(entry, checkpoint)
+    engine = Engine.open(
+        entry.name,
+        checkpoint,
+        adapter,
         device=device,
         threads=settings.user.threads,
         progress=_byte_meter("preparing weights", report),
     )
+    keep_adapter(settings, engine, adapter)
+    return engine
 
 
 def _byte_meter(phase: str, report: Report) -> Callable[[int, int], None]:

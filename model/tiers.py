@@ -148,7 +148,9 @@ class TieredRows:
         mapped: bool = False,
     ) -> None:
         """`mapped`: the tensors lie in a file already, and stay there in the disk tier. `dtype`: of what is fetched."""
-        self.tier, self.device, self.dtype = tier, device, dtype
+        # With its index, as tensors there have it: 'cuda' alone equals no tensor's device.
+        self.device = torch.empty(0, device=device).device
+        self.tier, self.dtype = tier, dtype
         parts = (values,) if scales is None else (values, scales)
         placed = [_settle(x, tier, device, spill, mapped=mapped) for x in parts]
         self.values, self.scales = placed[0], placed[1] if scales is not None else None

@@ -82,10 +82,11 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        return _explain(error)
+        return explain(error)
 
 
-def _explain(error: Exception) -> int:
+def explain(error: Exception) -> int:
+    """Says in one line on stderr what went wrong; the exit code."""
     if isinstance(error, TyperException):
         context = getattr(error, "ctx", None)
         see = f" (see `{context.command_path} --help`)" if context else ""

@@ -57,6 +57,12 @@ def own_device(kind: str) -> torch.device:
     return torch.device("cuda", dist.get_node_local_rank()) if kind == "cuda" else torch.device(kind)
 
 
+def use_device(device: torch.device) -> None:
+    """Makes 'cuda', without a number, mean this GPU in this process."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
 class Group:
     """This process among the others."""
 
@@ -72,8 +78,7 @@ class Group:
         self._thread = threading.Thread(target=self._beat, daemon=True, name="codemem-heartbeat")
         self._thread.start()
         backend = "nccl" if device.type == "cuda" else "gloo"
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
+        use_device(device)
         try:
             dist.init_process_group(
                 backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=JOIN_SECONDS)

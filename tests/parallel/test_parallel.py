@@ -1,5 +1,9 @@
 """Memory Parallel with 2 and 4 processes over gloo: the same as one process, and errors that name who failed."""
 
+import json
+import os
+import shutil
+import subprocess
 import sys
 from itertools import accumulate
 from pathlib import Path
@@ -11,6 +15,7 @@ from conftest import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codemem.config import parallel_rank
 from codemem.model.testing import tiny_engine
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "msa4b"))
@@ -95,3 +100,35 @@ def test_shares_cover_the_memory_and_are_as_equal_as_documents_allow(chunks: lis
         assert share.chunks <= offsets[-1] / size + max(chunks)
         assert share.offsets().tolist()[-1] == share.chunks
         assert all(share.owner(document) == share.rank for document in range(*share.documents.indices(len(chunks))))
+
+
+@pytest.mark.slow
+def test_a_command_under_torchrun(folders: dict[str, Path], tmp_path: Path) -> None:
+    """One process reads the tree and prints; the other encodes its part."""
+    home, tree = tmp_path / "home", tmp_path / "tree"
+    home.mkdir()
+    tree.mkdir()
+    for i in range(4):
+        (tree / f"f{i}.py").write_text(f"def f{i}(x):\n    return x + {i}\n")
+    weights = folders["own"] / "checkpoint"
+    shutil.copyfile(folders["own"] / "adapter.safetensors", weights / "codemem-adapter.safetensors")
+    (home / "config.toml").write_text(f'model = "tiny"\nthreads = 1\ndevice = "cpu"\n[models]\ntiny = "{weights}"\n')
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*torchrun, "-m", "codemem", "index", str(tree), "--json"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"CODEMEM_HOME": str(home), "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert (json.loads(line)["encoded"], json.loads(line)["model"]) == (4, "tiny")
+
+
+def test_a_process_knows_its_number_only_under_torchrun() -> None:
+    several = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "3"}
+    assert parallel_rank(several) == 3
+    assert parallel_rank(several | {"WORLD_SIZE": "1"}) is None
+    assert parallel_rank({"RANK": "3", "WORLD_SIZE": "4"}) is None  # set by something else
