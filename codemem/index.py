@@ -138,11 +138,12 @@ def same_version(manifest: Manifest, engine: MemoryEngine) -> bool:
     return known == {"find": engine.find_layout.fingerprint, "ask": engine.layout.fingerprint}
 
 
-def open_memory(engine: MemoryEngine, purpose: str, settings: Settings) -> Memory:
+def open_memory(engine: MemoryEngine, purpose: str, settings: Settings, *, read_only: bool = False) -> Memory:
     """The store, opened for the layout that serves a purpose. Close its store."""
     layout = engine.find_layout if purpose == "find" else engine.layout
     limit = settings.user.store_limit_gb
-    store = Store.open(settings.places.store, layout, size_limit_bytes=None if limit is None else int(limit * 1e9))
+    size = None if limit is None else int(limit * 1e9)
+    store = Store.open(settings.places.store, layout, size_limit_bytes=size, read_only=read_only)
     return Memory(engine, layout, store)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from codemem.engine_interface import Bank
 from codemem.index import settle
 from codemem.memory import Memory, Plan, complete_files, encoding_order
+from codemem.model.errors import StoreError
 from codemem.model.store import LoadedEntries
 from codemem.passages import Passages
 from codemem.snapshot import Behind, Snapshot
@@ -57,12 +58,22 @@ def catch_up(
         with snapshot.workspace.writing(wait=False) as free:
             if free:
                 chosen = _affordable(work, missing, first, deadline)
-                encoded = memory.encode(work, chosen, snapshot.passages, call_tokens=INLINE_TOKENS)
-                settle(snapshot, work, encoded)
-                work.manifest = snapshot.manifest
+                _encode(snapshot, memory, work, chosen)
     if save and (tokenised or missing):
-        snapshot.save()
+        snapshot.save_for_next_time()
     return Remembered(snapshot, work)
+
+
+def _encode(snapshot: Snapshot, memory: Memory, work: Plan, chosen: Sequence[int]) -> None:
+    """Where the store takes nothing (a full disk), a note says so, and what is in memory answers."""
+    try:
+        encoded = memory.encode(work, chosen, snapshot.passages, call_tokens=INLINE_TOKENS)
+    except StoreError as error:
+        memory.store.discard_buffer()
+        snapshot.workspace.notes.append(f"the memory could not be brought up to date: {error}")
+        return
+    settle(snapshot, work, encoded)
+    work.manifest = snapshot.manifest
 
 
 def _affordable(work: Plan, missing: Sequence[int], first: Sequence[int], deadline: float) -> list[int]:

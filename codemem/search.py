@@ -12,7 +12,7 @@ from codemem.engines import LoadEngine, common_model, model_name
 from codemem.errors import CodememError, NotIndexedError
 from codemem.index import begin_memory, earlier_engine, open_memory, same_version
 from codemem.memory import Memory
-from codemem.model.errors import WeightsCorrupt, WeightsMissing
+from codemem.model.errors import StoreError, WeightsCorrupt, WeightsMissing
 from codemem.recall import Recall, Remembered, build_recall, catch_up
 from codemem.snapshot import Behind, Snapshot, buffer_overlays, open_snapshot, parse_overlays
 from codemem.workspace import Workspace, open_workspace
@@ -96,7 +96,7 @@ def open_session(target: Target, settings: Settings, load_engine: LoadEngine, *,
             _begin_memory(session, target, settings, load_engine)
         engine = None if router == "outline" else _engine(session, target, load_engine)
         if engine is not None:
-            opened = open_memory(engine, snapshots[0].manifest.info.purpose, settings)
+            opened = _open_memory(engine, session, settings)
             stack.callback(opened.store.close)
             unsaved = {root for root in overlays if overlays[root]}
             trees = [
@@ -110,8 +110,20 @@ def open_session(target: Target, settings: Settings, load_engine: LoadEngine, *,
                 for snapshot in snapshots
             ]
             session.recall = _recall(trees, opened, whole_entries=answering)
+        session.notes += [note for w in workspaces for note in w.notes if note not in session.notes]
         session._stack = stack.pop_all()
         return session
+
+
+def _open_memory(engine: MemoryEngine, session: Session, settings: Settings) -> Memory:
+    """A store that cannot be written answers with what is in it, and a note says so."""
+    purpose = session.snapshots[0].manifest.info.purpose
+    try:
+        return open_memory(engine, purpose, settings)
+    except StoreError as error:
+        memory = open_memory(engine, purpose, settings, read_only=True)
+        session.notes.append(f"the memory cannot be brought up to date: {error}")
+        return memory
 
 
 def _begin_memory(session: Session, target: Target, settings: Settings, load_engine: LoadEngine) -> None:

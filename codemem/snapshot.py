@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from codemem.errors import NotIndexedError, UsageError
+from codemem.errors import CodememError, NotIndexedError, UsageError
 from codemem.indexer import FileEntry, encode_path
 from codemem.manifest import Manifest
 from codemem.outline import Outline
@@ -59,6 +59,13 @@ class Snapshot:
         self.workspace.save(self.manifest)
         save_outline(self.workspace, self.outline)
 
+    def save_for_next_time(self) -> None:
+        """As `save`, for who asks: where nothing can be written (a full disk), a note says so and the answer stands."""
+        try:
+            self.save()
+        except CodememError as error:
+            self.workspace.notes.append(f"what was learnt could not be kept: {error}")
+
 
 def open_snapshot(
     workspace: Workspace, *, overlays: Mapping[str, bytes] | None = None, seconds: float | None = None
@@ -74,7 +81,7 @@ def open_snapshot(
         workspace.tree = OverlayTree(workspace.tree, overlays)
     snapshot = make_snapshot(workspace, known, seconds=seconds)
     if snapshot.differs and not overlays:
-        snapshot.save()
+        snapshot.save_for_next_time()
     return snapshot
 
 

@@ -119,6 +119,11 @@ class Store:
                 self._buffer.clear()
             self._write_stamps()
 
+    def discard_buffer(self) -> None:
+        """Forgets what is not written yet, for who goes on although `flush` failed: `close` would fail again."""
+        with self.directory.mutex:
+            self._buffer.clear()
+
     def _write(self, catalogue: Catalogue) -> None:
         """Segment first, rows after: a kill in between leaves a file that the next open adopts."""
         columns, keys = self._buffer.columns(), self._buffer.columns().key_list()
