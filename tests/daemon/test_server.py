@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from app.conftest import write
 from app.fake_engine import FakeEngine
 
 from codemem.config import Settings
@@ -181,3 +182,24 @@ def test_a_folder_that_others_may_enter_is_refused(address: Address) -> None:
     with pytest.raises(AddressError, match="0700"):
         connect(address)
     address.folder.unlink()
+
+
+def test_two_versions_live_side_by_side(daemons: Daemons, indexed: Path, address: Address) -> None:
+    """Each at a socket of its own, over one store and one manifest; the end of one is not the other's."""
+    old, new = daemons.start(), daemons.start("600", "2")
+    other = Address(address.folder, f"2{address.name.removeprefix('1')}")
+    wait_for(other.socket.exists)
+    query = {"query": "retry", "paths": [str(indexed)]}
+    with daemons.connect() as ours:
+        theirs = connect(other)
+        assert theirs is not None
+        with theirs:
+            assert [c.request("status")["pid"] for c in (ours, theirs)] == [old.pid, new.pid]
+            write(indexed, {"src/arrive.py": "def arrive():\n    pass\n"})
+            made = [c.request("index", {"path": str(indexed)}) for c in (ours, theirs)]
+            assert [(result["encoded"], result["documents"]) for result in made] == [(1, 4), (0, 4)]
+            found = [c.request("find", query) for c in (ours, theirs)]
+            assert found[0]["results"] == found[1]["results"]
+            theirs.request("shutdown")
+        assert new.wait(WAIT_SECONDS) == 0
+        assert ours.request("find", query)["fresh"] is True
