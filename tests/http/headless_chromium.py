@@ -29,6 +29,7 @@ const { createBrotliDecompress } = require("zlib");
 const [from, to] = process.argv.slice(1);
 createReadStream(from).pipe(createBrotliDecompress()).pipe(createWriteStream(to, { mode: 0o755 }));
 """
+LAUNCH_MS = 120_000
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig><dir>{folder}/fonts</dir><dir>/usr/share/fonts</dir><cachedir>{folder}/cache</cachedir></fontconfig>
@@ -106,7 +107,10 @@ def browser() -> Iterator[Browser]:
     closed = ["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost", "--no-sandbox"]
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
-            executable_path=chromium.program, env=dict(chromium.environment), args=[*quiet, *closed]
+            executable_path=chromium.program,
+            env=dict(chromium.environment),
+            args=[*quiet, *closed],
+            timeout=LAUNCH_MS,
         )
         yield launched
         launched.close()

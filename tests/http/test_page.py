@@ -7,7 +7,7 @@ import pytest
 from daemon.fake_daemon import ENDLESS
 from headless_chromium import browser
 from layered_daemon import QUESTION
-from loopback_server import Served, wait_for
+from loopback_server import SECONDS, Served, wait_for
 from playwright.sync_api import Browser, Page, expect
 
 from codemem.http import control
@@ -33,6 +33,7 @@ CONTRAST = """element => {
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """For this module alone: as long as it lives, nothing else in this process can run an event loop."""
+    expect.set_options(timeout=SECONDS * 1000)  # an upper bound for a loaded machine
     with browser() as launched:
         yield launched
 
@@ -42,6 +43,7 @@ def page(chromium: Browser, served: Served) -> Iterator[Page]:
     """Opened by the link that the command line prints. Fails the test for whatever the browser complains of."""
     context = chromium.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
     opened = context.new_page()
+    opened.set_default_timeout(SECONDS * 1000)
     complaints: list[str] = []
     opened.on("console", lambda message: complaints.append(message.text))
     opened.on("pageerror", lambda error: complaints.append(str(error)))
