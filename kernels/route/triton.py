@@ -10,6 +10,15 @@ holds them. Inference only.
 """
 
 from codemem.kernels.route.triton_scores import Launch, choose_launch, score_chunks, score_listed
-from codemem.kernels.route.triton_top import maximum_per_document, top_of_chunks
+from codemem.kernels.route.triton_top import maximum_per_document, merge_packed, pack_documents, top_of_chunks
 
-__all__ = ["Launch", "choose_launch", "maximum_per_document", "score_chunks", "score_listed", "top_of_chunks"]
+__all__ = [
+    "Launch",
+    "choose_launch",
+    "maximum_per_document",
+    "merge_packed",
+    "pack_documents",
+    "score_chunks",
+    "score_listed",
+    "top_of_chunks",
+]

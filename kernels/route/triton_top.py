@@ -68,6 +68,17 @@ def _packed(scores: tl.tensor, indices: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
+def _pack_kernel(
+    scores: tl.tensor, indices: tl.tensor, out: tl.tensor, first: tl.tensor, count: tl.tensor, BN: tl.constexpr
+) -> None:
+    place = tl.program_id(0) * BN + tl.arange(0, BN)
+    exists = place < count
+    score = tl.load(scores + place, mask=exists, other=float("-inf"))
+    index = tl.load(indices + place, mask=exists, other=0) + first
+    tl.store(out + place, _packed(score, index), mask=exists)
+
+
+@triton.jit
 def _top_documents_kernel(
     scores: tl.tensor,
     chunk_offsets: tl.tensor,
@@ -144,15 +155,35 @@ def top_of_chunks(scores_BC: Tensor, chunk_offsets: Tensor, k: int) -> tuple[Ten
     packed = torch.empty(questions, triton.cdiv(count, block) * kept, dtype=torch.int64, device=scores_BC.device)
     grid = (triton.cdiv(count, block), questions)
     launch_kernel(_top_documents_kernel, grid, scores_BC, chunk_offsets, packed, chunks, count, K=kept, BN=block, BJ=16)
-    indices = torch.empty(questions, k, dtype=torch.int64, device=scores_BC.device)
-    scores = torch.empty(questions, k, dtype=torch.float32, device=scores_BC.device)
+    return _merge(packed, k, kept)
+
+
+def pack_documents(scores: Tensor, indices: Tensor, first: int) -> Tensor:
+    """`topk.pack` of scores and indices + `first` in one kernel: int64 of their shape."""
+    out = torch.empty(scores.shape, dtype=torch.int64, device=scores.device)
+    count = scores.numel()
+    grid = (triton.cdiv(count, 256),)
+    launch_kernel(_pack_kernel, grid, scores.contiguous(), indices.contiguous(), out, first, count, BN=256)
+    return out
+
+
+def merge_packed(packed_BM: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Indices int64 and scores float32 [B, k] of the k largest of M >= k packed numbers, k <= LARGEST_K."""
+    return _merge(packed_BM.contiguous(), k, max(2, triton.next_power_of_2(k)))
+
+
+def _merge(packed: Tensor, k: int, kept: int) -> tuple[Tensor, Tensor]:
+    """In as many stages as blocks need."""
+    questions = len(packed)
+    indices = torch.empty(questions, k, dtype=torch.int64, device=packed.device)
+    scores = torch.empty(questions, k, dtype=torch.float32, device=packed.device)
     last = False
     while not last:
         count = packed.shape[1]
         block = min(MERGED_BLOCK, max(kept, triton.next_power_of_2(count)))
         blocks = triton.cdiv(count, block)
         last = blocks == 1
-        merged = torch.empty(questions, 0 if last else blocks * kept, dtype=torch.int64, device=scores_BC.device)
+        merged = torch.empty(questions, 0 if last else blocks * kept, dtype=torch.int64, device=packed.device)
         launch_kernel(
             _merge_kernel, (blocks, questions), packed, merged, indices, scores, count, k, LAST=last, K=kept, BN=block
         )

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -100,11 +100,17 @@ class Group:
 
     # Collectives ---------------------------------------------------------------------------------------------------
 
-    def gather(self, x: Tensor, *, patience_s: float | None = None) -> Tensor:
-        """[size, ...]: everyone's tensor, by rank; shapes and types must be the same everywhere."""
+    def gather(self, x: Tensor, *, waits: bool = True, patience_s: float | None = None) -> Tensor:
+        """[size, ...]: everyone's tensor, by rank; shapes and types must be the same everywhere.
+
+        `waits=False`: on a GPU only its stream waits. Call `settle` before the processor needs what came of it.
+        """
         x = x.contiguous()
         out = torch.empty((self.size, *x.shape), dtype=x.dtype, device=x.device)
-        if x.numel():
+        if x.numel() and not waits and x.device.type == "cuda":
+            self._entered += 1
+            _all_gather(out.view(-1), x.view(-1))
+        elif x.numel():
             self._finish(lambda: _all_gather(out.view(-1), x.view(-1), async_op=True), patience_s)
         return out
 
@@ -149,26 +155,36 @@ class Group:
         own = target[: rows[self.rank] * width].cpu()
         return own.view(like.dtype).view(rows[self.rank], *tail)
 
+    def settle(self, *, patience_s: float | None = None) -> None:
+        """Waits for what the stream was given, watching the others as it does."""
+        if self.device.type != "cuda":
+            return
+        event = torch.cuda.Event()
+        event.record()
+        self._wait(event.query, self.patience_s if patience_s is None else patience_s, _Watch(self))
+
     def _finish(self, begin: Any, patience_s: float | None) -> None:
         """Runs a collective; the processor waits for it, watching the others."""
-        patience = self.patience_s if patience_s is None else patience_s
-        started = time.monotonic()
         self._entered += 1
         watch = _Watch(self)
         try:
             work = begin()
-            while not work.is_completed():
-                waited = time.monotonic() - started
-                if waited > BEAT_SECONDS:
-                    watch.look()
-                if waited > patience:
-                    raise self._lost(f"did not come to a collective within {patience:g} s", watch.laggard())
-                time.sleep(_POLL_SECONDS if waited < 0.005 else 5 * _POLL_SECONDS if waited < 1 else 0.01)
+            self._wait(work.is_completed, self.patience_s if patience_s is None else patience_s, watch)
             work.wait()
         except RuntimeError as error:
             # A connection broke. Whose heart stops is who ended; that takes a moment to see.
             watch.until_someone_dies()
             raise self._lost(f"the connection to the others broke ({_first_line(error)})", None) from error
+
+    def _wait(self, done: Callable[[], bool], patience: float, watch: "_Watch") -> None:
+        started = time.monotonic()
+        while not done():
+            waited = time.monotonic() - started
+            if waited > BEAT_SECONDS:
+                watch.look()
+            if waited > patience:
+                raise self._lost(f"did not come to a collective within {patience:g} s", watch.laggard())
+            time.sleep(_POLL_SECONDS if waited < 0.005 else 5 * _POLL_SECONDS if waited < 1 else 0.01)
 
     # Watching ------------------------------------------------------------------------------------------------------
 

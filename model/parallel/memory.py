@@ -43,7 +43,8 @@ class Shared:
             own = LayerRoute(nothing.long(), nothing)
         else:
             own = self.local.route(layer, query_TW, k)
-        return LayerRoute(*merge_top(self.group, own.documents + self.share.first_document, own.scores, k))
+        first = self.share.first_document
+        return LayerRoute(*merge_top(self.group, own.documents, own.scores, k, first=first))
 
     def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
         listed = sorted(documents.tolist())

@@ -19,6 +19,8 @@ from codemem.model.parallel.group import Group
 
 _NOTHING = torch.iinfo(torch.int64).min
 """Below every packed score."""
+MOST_MERGED = 128
+"""What the kernel merges; more is left to torch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +88,43 @@ class Share:
         return sum(int(self.chunk_offsets[d + 1]) - int(self.chunk_offsets[d]) for d in documents)
 
 
-def merge_top(group: Group, documents: Tensor, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def merge_top(
+    group: Group, documents: Tensor, scores: Tensor, k: int, *, first: int = 0, total: int | None = None
+) -> tuple[Tensor, Tensor]:
     """The k best of all processes from each one's best: global indices int64 and scores float32, [.., k or fewer].
 
-    Exact: equal scores go to the lower index, as in one process. A process may have fewer than k; the result has
-    as many as there are in all, up to k.
+    `documents` are counted from `first`. Exact: equal scores go to the lower index, as in one process. A process may
+    have fewer than k; the result has as many as there are in all, up to k. If the caller knows that `total`, the merge
+    stays in a GPU's stream: nothing waits for it.
     """
-    packed = pack(scores, documents)
+    packed = _pack(scores, documents, first)
     room = k - packed.shape[-1]
     if room > 0:
         packed = torch.cat((packed, packed.new_full((*packed.shape[:-1], room), _NOTHING)), -1)
-    every = group.gather(packed).movedim(0, -2).flatten(-2)
-    best = top_packed(every, k)
-    real = int((best > _NOTHING).sum(-1).min()) if best.numel() else 0
-    return unpack(best[..., :real])
+    every = group.gather(packed, waits=total is None).movedim(0, -2).flatten(-2)
+    if total is None:
+        best = top_packed(every, k)
+        real = int((best > _NOTHING).sum(-1).min()) if best.numel() else 0
+        return unpack(best[..., :real])
+    return _unpacked_top(every, min(k, total))
+
+
+def _pack(scores: Tensor, documents: Tensor, first: int) -> Tensor:
+    """In one kernel where there is a GPU: torch's operators for it would cost more than the exchange."""
+    if scores.device.type == "cuda":
+        from codemem.kernels.route import triton
+
+        return triton.pack_documents(scores, documents, first)
+    return pack(scores, documents + first)
+
+
+def _unpacked_top(packed: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    if packed.device.type == "cuda" and k <= MOST_MERGED:
+        from codemem.kernels.route import triton
+
+        documents, scores = triton.merge_packed(packed.view(-1, packed.shape[-1]), k)
+        return documents.view(*packed.shape[:-1], k), scores.view(*packed.shape[:-1], k)
+    return unpack(top_packed(packed, k))
 
 
 def gather_rows(group: Group, share: Share, own: Tensor, documents: list[int]) -> Tensor:

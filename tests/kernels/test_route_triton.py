@@ -147,3 +147,17 @@ def test_listed_documents(format: KeyFormat, generator: torch.Generator, device:
     on = (keys.to(device), [0, 4, 21], offsets.to(device), documents.to(device))
     actual = triton.score_listed(q.to(device), *on).cpu()  # type: ignore[arg-type]
     torch.testing.assert_close(actual, expected, atol=tolerance(format, 64), rtol=0)
+
+
+def test_packing_and_merging_as_torch_does(generator: torch.Generator, device: str) -> None:
+    scores = torch.randn(3, 300, generator=generator)
+    scores[:, ::7] = 0.5  # ties
+    scores[0, 5], scores[1, 6], scores[2, 8] = torch.nan, -torch.inf, -0.0
+    indices = torch.randperm(900, generator=generator).view(3, 300)
+    packed = triton.pack_documents(scores.to(device), indices.to(device), 1000)
+    assert torch.equal(packed.cpu(), topk.pack(scores, indices + 1000))
+    for k in (1, 3, 16):
+        found, values = triton.merge_packed(packed, k)
+        expected, expected_values = topk.unpack(topk.top_packed(topk.pack(scores, indices + 1000), k))
+        assert torch.equal(found.cpu(), expected)
+        assert torch.equal(values.cpu(), expected_values)

@@ -48,9 +48,10 @@ def test_every_collective(processes: Run) -> None:
 
 def test_top_documents_are_merged_exactly(processes: Run) -> None:
     for seen in processes(workers.merge, 4):
-        ties, few, several = seen
+        ties, few, several, known = seen
         assert ties == ([0, 3, 6], [1.0, 1.0, 1.0])  # equal scores: the lower index first, whoever holds it
         assert few == ([1, 3], [0.25, 0.25])
+        assert known == ([0, 1, 2], [0.5, 0.5, 0.5])
         assert several == ([[3, 2], [0, 1]], [[3.0, 2.0], [0.0, -1.0]])
 
 
