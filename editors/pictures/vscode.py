@@ -21,7 +21,7 @@ from pathlib import Path
 from playwright.sync_api import FrameLocator, Page, expect, sync_playwright
 
 EXTENSION = Path(__file__).parent.parent / "vscode" / "codemem.vsix"
-SECONDS = 300
+SECONDS = 500
 SETTINGS = """{
   "workbench.startupEditor": "none", "workbench.colorTheme": "Default Light Modern", "window.commandCenter": false,
   "workbench.tips.enabled": false, "security.workspace.trust.startupPrompt": "never",

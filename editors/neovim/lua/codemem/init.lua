@@ -121,6 +121,11 @@ local function open(title)
   vim.bo[buffer].bufhidden = "wipe"
   vim.bo[buffer].swapfile = false
   vim.bo[buffer].filetype = "markdown"
+  pcall(vim.api.nvim_buf_set_name, buffer, "codemem: " .. title) -- fails where the same was asked before
+  -- A link shows as its text, path and lines; its target is for <CR>.
+  vim.wo.conceallevel = 2
+  vim.wo.concealcursor = "nc"
+  vim.wo.linebreak = true
   vim.api.nvim_buf_set_lines(buffer, 0, -1, false, { "# " .. title, "" })
   vim.keymap.set("n", "q", "<cmd>close<cr>", { buffer = buffer, desc = "Close the answer" })
   return buffer
