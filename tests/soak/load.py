@@ -151,4 +151,5 @@ def _ask(connection: Connection, method: str, params: dict[str, Any]) -> None:
     elif method == "ask":
         assert answer["question"] == params["question"]
     elif method == "index":
-        assert answer["encoded"] + answer["reused"] == answer["documents"], answer
+        # Less than all where a file was edited between its listing and its reading: the next index takes it up.
+        assert answer["encoded"] + answer["reused"] <= answer["documents"], answer
