@@ -159,7 +159,7 @@ class Group:
         """Waits for what the stream was given, watching the others as it does."""
         if self.device.type != "cuda":
             return
-        event = torch.cuda.Event()
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record()
         self._wait(event.query, self.patience_s if patience_s is None else patience_s, _Watch(self))
 
