@@ -76,18 +76,21 @@ def outline_languages() -> tuple[str, ...]:
 
 
 def parse(source: bytes, language: str, seconds: float) -> Tree | None:
-    """The syntax tree of UTF-8 text; None if there is no grammar, or it took longer than `seconds`."""
+    """The syntax tree of UTF-8 text; None if there is no grammar, or it took longer than `seconds` of processor time.
+
+    Not of time on the clock: what a file's documents are must not depend on what else the machine does.
+    """
     grammar = _grammar(language)
     if grammar is None:
         return None
-    deadline = time.monotonic() + seconds
+    deadline = time.thread_time() + seconds
     try:
         return Parser(grammar).parse(
             # A piece at a time: the lexer asks again whenever it looks back behind the piece's start, 70 times in a
             # usual file, and each answer is copied (py-tree-sitter crashes on views).
             lambda offset, _point: source[offset : offset + _PIECE],
             encoding="utf8",
-            progress_callback=lambda _offset, _error: time.monotonic() > deadline,
+            progress_callback=lambda _offset, _error: time.thread_time() > deadline,
         )
     except ValueError:  # py-tree-sitter's word for a parse that the progress callback ended
         return None
@@ -111,7 +114,7 @@ def _matches(query: Query, root: Node, source: bytes, seconds: float) -> Iterabl
     A match that reaches into several windows comes several times. The cursor's own progress callback is not used: in
     py-tree-sitter 0.26 it crashes the process.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.thread_time() + seconds
     predicate = partial(_is_one_of, source)
     count = 0
     for start in range(0, len(source), _WINDOW):
@@ -120,7 +123,7 @@ def _matches(query: Query, root: Node, source: bytes, seconds: float) -> Iterabl
         matches = cursor.matches(root, predicate)
         yield from matches
         count += len(matches)
-        if time.monotonic() > deadline or count > _MAX_MATCHES:
+        if time.thread_time() > deadline or count > _MAX_MATCHES:
             break
 
 

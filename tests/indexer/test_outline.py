@@ -1,5 +1,7 @@
 """Outlines of real code in every language that has a query. `fixtures/outlines.txt` says what each file defines."""
 
+import itertools
+import time
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -151,6 +153,15 @@ def test_a_parse_that_takes_too_long_is_ended() -> None:
     assert isinstance(file, SourceFile)
     assert file.symbols == ()
     assert len(file.documents) > 1
+
+
+def test_documents_do_not_depend_on_how_busy_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(step=10)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    file = read_file("a.py", b"def f():\n    pass\n" * 500)
+    assert isinstance(file, SourceFile)
+    assert len(file.symbols) == 500
 
 
 @pytest.mark.parametrize("name", SOURCES)
