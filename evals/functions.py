@@ -17,10 +17,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from codemem.evals.bm25 import BM25
+from codemem.evals.baselines import Encoder
+from codemem.evals.bm25 import BM25, ranking, reciprocal_rank_fusion
 from codemem.evals.errors import BadCasesError
-from codemem.evals.metrics import bootstrap
-from codemem.evals.report import Report, write_report
+from codemem.evals.metrics import bootstrap, paired_difference
+from codemem.evals.report import Report, Table, write_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,37 @@ class Bm25Functions:
         return self._index.scores(query)
 
 
+class DenseFunctions:
+    """Cosine under an encoder."""
+
+    def __init__(self, name: str, encoder: Encoder) -> None:
+        self.name = name
+        self._encoder = encoder
+
+    def prepare(self, documents: Sequence[str]) -> None:
+        self._vectors = self._encoder.encode(documents)
+
+    def scores(self, query: str) -> npt.NDArray[np.float32]:
+        similarity: npt.NDArray[np.float32] = self._vectors @ self._encoder.encode([query])[0]
+        return similarity
+
+
+class FusedFunctions:
+    """Reciprocal-rank fusion of two scorers."""
+
+    def __init__(self, first: FunctionScorer, second: FunctionScorer) -> None:
+        self.name = f"fusion of {first.name} and {second.name}"
+        self._parts = (first, second)
+
+    def prepare(self, documents: Sequence[str]) -> None:
+        self._size = len(documents)
+        for part in self._parts:
+            part.prepare(documents)
+
+    def scores(self, query: str) -> npt.NDArray[np.float64]:
+        return reciprocal_rank_fusion([ranking(part.scores(query)) for part in self._parts], self._size)
+
+
 def ranks(scorer: FunctionScorer, pool: FunctionPool, *, progress: Callable[[str], None] = lambda _: None) -> list[int]:
     """Rank of each query's own function, in the order of the queries."""
     scorer.prepare(pool.documents)
@@ -103,8 +135,16 @@ def report(results: dict[str, list[int]], pool: FunctionPool) -> Report:
     for system, found in results.items():
         values = measures(found)
         rows.append([system, *(str(bootstrap(values[name])) for name in names)])
+    first, *others = results
+    gaps = []
+    for other in others:
+        ours, theirs = measures(results[first]), measures(results[other])
+        gaps.append([other, *(str(paired_difference(ours[name], theirs[name])) for name in names)])
+    tables: list[Table] = [("", ["system", *names], rows)]
+    if gaps:
+        tables.append((f"{first} minus the other, paired", ["other", *names], gaps))
     note = f"{len(pool.queries):,} queries, {len(pool.documents):,} documents; 95% bootstrap intervals."
-    return Report("functions", "Function retrieval", note, [("", ["system", *names], rows)], {"ranks": results})
+    return Report("functions", "Function retrieval", note, tables, {"ranks": results})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -34,12 +34,14 @@ def model_folder() -> Path:
 class MiniLM:
     """Turns texts into unit vectors [n, 384]; a text that was seen before is read from the cache instead."""
 
-    def __init__(self, cache: Path, *, batch: int = 32) -> None:
+    def __init__(self, cache: Path, *, batch: int = 32, device: str = "cpu") -> None:
+        """`device`: 'cpu', 'cuda' or 'mps'."""
         from transformers import AutoModel, AutoTokenizer
 
         folder = str(model_folder())
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+        self._model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval().to(device)
+        self._device = device
         self._batch = batch
         cache.parent.mkdir(parents=True, exist_ok=True)
         # Runs of half an hour must survive being stopped: every batch is committed, autocommit keeps that simple.
@@ -72,9 +74,10 @@ class MiniLM:
 
     def _forward(self, texts: list[str]) -> Vectors:
         tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+        tokens = tokens.to(self._device)
         with torch.inference_mode():
             hidden = self._model(**tokens).last_hidden_state
             mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
             mean = (hidden * mask).sum(1) / mask.sum(1).clamp_min(1)
-            unit: Vectors = torch.nn.functional.normalize(mean, dim=-1).numpy()
+            unit: Vectors = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
         return unit

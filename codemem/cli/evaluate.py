@@ -1,5 +1,6 @@
 """`codemem eval`: is it right."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,23 +47,50 @@ def golden(directory: Folder, *, json: Json = False) -> None:
 def functions(
     pool: Annotated[Path, typer.Argument(help="Folder that `python -m codemem.evals.functions_pool` made.")],
     *,
+    systems: Annotated[
+        list[str] | None,
+        typer.Option("--system", help="memory, bm25, minilm or fusion. Repeatable. Default: the first two."),
+    ] = None,
     out: Out = Path("reports"),
     model: Model = None,
     adapter: Adapter = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
-    """Find functions by the first sentence of their docstring: the memory beside BM25."""
+    """Find functions by the first sentence of their docstring: the memory beside its rivals."""
     import time
 
     from codemem.cli import output
+    from codemem.errors import UsageError
     from codemem.evals.engine_systems import EngineFunctions
-    from codemem.evals.functions import Bm25Functions, FunctionScorer, measures, ranks, read_pool, report
+    from codemem.evals.functions import (
+        Bm25Functions,
+        DenseFunctions,
+        FunctionScorer,
+        FusedFunctions,
+        measures,
+        ranks,
+        read_pool,
+        report,
+    )
+    from codemem.evals.minilm import MiniLM
     from codemem.evals.report import write_report
 
     started = time.perf_counter()
     cases = read_pool(pool)
-    scorers: list[FunctionScorer] = [Bm25Functions(), EngineFunctions(_banks(model, adapter, device))]
+
+    def minilm() -> FunctionScorer:
+        return DenseFunctions("MiniLM", MiniLM(out / "work" / "minilm.sqlite", device=_place(device)))
+
+    makers: dict[str, Callable[[], FunctionScorer]] = {
+        "memory": lambda: EngineFunctions(_banks(model, adapter, device)),
+        "bm25": Bm25Functions,
+        "minilm": minilm,
+        "fusion": lambda: FusedFunctions(Bm25Functions(), minilm()),
+    }
+    if unknown := [name for name in systems or () if name not in makers]:
+        raise UsageError(f"no system {', '.join(unknown)}: there are {', '.join(makers)}")
+    scorers = [makers[name]() for name in systems or ("memory", "bm25")]
     found = {scorer.name: ranks(scorer, cases, progress=output.note) for scorer in scorers}
     page = write_report(report(found, cases), out, seconds=time.perf_counter() - started)
     if json:
@@ -126,3 +154,8 @@ def _banks(model: str | None, adapter: Path | None, device: str | None) -> "Engi
     settings = Settings.load()
     engine = open_engine(settings, model=model, adapter=adapter, device=device)
     return EngineBanks(engine, settings.places.store, progress=output.note)
+
+
+def _place(device: str | None) -> str:
+    """Where a baseline's model runs: as asked for, on the processor if not."""
+    return device if device in ("cuda", "mps") else "cpu"

@@ -145,13 +145,13 @@ def make_system(name: str, engine: Engine, settings: Settings, options: Options)
         if name == "memory-one-round":
             limits = replace(limits, rounds=1)
         return ProductSystem(name, engine, settings, limits, silent=silent)
-    pieces = _pieces(name, options.work / "minilm.sqlite")
+    pieces = _pieces(name, options.work / "minilm.sqlite", engine.device)
     return ReaderSystem(name, pieces, without(engine, attention=True, naming=True), limits, silent=silent)
 
 
-def _pieces(name: str, cache_file: Path) -> PieceSource:
+def _pieces(name: str, cache_file: Path, device: str) -> PieceSource:
     def minilm() -> DenseRetriever:
-        return DenseRetriever("MiniLM", _minilm(cache_file), with_path=True)
+        return DenseRetriever("MiniLM", _minilm(cache_file, device), with_path=True)
 
     makers: dict[str, Callable[[], PieceSource]] = {
         "bm25-chunks": lambda: RetrievedPieces(Bm25Retriever(with_path=True)),
@@ -165,8 +165,8 @@ def _pieces(name: str, cache_file: Path) -> PieceSource:
 
 
 @cache
-def _minilm(cache_file: Path) -> MiniLM:
-    return MiniLM(cache_file)
+def _minilm(cache_file: Path, device: str) -> MiniLM:
+    return MiniLM(cache_file, device=device)
 
 
 def _counter(engine: Engine) -> Callable[[str], int]:
@@ -196,7 +196,7 @@ def _write(
     seconds: float,
 ) -> Path:
     tongue = "" if options.asking.tongue == "en" else f"-{options.asking.tongue}"
-    grown_name = "-grown" if by_size else ""
+    grown_name = "-grown" if by_size else "-ranking" if options.ranking_only else ""
     name = f"{options.name}-{options.split}{tongue}{grown_name}-{engine.name}"
     first = next(iter(runs.values()))
     adapter = options.adapter.name if options.adapter else "the shipped adapter"
@@ -206,7 +206,9 @@ def _write(
         "Intervals are 95% bootstrap over questions."
     )
     data = {"circumstances": _circumstances(options, engine, None), "device": engine.device}
-    report = answers_report(name, f"{options.name}: {options.split}", note, runs, data)
+    report = answers_report(
+        name, f"{options.name}: {options.split}", note, runs, data, ranking_only=options.ranking_only
+    )
     if by_size:
         report = _with_growth(report, by_size)
     page = write_report(report, options.out, seconds=round(seconds, 1))

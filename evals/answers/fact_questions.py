@@ -42,9 +42,10 @@ def _of_function(code: Code, function: Function) -> Iterator[Question]:
 
 def _of_classes(code: Code, facts: Facts) -> Iterator[Question]:
     for name, found in facts.unique_classes().items():
-        place = (Line(found.path, found.line),)
         if len(found.bases) == 1:
-            yield _question(code, "bases", name, expected=(last(found.bases[0]),), evidence=(place,), c=name)
+            base = found.bases[0]
+            place = (Line(found.path, base.line),)
+            yield _question(code, "bases", name, expected=(last(base.text),), evidence=(place,), c=name)
         if code.language == "rust" and found.decorators:
             traits = tuple(dict.fromkeys(stated.text for stated in found.decorators))
             lines = tuple(dict.fromkeys(Line(found.path, stated.line) for stated in found.decorators))

@@ -63,7 +63,8 @@ class Class:
     name: str
     path: str
     line: int
-    bases: list[str] = field(default_factory=list)
+    bases: list[Stated] = field(default_factory=list)
+    """What it extends or embeds."""
     decorators: list[Stated] = field(default_factory=list)
     """Decorators, or the traits that it derives."""
 

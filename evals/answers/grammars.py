@@ -28,7 +28,8 @@ class Grammar:
     """(name, default) of every parameter."""
     raised: Callable[[Node], str] = field(default=lambda _: "")
     """Name of the error that a node raises; ''."""
-    bases: Callable[[Node], list[str]] = field(default=lambda _: [])
+    bases: Callable[[Node], list[Node]] = field(default=lambda _: [])
+    """Nodes that name what a class extends or embeds."""
     decorators: Callable[[Node], list[Node]] = field(default=lambda _: [])
     """Nodes whose text names a decorator or derived trait."""
     constant: Callable[[Node], Iterator[tuple[str, Node]]] = field(default=lambda _: iter(()))
@@ -59,9 +60,9 @@ def last_name(node: Node | None) -> str:
     return found[1] if found else ""
 
 
-def _dotted(node: Node | None) -> str:
-    found = text(node)
-    return found if re.fullmatch(r"[\w$]+(?:(?:\.|::)[\w$]+)*", found) else ""
+def is_dotted(node: Node) -> bool:
+    """Whether a node is a name, possibly behind others and dots."""
+    return re.fullmatch(r"[\w$]+(?:(?:\.|::)[\w$]+)*", text(node)) is not None
 
 
 # Python ---------------------------------------------------------------------------------------------------------------
@@ -85,10 +86,9 @@ def _python_raised(node: Node) -> str:
     return named if named[:1].isupper() else ""
 
 
-def _python_bases(node: Node) -> list[str]:
+def _python_bases(node: Node) -> list[Node]:
     listed = _children(node.child_by_field_name("superclasses"))
-    found = [_dotted(child) for child in listed if child.type in ("identifier", "attribute")]
-    return [name for name in found if name and name != "object"]
+    return [child for child in listed if child.type in ("identifier", "attribute") and text(child) != "object"]
 
 
 def _python_decorators(node: Node) -> list[Node]:
@@ -146,13 +146,13 @@ def _script_raised(node: Node) -> str:
     return named if named[:1].isupper() else ""
 
 
-def _script_bases(node: Node) -> list[str]:
+def _script_bases(node: Node) -> list[Node]:
     found = []
     for heritage in (child for child in node.named_children if child.type == "class_heritage"):
         inner = next((c for c in heritage.named_children if c.type == "extends_clause"), None)
         value = field_of(inner, "value") if inner is not None else next(iter(_children(heritage)), None)
-        found.append(_dotted(value))
-    return [name for name in found if name]
+        found.append(value)
+    return [value for value in found if value is not None]
 
 
 def _script_constant(node: Node) -> Iterator[tuple[str, Node]]:
@@ -194,13 +194,13 @@ def _go_raised(node: Node) -> str:
     return found[1].rpartition(".")[2] if found else ""
 
 
-def _go_bases(node: Node) -> list[str]:
+def _go_bases(node: Node) -> list[Node]:
     body = field_of(node, "type")
     if body is None or body.type != "struct_type":
         return []
     fields = (child for holder in body.named_children for child in holder.named_children)
     embedded = (child for child in fields if child.type == "field_declaration" and field_of(child, "name") is None)
-    return [name for child in embedded if (name := _dotted(field_of(child, "type")))]
+    return [named for child in embedded if (named := field_of(child, "type")) is not None]
 
 
 def _go_constant(node: Node) -> Iterator[tuple[str, Node]]:
@@ -282,10 +282,9 @@ def _ruby_raised(node: Node) -> str:
     return named if named[:1].isupper() else ""
 
 
-def _ruby_bases(node: Node) -> list[str]:
+def _ruby_bases(node: Node) -> list[Node]:
     parent = field_of(node, "superclass")
-    named = _dotted(parent.named_children[0]) if parent is not None and parent.named_children else ""
-    return [named] if named else []
+    return parent.named_children[:1] if parent is not None else []
 
 
 def _ruby_constant(node: Node) -> Iterator[tuple[str, Node]]:

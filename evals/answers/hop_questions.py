@@ -27,7 +27,7 @@ def _inherited(code: Code, facts: Facts) -> Iterator[Question]:
     for name, found in classes.items():
         chain = _ancestors(found, classes)
         own = set(methods.get(name, {}))
-        steps: list[Step] = [(Line(found.path, found.line),)]
+        steps: list[Step] = [_extends(found)]
         for ancestor in chain:
             for method_name, method in methods.get(ancestor.name, {}).items():
                 fits = len(method_name) >= SMALLEST_NAME and not method_name.startswith("__")
@@ -35,19 +35,24 @@ def _inherited(code: Code, facts: Facts) -> Iterator[Question]:
                     names = {"c": name, "m": method_name}
                     yield from _ends(code, "inherits", method, tuple(steps), names)
             own |= set(methods.get(ancestor.name, {}))
-            steps.append((Line(ancestor.path, ancestor.line),))
+            steps.append(_extends(ancestor))
 
 
 def _ancestors(found: Class, classes: dict[str, Class]) -> list[Class]:
     """Parent, its parent, and so on, while there is one and its name is unique."""
     chain: list[Class] = []
     while len(found.bases) == 1 and len(chain) < _LONGEST_CHAIN - 1:
-        parent = classes.get(last(found.bases[0]))
+        parent = classes.get(last(found.bases[0].text))
         if parent is None or parent in chain:
             break
         chain.append(parent)
         found = parent
     return chain
+
+
+def _extends(found: Class) -> Step:
+    """Where a class names what it extends."""
+    return (Line(found.path, found.bases[0].line if found.bases else found.line),)
 
 
 def _called(code: Code, facts: Facts) -> Iterator[Question]:
@@ -100,9 +105,9 @@ def _reexported(code: Code, facts: Facts) -> Iterator[Question]:
         step = ((Line(handed.path, handed.line),),)
         found = classes.get(handed.name)
         if found is not None and found.path != handed.path and len(found.bases) == 1:
-            steps = (*step, (Line(found.path, found.line),))
+            steps = (*step, _extends(found))
             names = {"m": handed.path, "c": handed.name}
-            yield _question(code, "reexports+bases", last(found.bases[0]), steps, function=None, names=names)
+            yield _question(code, "reexports+bases", last(found.bases[0].text), steps, function=None, names=names)
         function = functions.get(handed.name)
         if function is not None and function.path != handed.path and not function.owner:
             names = {"m": handed.path, "n": handed.name}

@@ -11,10 +11,12 @@ from codemem.evals.answers.scoring import (
     failure,
     invented_share,
     mean,
+    values,
 )
 from codemem.evals.report import Report, Table
 
 EXAMPLES = 3
+RANKING = "gold lines at 2,000 tokens"
 _SHOWN = 160
 """Characters of an answer that an example shows."""
 
@@ -22,44 +24,61 @@ Runs = Mapping[str, Sequence[Record]]
 """System -> its records, all of the same questions; the first is ours."""
 
 
-def answers_report(name: str, title: str, note: str, runs: Runs, data: dict[str, Any]) -> Report:
-    """Tables and what they were made from; `data` says under which circumstances."""
+def answers_report(
+    name: str, title: str, note: str, runs: Runs, data: dict[str, Any], *, ranking_only: bool = False
+) -> Report:
+    """Tables and what they were made from; `data` says under which circumstances.
+
+    With `ranking_only` nothing was answered, and what would be read is all there is to say.
+    """
     ours = next(iter(runs))
-    tables: list[Table] = [_measures(runs), _differences(runs, ours)]
-    tables += [_groups(runs, "kind"), _groups(runs, "language")]
-    tables += [_failures(runs), _examples(ours, runs[ours])]
+    main = RANKING if ranking_only else "right"
+    tables: list[Table] = [_measures(runs, (RANKING,) if ranking_only else tuple(MEASURES))]
+    tables += [_differences(runs, ours, main), _groups(runs, "kind", main), _groups(runs, "language", main)]
+    if not ranking_only:
+        tables += [_failures(runs), _examples(ours, runs[ours])]
     records = {system: [record.to_json() for record in found] for system, found in runs.items()}
     return Report(name, title, note, [table for table in tables if table[2]], {**data, "records": records})
 
 
-def _measures(runs: Runs) -> Table:
+def _measures(runs: Runs, measures: Sequence[str]) -> Table:
     rows = []
-    for measure in MEASURES:
+    for measure in measures:
         found = [mean(records, measure) for records in runs.values()]
         rows.append([measure, *(str(value) if value is not None else "" for value in found)])
     shares = [invented_share(records) for records in runs.values()]
-    rows.append(["invented, of all identifiers", *(f"{share:.3f}" if share is not None else "" for share in shares)])
+    if any(share is not None for share in shares):
+        shown = [f"{share:.3f}" if share is not None else "" for share in shares]
+        rows.append(["invented, of all identifiers", *shown])
     return "Measures", ["", *runs], rows
 
 
-def _differences(runs: Runs, ours: str) -> Table:
+def _differences(runs: Runs, ours: str, measure: str) -> Table:
     rows = []
     for other, records in runs.items():
-        if other != ours and (found := difference(runs[ours], records)) is not None:
-            theirs = mean(records, "right")
+        if other != ours and (found := difference(runs[ours], records, measure)) is not None:
+            theirs = mean(records, measure)
             relative = f"{found.mean / theirs.mean:+.0%}" if theirs is not None and theirs.mean else ""
             rows.append([other, str(found), relative])
-    return f"{ours} minus the other, right answers, paired", ["other", "difference", "relative"], rows
+    return f"{ours} minus the other, {measure}, paired", ["other", "difference", "relative"], rows
 
 
-def _groups(runs: Runs, key: str) -> Table:
+def _groups(runs: Runs, key: str, measure: str) -> Table:
     groups = list(dict.fromkeys(getattr(record, key) for record in next(iter(runs.values()))))
     rows = []
     for group in sorted(groups):
         found = [[r for r in records if getattr(r, key) == group] for records in runs.values()]
-        shares = [f"{sum(r.right for r in part) / len(part):.2f}" for part in found]
-        rows.append([group, str(len(found[0])), *shares])
-    return f"Right by {key}", [key, "questions", *runs], rows
+        # What cannot be answered counts as right where it was refused.
+        shares = [
+            sum(r.right for r in part) / len(part) if measure == "right" else _share(part, measure) for part in found
+        ]
+        rows.append([group, str(len(found[0])), *(f"{s:.2f}" if s is not None else "" for s in shares)])
+    return f"{measure}, by {key}", [key, "questions", *runs], rows
+
+
+def _share(records: Sequence[Record], measure: str) -> float | None:
+    found = values(records, measure)
+    return sum(found) / len(found) if found else None
 
 
 def _failures(runs: Runs) -> Table:

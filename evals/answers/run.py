@@ -69,8 +69,7 @@ def run(
             for question in asked:
                 text = question.text(asking.tongue, asking.phrasing)
                 records.add(score(question, text, system.answer(question, text), count_tokens))
-            right = sum(records.done[question.identifier].right for question in asked)
-            progress(f"{system.name}: {root.name}, {right} of {len(asked)} right")
+            progress(f"{system.name}: {len(asked)} questions about {root.name}")
     finally:
         system.close()
     return [records.done[question.identifier] for question in questions]

@@ -8,7 +8,7 @@ from tree_sitter import Node, Parser
 from tree_sitter_language_pack import SupportedLanguage, get_parser
 
 from codemem.evals.answers.facts import Call, Class, Constant, Facts, Function, Reexport, Stated
-from codemem.evals.answers.grammars import GRAMMARS, LITERALS, Grammar, last_name, text
+from codemem.evals.answers.grammars import GRAMMARS, LITERALS, Grammar, is_dotted, last_name, text
 
 _CAPITALS = re.compile(r"_?[A-Z][A-Z0-9_]{2,}")
 _IDENTIFIERS = frozenset(("identifier", "constant"))
@@ -65,7 +65,8 @@ class _Reader:
     def _class(self, node: Node, name: str) -> None:
         place = node.child_by_field_name("name") or node
         decorators = [Stated(text(part), _line(part)) for part in self.grammar.decorators(node)]
-        self.facts.classes.append(Class(name, self.path, _line(place), self.grammar.bases(node), decorators))
+        bases = [Stated(text(part), _line(part)) for part in self.grammar.bases(node) if is_dotted(part)]
+        self.facts.classes.append(Class(name, self.path, _line(place), bases, decorators))
 
     def _function(self, node: Node, name: str, owner: str) -> None:
         grammar = self.grammar

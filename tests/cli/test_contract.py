@@ -36,7 +36,7 @@ OPTIONS = {
         "data", "--references", "--checkouts", "--clones", "--system", "--most", "--source-tokens", "--answer-tokens",
         "--rounds", "--out", "--model", "--adapter", "--device", "--json",
     },
-    "eval functions": {"pool", "--out", "--model", "--adapter", "--device", "--json"},
+    "eval functions": {"pool", "--system", "--out", "--model", "--adapter", "--device", "--json"},
     "eval retrieval": {
         "data", "--checkouts", "--clones", "--set", "--system", "--out", "--model", "--adapter", "--device", "--json",
     },

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from codemem.evals.errors import BadCasesError
-from codemem.evals.functions import Bm25Functions, FunctionPool, main, measures, ranks, read_pool
+from codemem.evals.functions import (
+    Bm25Functions,
+    DenseFunctions,
+    FunctionPool,
+    FusedFunctions,
+    main,
+    measures,
+    ranks,
+    read_pool,
+    report,
+)
 
 
 class Fixed:
@@ -49,6 +59,27 @@ def folder(tmp_path: Path) -> Path:
 
 def test_bm25_finds_functions_by_the_words_in_their_names(folder: Path) -> None:
     assert ranks(Bm25Functions(), read_pool(folder)) == [1, 1]
+
+
+class Counting:
+    """An encoder: unit vectors over three letters."""
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        rows = np.array([[text.count(letter) + 1e-3 for letter in "aeo"] for text in texts], np.float32)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_dense_and_fused_scorers_are_ranked_and_compared(folder: Path) -> None:
+    pool = read_pool(folder)
+    dense = DenseFunctions("letters", Counting())
+    dense.prepare(pool.documents)
+    assert int(np.argmax(dense.scores(pool.documents[1]))) == 1
+    fused = FusedFunctions(Bm25Functions(), dense)
+    found = {scorer.name: ranks(scorer, pool) for scorer in (Bm25Functions(), fused)}
+    assert found[fused.name][0] >= 1
+    tables = report(found, pool).tables
+    assert tables[1][0] == "BM25 on split identifiers minus the other, paired"
+    assert tables[1][2][0][0] == fused.name
 
 
 def test_the_command_writes_a_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
