@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 CLIENT = Path(__file__).parent.parent / "neovim"
 COLUMNS, ROWS = 110, 34
-SECONDS = 800
+SECONDS = 500
 LIGHT, DARK = "#e0e2ea", "#14161b"
 
 

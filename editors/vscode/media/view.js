@@ -17,12 +17,15 @@
     return made;
   };
 
+  /** Lines that only wrap become one; lists, headings and what follows an empty line stay lines of their own. */
+  const unwrapped = (text) => text.replace(/([^\n])\n(?=[^\n])(?!\s*([-*#>|]|\d+\.))/g, "$1 ");
+
   /** Paragraphs, `code` and fenced blocks; everything else stays as it was written. */
   const written = (text) => {
     const whole = element("div", "text");
     text.split(/^```.*$/m).forEach((part, index) => {
       if (index % 2) return whole.append(element("pre", "", part.replace(/^\n|\n$/g, "")));
-      part.split(/`([^`\n]+)`/).forEach((piece, place) => {
+      unwrapped(part).split(/`([^`\n]+)`/).forEach((piece, place) => {
         if (piece) whole.append(place % 2 ? element("code", "", piece) : document.createTextNode(piece));
       });
     });
