@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,6 +30,8 @@ DEAD_SECONDS = 3.0
 PATIENCE_SECONDS = 30.0
 """How long a process may lag behind another at a collective."""
 JOIN_SECONDS = 120.0
+SCATTER_BYTES = 256 << 20
+"""Of each process's part, dealt out at a time."""
 _POLL_SECONDS = 0.0002
 _all_gather = getattr(dist, "all_gather_single", dist.all_gather_into_tensor)
 """Newer torch renames it and warns of the old name."""
@@ -146,14 +149,19 @@ class Group:
         """This process's part [rows[rank], ...] in host memory; the first one passes all. `like` [0, ...]: its type."""
         tail, longest = like.shape[1:], max(rows)
         width = like.dtype.itemsize * math.prod(tail)
-        target = torch.empty(longest * width, dtype=torch.uint8, device=self.device)
-        padded = None
-        if parts is not None:
-            padded = [_padded(part, longest * width, self.device) for part in parts]
-        if len(target):
-            self._finish(lambda: dist.scatter(target, padded, 0, async_op=True), None)
-        own = target[: rows[self.rank] * width].cpu()
-        return own.view(like.dtype).view(rows[self.rank], *tail)
+        own = torch.empty((rows[self.rank], *tail), dtype=like.dtype)
+        # In blocks: the first process would otherwise hold all parts on its GPU at once.
+        block = max(1, SCATTER_BYTES // max(1, width))
+        for start in range(0, longest, block):
+            size = min(block, longest - start) * width
+            target = torch.empty(size, dtype=torch.uint8, device=self.device)
+            padded = None
+            if parts is not None:
+                padded = [_padded(part[start : start + block], size, self.device) for part in parts]
+            self._finish(partial(dist.scatter, target, padded, 0, async_op=True), None)
+            mine = own[start : start + block]
+            mine.copy_(target[: mine.numel() * like.dtype.itemsize].cpu().view(like.dtype).view(mine.shape))
+        return own
 
     def settle(self, *, patience_s: float | None = None) -> None:
         """Waits for what the stream was given, watching the others as it does."""
