@@ -11,6 +11,8 @@ from .git import run_git
 from .seen import Stamp, settled, stamp
 from .tree import ObjectFormat
 
+REMEMBERED = 256
+"""Folders and repositories that are remembered; then all are forgotten, for that costs a few runs of git each."""
 _State = tuple[bytes | Stamp | None, ...]
 _heads: dict[Path, tuple[_State, str]] = {}
 """git folder -> what named HEAD, and the commit that git said it was."""
@@ -44,6 +46,8 @@ class Repository:
         except RevisionError:
             return None
         if state is not None:
+            if len(_heads) >= REMEMBERED:
+                _heads.clear()
             _heads[self.git_dir] = state, found
         return found
 
@@ -89,6 +93,8 @@ def find_repository(path: Path) -> Repository | None:
     if repository is not None:
         around, now_ns = _surroundings(marker, repository), time.time_ns()
         if all(settled(state, now_ns) for state in around[1:]):
+            if len(_found) >= REMEMBERED:
+                _found.clear()
             _found[path] = marker, around, repository
     return repository
 

@@ -22,7 +22,8 @@ FIND, ASK, INDEX = range(3)
 
 Tokens = Recent[tuple[str, str], TokenisedDocument]
 """(header, text) -> the same as the model reads it."""
-TOKENS_BYTES = 32 << 20
+TOKENS_BYTES, DOCUMENT_BYTES = 16 << 20, 800
+"""Memory for them, and what a document takes beside its text and tokens."""
 
 _T = TypeVar("_T")
 _END: Any = object()
@@ -102,7 +103,8 @@ class GatedEngine:
         new = [document for document in dict.fromkeys(documents) if document not in known]
         if new:
             for document, done in zip(new, self._step(lambda: self._engine.tokenise(new)), strict=True):
-                self._tokens.put(document, done, done.ids.nbytes + done.chunk_ends.nbytes + 3 * len(document[1]))
+                size = done.ids.nbytes + done.chunk_ends.nbytes + len(document[1]) + DOCUMENT_BYTES
+                self._tokens.put(document, done, size)
                 known[document] = done
         return [known[document] for document in documents]
 

@@ -1,6 +1,6 @@
 """A public repository's real history, commit by commit: does the memory that follows it end as one built at the end?
 
-    python -m codemem.benchmarks.replay REPOSITORY [--days 14] [--model tiny] [--every 0] [--out REPORT.md]
+    PYTHONPATH=tests python -m soak.replay REPOSITORY [--days 14] [--engine tiny|fake] [--every 0] [--out REPORT.md]
 
 REPOSITORY is a clone or a bare git directory; it is only read. Every commit of the last DAYS days before its HEAD is
 checked out in order of the graph, merged side branches included, and synced as a hook would have it. At the end (and
@@ -23,7 +23,6 @@ import numpy as np
 
 from codemem.config import Settings
 from codemem.engine_interface import MemoryEngine
-from codemem.engines import loader
 from codemem.find import find
 from codemem.index import IndexOptions, index
 from codemem.manifest import Manifest
@@ -32,7 +31,12 @@ from codemem.model.store import LoadedEntries, Store
 from codemem.results import FoundPlace
 from codemem.search import Target, open_session
 from codemem.workspace import open_workspace
+from soak.engines import NAMES, make_engine
 
+_ENGINES = {
+    "fake": "the tests' stand-in for a model (hashed words)",
+    "tiny": "a tiny random model with the default's mechanism",
+}
 QUERIES = ("parse the configuration file", "raise an error when a file is missing", "run the tests of a class")
 
 
@@ -139,15 +143,16 @@ def replay(repository: Path, folder: Path, engine: MemoryEngine, *, days: int, e
     return seen, differences
 
 
-def report(name: str, head: str, seen: Replay, differences: list[str], *, days: int, model: str) -> str:
+def report(name: str, head: str, seen: Replay, differences: list[str], *, days: int, engine: str) -> str:
     later = seen.encoded[1:] or [0]
     times = seen.milliseconds[1:] or [0.0]
     lines = [
         f"# {days} days of {name}, replayed commit by commit",
         "",
         f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}, "
-        f"{git(Path(), 'version').strip()}, model {model!r}.",
-        f"Command: `python -m codemem.benchmarks.replay REPOSITORY --days {days} --model {model}`; HEAD {head[:10]}.",
+        f"{git(Path(), 'version').strip()}, {_ENGINES[engine]}.",
+        f"Command: `PYTHONPATH=tests python -m soak.replay REPOSITORY --days {days} --engine {engine}`.",
+        f"HEAD {head[:10]}.",
         "",
         f"- {seen.commits} commits, {seen.documents:,} documents at the end.",
         f"- Documents encoded: {seen.encoded[0]:,} at the first commit, then {sum(later):,} over {len(later)} commits "
@@ -167,27 +172,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("repository", type=Path)
     parser.add_argument("--name", help="what the report calls it")
     parser.add_argument("--days", type=int, default=14)
-    parser.add_argument("--model", default="tiny", help="'tiny' (random, made now) or a model of `codemem model list`")
+    parser.add_argument("--engine", choices=NAMES, default="tiny")
     parser.add_argument("--every", type=int, default=0)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="replay-") as name:
-        engine = make_engine(chosen.model, Path(name))
+        engine = make_engine(chosen.engine, Path(name) / "model")
         seen, differences = replay(chosen.repository, Path(name), engine, days=chosen.days, every=chosen.every)
     head = git(chosen.repository, "rev-parse", "HEAD").strip()
-    text = report(chosen.name or chosen.repository.name, head, seen, differences, days=chosen.days, model=chosen.model)
+    text = report(
+        chosen.name or chosen.repository.name, head, seen, differences, days=chosen.days, engine=chosen.engine
+    )
     print(text)
     if chosen.out:
         chosen.out.write_text(text, encoding="utf-8")
     return 1 if differences else 0
-
-
-def make_engine(model: str, folder: Path) -> MemoryEngine:
-    if model != "tiny":
-        return loader(Settings.load())(model)
-    from codemem.model.testing import tiny_engine
-
-    return tiny_engine(folder / "weights")
 
 
 if __name__ == "__main__":
