@@ -96,14 +96,12 @@ def _load(settings: Settings, order: Order, place: tuple[Any, int, int], report:
 
 def _await(store: Any) -> str:
     """Waits for the first process to say what is to be done; it may have much to read before."""
-    from datetime import timedelta
+    import time
 
-    while True:
-        try:
-            store.wait([_BEGIN], timedelta(seconds=5))
-        except RuntimeError as error:
-            if "imeout" in str(error) or "timed out" in str(error):
-                continue
-            raise CodememError("the first process ended before it said what is to be done") from error
+    try:
+        while not store.check([_BEGIN]):
+            time.sleep(0.02)
         found: str = store.get(_BEGIN).decode()
-        return found
+    except RuntimeError as error:
+        raise CodememError("the first process ended before it said what is to be done") from error
+    return found

@@ -246,14 +246,21 @@ class Group:
 
     def await_post(self, key: str) -> bytes:
         """Waits, for ever if need be, for what someone posts; raises `WorkerLost` when the first process dies."""
-        watch = _Watch(self)
-        while True:
-            try:
-                self._store.wait([f"post/{key}"], timedelta(seconds=1))
-            except RuntimeError:
+        # Asked again and again, because a wait that runs out makes the store complain on standard error.
+        watch, started = _Watch(self), time.monotonic()
+        while not _there(self._store, f"post/{key}", self.members[0]):
+            waited = time.monotonic() - started
+            if waited > BEAT_SECONDS:
                 watch.look()
-                continue
-            return self._store.get(f"post/{key}").decode().encode("latin-1")
+            time.sleep(0.002 if waited < 1 else 0.02)
+        return self._store.get(f"post/{key}").decode().encode("latin-1")
+
+
+def _there(store: Store, key: str, keeper: Member) -> bool:
+    try:
+        return bool(store.check([key]))
+    except RuntimeError as error:
+        raise WorkerLost(f"{keeper} ended: the place where all processes meet went with it") from error
 
 
 class _Watch:
