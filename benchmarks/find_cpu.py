@@ -1,4 +1,4 @@
-"""A large memory on the processor: peak memory while it is made, its size on disk by part, and `find` over it.
+"""A large memory on the processor: peak memory while it is made, its size on disk by part, `find` and `ask` over it.
 
     python -m codemem.benchmarks.find_cpu TREE [--real-tokens N] [--queries N]
 
@@ -22,11 +22,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from codemem.ask import Piece, ask
 from codemem.config import Settings
 from codemem.engines import loader
 from codemem.find import find
@@ -128,6 +130,25 @@ def stage_find(settings: Settings, arguments: argparse.Namespace) -> dict[str, A
     }
 
 
+def stage_ask(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any]:
+    """To the first word of an answer, in a second question: the first one packs matrices."""
+    target = Target([arguments.tree], model="small")
+    with open_session(target, settings, loader(settings, device="cpu"), answering=True) as session:
+        config = replace(session.config, max_rounds=1, max_tokens=16)
+        list(ask(session, QUERIES[0], replace(config, source_tokens=256)))
+        began, given = time.perf_counter(), time.process_time()
+        for event in ask(session, QUERIES[1], config):
+            if isinstance(event, Piece):
+                break
+        clock, processor = time.perf_counter() - began, time.process_time() - given
+    return {
+        "ask, source tokens read at most": config.source_tokens,
+        "ask, first word, s": round(clock, 2),
+        "ask, first word, s of processor": round(processor, 2),
+        "peak memory while asking, GB": round(peak_bytes() / 1e9, 2),
+    }
+
+
 def stage_cold(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any]:
     """The command as a user types it; the second run, when its files are in the system's cache."""
     command = [sys.executable, "-m", "codemem", "find", QUERIES[0], "-C", str(arguments.tree), "--json"]
@@ -142,7 +163,7 @@ def stage_cold(settings: Settings, arguments: argparse.Namespace) -> dict[str, A
     return {"find, cold, s": round(min(clock), 2), "find, cold, s of processor": round(min(processor), 2)}
 
 
-STAGES = {"index": stage_index, "find": stage_find, "cold": stage_cold}
+STAGES = {"index": stage_index, "find": stage_find, "ask": stage_ask, "cold": stage_cold}
 
 
 def main(argv: list[str]) -> None:

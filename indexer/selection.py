@@ -15,7 +15,7 @@ class Selection:
     max_document_bytes: int = 1600
     """Largest document, in bytes of UTF-8: about 400 to 500 tokens of code."""
     parse_seconds: float = 2.0
-    """Longest time a file's syntax may take; after it the file is split by its lines alone."""
+    """Most processor time that a file's syntax may take; after it the file is split by its lines alone."""
 
     def __post_init__(self) -> None:
         if min(self.max_file_bytes, self.max_document_bytes, self.parse_seconds) <= 0:
