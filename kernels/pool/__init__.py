@@ -5,6 +5,7 @@ Shapes: L tokens of all documents, G groups, D head_dim, C chunks, N documents.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -91,11 +92,33 @@ def pool_entries(
 
 
 def _table(x: Tensor, lengths: Tensor | Sequence[int], chunk_tokens: int) -> tuple[Tensor, Tensor, Tensor]:
-    first, count, offsets = chunk_table(lengths, chunk_tokens)
-    rows = int(count.sum())
+    if isinstance(lengths, Tensor) or not torch.is_inference_mode_enabled():
+        return _checked_table(x, *_table_on(lengths, chunk_tokens, x.device))
+    return _checked_table(x, *_kept_table(tuple(lengths), chunk_tokens, x.device))
+
+
+def _checked_table(
+    x: Tensor, first: Tensor, count: Tensor, offsets: Tensor, rows: int
+) -> tuple[Tensor, Tensor, Tensor]:
     if rows != len(x):
         raise ValueError(f"documents of {rows} tokens in all do not fill {len(x)} rows")
-    return first.to(x.device), count.to(x.device), offsets
+    return first, count, offsets
+
+
+def _table_on(
+    lengths: Tensor | Sequence[int], chunk_tokens: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, int]:
+    first, count, offsets = chunk_table(lengths, chunk_tokens)
+    return first.to(device), count.to(device), offsets, int(count.sum())
+
+
+@lru_cache(maxsize=4)
+def _kept_table(
+    lengths: tuple[int, ...], chunk_tokens: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, int]:
+    """All layers of a pack ask with the same lengths, three times each; a copy to a GPU waits for it. In inference mode
+    alone: what is made there can serve no gradient."""
+    return _table_on(lengths, chunk_tokens, device)
 
 
 def _pool(

@@ -197,9 +197,9 @@ def test_convert_from_the_command_line(codemem: Commands, checkpoint: Callable[.
 
 def test_a_memory_keeps_to_its_budget(codemem: Commands) -> None:
     codemem("index", "--model", "msa-4b")
-    asked = ("ask", "What is the limit?", "--json")
+    asked = ("find", "What is the limit?", "--router", "memory", "--json")
     told = codemem(*asked, "--gpu-memory", "20kB", "--host-memory", "1kB")
     assert "the memory takes 0.00 GB on the device" in told[1]
-    assert json.loads(told[0])["rounds"] == codemem.json(*asked[:2])["rounds"]
+    assert json.loads(told[0])["results"] == codemem.json(*asked[:-1])["results"]
     assert "raise --gpu-memory" in codemem(*asked, "--gpu-memory", "1B", code=1)[1]
     assert "40GB" in codemem(*asked, "--gpu-memory", "much", code=2)[1]
