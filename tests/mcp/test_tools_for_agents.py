@@ -157,6 +157,9 @@ def test_a_cold_start_says_loading_at_once_with_places(
         assert found["ranked_by"] == "outline"
         assert "is loading" in found["notes"][-1]
         assert (await reply(client, "status"))["model_state"] == "loading"
+        async with asyncio.timeout(SECONDS):
+            while daemon == "auto" and daemon_of(slowly) is None:  # so that none is left that began after the test
+                await asyncio.sleep(0.2)
 
     slowly = environment | {"CODEMEM_HOME": str(home), "CODEMEM_DAEMON": daemon}
     try:
