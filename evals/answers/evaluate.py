@@ -12,10 +12,10 @@ from codemem.config import Settings
 from codemem.evals.answers.engines import open_engine, without
 from codemem.evals.answers.growth import grown, grown_questions, read_growth
 from codemem.evals.answers.packages import Split, read_pins, unpacked
-from codemem.evals.answers.plots import bars, growth
+from codemem.evals.answers.plots import BARS, bars, growth
 from codemem.evals.answers.questions import Question, SetName, read_questions, sample, set_path
 from codemem.evals.answers.reading import Limits
-from codemem.evals.answers.report import answers_report
+from codemem.evals.answers.report import RANKING, answers_report
 from codemem.evals.answers.run import Asking, Records, run
 from codemem.evals.answers.scoring import MEASURES, Record, mean
 from codemem.evals.answers.systems import (
@@ -225,8 +225,9 @@ def _write(
 def _pictures(
     options: Options, page: Path, runs: dict[str, list[Record]], by_size: dict[str, dict[int, list[Record]]]
 ) -> list[Path]:
-    pictures = [bars(runs, page.with_suffix(".svg"), f"{options.name}, {options.split}")]
-    for measure in ("right", "gold lines at 2,000 tokens") if by_size else ():
+    measures = (RANKING,) if options.ranking_only else BARS
+    pictures = [bars(runs, page.with_suffix(".svg"), f"{options.name}, {options.split}", measures)]
+    for measure in ("right", RANKING) if by_size else ():
         place = page.with_name(f"{page.stem}-{measure.split(' ', maxsplit=1)[0]}.svg")
         pictures.append(growth(by_size, place, measure, f"{options.name}, {options.split}: {measure}"))
     return pictures

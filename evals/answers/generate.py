@@ -82,7 +82,7 @@ def usable(question: Question) -> bool:
     asked = " ".join(phrase for phrases in question.asked.values() for phrase in phrases)
     for value in question.expected:
         plain = normal(value)
-        quoted = plain != value.strip() and value.strip()[:1] in "'\"`"
+        quoted = value.strip()[-1:] in "'\"`"
         told = not quoted or re.fullmatch(r"[\w .:/@+-]{2,}", plain)
         if not told or len(plain) > _LONGEST or not re.search(r"\w", plain):
             return False

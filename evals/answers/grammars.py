@@ -42,6 +42,11 @@ class Grammar:
     """Whether a block's last expression is its value."""
 
 
+def is_literal(node: Node | None) -> bool:
+    """Whether a node is a value that says itself what it is; strings with parts filled in are none."""
+    return node is not None and node.type in LITERALS and not any(c.type == "interpolation" for c in node.children)
+
+
 def text(node: Node | None) -> str:
     return node.text.decode("utf-8", "replace") if node is not None and node.text is not None else ""
 

@@ -27,12 +27,12 @@ def _save(figure: Any, path: Path) -> Path:
     return path
 
 
-def bars(runs: Mapping[str, Sequence[Record]], path: Path, title: str) -> Path:
-    """The main measures of every system, with 95% intervals."""
-    figure, axes = _figure(9, 0.6 + 0.42 * len(runs) * len(BARS) / 2)
+def bars(runs: Mapping[str, Sequence[Record]], path: Path, title: str, measures: Sequence[str] = BARS) -> Path:
+    """Measures of every system, with 95% intervals."""
+    figure, axes = _figure(9, 1 + 0.21 * len(runs) * len(measures))
     height = 0.8 / len(runs)
     for number, (system, records) in enumerate(runs.items()):
-        found = [(place, interval) for place, m in enumerate(BARS) if (interval := mean(records, m)) is not None]
+        found = [(place, interval) for place, m in enumerate(measures) if (interval := mean(records, m)) is not None]
         places = [place + number * height for place, _ in found]
         means = [interval.mean for _, interval in found]
         errors = [
@@ -40,7 +40,7 @@ def bars(runs: Mapping[str, Sequence[Record]], path: Path, title: str) -> Path:
             [interval.high - interval.mean for _, interval in found],
         ]
         axes.barh(places, means, height, xerr=errors, label=system, error_kw={"elinewidth": 0.8})
-    axes.set_yticks([place + 0.4 - height / 2 for place in range(len(BARS))], BARS)
+    axes.set_yticks([place + 0.4 - height / 2 for place in range(len(measures))], measures)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.set_title(title)

@@ -8,7 +8,7 @@ from tree_sitter import Node, Parser
 from tree_sitter_language_pack import SupportedLanguage, get_parser
 
 from codemem.evals.answers.facts import Call, Class, Constant, Facts, Function, Reexport, Stated
-from codemem.evals.answers.grammars import GRAMMARS, LITERALS, Grammar, is_dotted, last_name, text
+from codemem.evals.answers.grammars import GRAMMARS, Grammar, is_dotted, is_literal, last_name, text
 
 _CAPITALS = re.compile(r"_?[A-Z][A-Z0-9_]{2,}")
 _IDENTIFIERS = frozenset(("identifier", "constant"))
@@ -56,7 +56,7 @@ class _Reader:
                 if child.type in grammar.classes:
                     self._class(child, name)
             for name, value in grammar.constant(child):
-                if value.type in LITERALS and re.fullmatch(r"[A-Za-z_]\w{3,}", name):
+                if is_literal(value) and re.fullmatch(r"[A-Za-z_]\w{3,}", name):
                     self.facts.constants.append(Constant(name, Stated(text(value), _line(value)), self.path))
             for name, place in grammar.reexports(child, self.path):
                 self.facts.reexports.append(Reexport(name, self.path, _line(place)))
@@ -73,7 +73,7 @@ class _Reader:
         function = Function(name, owner, self.path, _line(node), node.end_point[0] + 1)
         for parameter, value in grammar.parameters(node):
             function.parameters[parameter] = None
-            if value is not None and value.type in LITERALS:
+            if value is not None and is_literal(value):
                 function.defaults[parameter] = Stated(text(value), _line(value))
         function.decorators = [Stated(text(part), _line(part)) for part in grammar.decorators(node)]
         for part in _inside(node, grammar.functions):
@@ -117,7 +117,7 @@ def _returned(node: Node, grammar: Grammar) -> Stated | None:
         body = node.child_by_field_name("body")
         last = body.named_children[-1] if body is not None and body.named_children else None
         values.append(last if last is None or last.type != grammar.returns else None)
-    literal = [value for value in values if value is not None and value.type in LITERALS]
+    literal = [value for value in values if value is not None and is_literal(value)]
     if not values or len(literal) < len(values) or len({text(value) for value in literal}) > 1:
         return None
     return Stated(text(literal[0]), _line(literal[0]))

@@ -182,6 +182,14 @@ def test_a_short_name_called_on_an_object_is_no_sure_call() -> None:
     assert not list(hops_of(Code("demo", "python"), facts))
 
 
+def test_a_string_with_parts_filled_in_is_no_constant() -> None:
+    files = (
+        ("a.py", "def private_name(name):\n    return f'_cmd_{name}'\n\n\ndef plain_name():\n    return '_cmd_all'\n"),
+    )
+    asked = list(facts_of(Code("demo", "python"), read_facts(files, "python")))
+    assert [question.expected for question in asked if question.kind == "returns"] == [("'_cmd_all'",)]
+
+
 def test_every_question_is_asked_in_every_tongue_with_its_names() -> None:
     questions = list(facts_of(Code("demo", "python"), read_facts(PYTHON, "python")))
     assert questions
