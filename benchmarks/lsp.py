@@ -3,7 +3,7 @@
     python -m codemem.benchmarks.lsp FOLDER [--runs N] [--asks N] > benchmarks/results/DATE-lsp.md
 
 FOLDER is indexed and its model is the user's own. The server is a process of its own, spoken to over its standard input
-and output; the daemon is started first and answers one question, so that the model is loaded. Times are medians with
+and output; the daemon is started first and answers one query, so that the model is loaded. Times are medians with
 the slowest in brackets, taken from this side of the pipe. On a machine that others use, the first line of the table (a
 bare Python that ends at once) tells how much of them is the machine's.
 """
@@ -38,7 +38,7 @@ class Client:
     def __init__(self, folder: Path) -> None:
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "codemem", "lsp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder
+            [sys.executable, "-P", "-m", "codemem", "lsp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder
         )
         self._identity = 0
         self.heard: list[tuple[float, dict[str, Any]]] = []
@@ -217,11 +217,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--asks", type=int, default=3)
+    parser.add_argument("--asks", type=int, default=3, help="0 where the memory is for `find` alone")
     asked = parser.parse_args()
     folder = asked.folder.resolve()
     with connect_or_start(address_of(Settings.load())) as daemon:
-        daemon.request("ask", {"paths": [str(folder)], "question": "What is this?", "max_tokens": 16})
+        daemon.request("find", {"paths": [str(folder)], "query": "anything"})
         tree = daemon.request("trees", {"paths": [str(folder)]})["trees"][0]
     rows = starting(folder, asked.runs)
     client = Client(folder)
@@ -233,8 +233,9 @@ def main() -> None:
     client.send("textDocument/didOpen", {"textDocument": item}, request=False)
     rows |= finding(client, asked.runs, " with an unsaved file")
     client.send("textDocument/didClose", {"textDocument": {"uri": path.as_uri()}}, request=False)
-    rows |= asking(client, folder, asked.asks)
-    rows |= cancelling(client, asked.asks)
+    if asked.asks:
+        rows |= asking(client, folder, asked.asks)
+        rows |= cancelling(client, asked.asks)
     rows |= editing(client, folder)
     client.leave()
     load = ", ".join(f"{average:.1f}" for average in os.getloadavg())

@@ -123,7 +123,9 @@ local function open(title)
   vim.bo[buffer].filetype = "markdown"
   pcall(vim.api.nvim_buf_set_name, buffer, "codemem: " .. title) -- fails where the same was asked before
   -- A link shows as its text, path and lines; its target is for <CR>.
-  vim.wo.conceallevel = 2
+  vim.fn.matchadd("Conceal", [==[\](file://[^)]*)]==])
+  vim.fn.matchadd("Conceal", [==[\[\ze[^]]*\](file://]==])
+  vim.wo.conceallevel = 3
   vim.wo.concealcursor = "nc"
   vim.wo.linebreak = true
   vim.api.nvim_buf_set_lines(buffer, 0, -1, false, { "# " .. title, "" })
