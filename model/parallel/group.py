@@ -23,10 +23,9 @@ from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from codemem.model.errors import WorkerLost
+from codemem.model.parallel import watch as watching
+from codemem.model.parallel.watch import Watch
 
-BEAT_SECONDS = 0.5
-DEAD_SECONDS = 3.0
-"""Without a heartbeat for so long, a process counts as dead."""
 PATIENCE_SECONDS = 30.0
 """How long a process may lag behind another at a collective."""
 JOIN_SECONDS = 120.0
@@ -87,7 +86,7 @@ class Group:
                 backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=JOIN_SECONDS)
             )
         except RuntimeError as error:
-            raise self._lost(f"the processes cannot reach one another ({_first_line(error)})", None) from error
+            raise self.lost(f"the processes cannot reach one another ({_first_line(error)})", None) from error
 
     def _introduce(self) -> list[Member]:
         self._store.set_timeout(timedelta(seconds=JOIN_SECONDS))
@@ -169,12 +168,12 @@ class Group:
             return
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record()
-        self._wait(event.query, self.patience_s if patience_s is None else patience_s, _Watch(self))
+        self._wait(event.query, self.patience_s if patience_s is None else patience_s, Watch(self))
 
     def _finish(self, begin: Any, patience_s: float | None) -> None:
         """Runs a collective; the processor waits for it, watching the others."""
         self._entered += 1
-        watch = _Watch(self)
+        watch = Watch(self)
         try:
             work = begin()
             self._wait(work.is_completed, self.patience_s if patience_s is None else patience_s, watch)
@@ -182,16 +181,16 @@ class Group:
         except RuntimeError as error:
             # A connection broke. Whose heart stops is who ended; that takes a moment to see.
             watch.until_someone_dies()
-            raise self._lost(f"the connection to the others broke ({_first_line(error)})", None) from error
+            raise self.lost(f"the connection to the others broke ({_first_line(error)})", None) from error
 
-    def _wait(self, done: Callable[[], bool], patience: float, watch: "_Watch") -> None:
+    def _wait(self, done: Callable[[], bool], patience: float, watch: Watch) -> None:
         started = time.monotonic()
         while not done():
             waited = time.monotonic() - started
-            if waited > BEAT_SECONDS:
+            if waited > watching.BEAT_SECONDS:
                 watch.look()
             if waited > patience:
-                raise self._lost(f"did not come to a collective within {patience:g} s", watch.laggard())
+                raise self.lost(f"did not come to a collective within {patience:g} s", watch.laggard())
             time.sleep(_POLL_SECONDS if waited < 0.005 else 5 * _POLL_SECONDS if waited < 1 else 0.01)
 
     # Watching ------------------------------------------------------------------------------------------------------
@@ -204,7 +203,7 @@ class Group:
                 self._beats.set(f"beat/{self.rank}", f"{number} {self._entered}")
             except RuntimeError:
                 return  # the store is gone, and with it whoever kept it
-            self._ended.wait(BEAT_SECONDS)
+            self._ended.wait(watching.BEAT_SECONDS)
 
     def beats(self) -> dict[int, tuple[int, int]]:
         """By rank: heartbeats, and collectives begun so far. Raises `WorkerLost` if the meeting place is gone."""
@@ -212,7 +211,7 @@ class Group:
         for rank in range(self.size):
             try:
                 if self._store.check([f"failed/{rank}"]):
-                    raise self._lost(self._store.get(f"failed/{rank}").decode(), rank)
+                    raise self.lost(self._store.get(f"failed/{rank}").decode(), rank)
                 if self._store.check([f"beat/{rank}"]):
                     number, entered = self._store.get(f"beat/{rank}").decode().split()
                     found[rank] = int(number), int(entered)
@@ -228,7 +227,8 @@ class Group:
         except RuntimeError:
             return
 
-    def _lost(self, what: str, rank: int | None) -> WorkerLost:
+    def lost(self, what: str, rank: int | None) -> WorkerLost:
+        """What to raise, naming the process where one is known."""
         return WorkerLost(f"{self.members[rank]}: {what}" if rank is not None else what)
 
     def leave(self) -> None:
@@ -247,10 +247,10 @@ class Group:
     def await_post(self, key: str) -> bytes:
         """Waits, for ever if need be, for what someone posts; raises `WorkerLost` when the first process dies."""
         # Asked again and again, because a wait that runs out makes the store complain on standard error.
-        watch, started = _Watch(self), time.monotonic()
+        watch, started = Watch(self), time.monotonic()
         while not _there(self._store, f"post/{key}", self.members[0]):
             waited = time.monotonic() - started
-            if waited > BEAT_SECONDS:
+            if waited > watching.BEAT_SECONDS:
                 watch.look()
             time.sleep(0.002 if waited < 1 else 0.02)
         return self._store.get(f"post/{key}").decode().encode("latin-1")
@@ -261,42 +261,6 @@ def _there(store: Store, key: str, keeper: Member) -> bool:
         return bool(store.check([key]))
     except RuntimeError as error:
         raise WorkerLost(f"{keeper} ended: the place where all processes meet went with it") from error
-
-
-class _Watch:
-    """Who was last heard of when. Only differences count, so no two clocks are compared."""
-
-    def __init__(self, group: Group) -> None:
-        self._group = group
-        self._last: dict[int, tuple[int, float]] = {}
-        self._looked = 0.0
-
-    def look(self) -> None:
-        """Raises `WorkerLost` naming a process whose heart stopped or that gave up. Looks at most twice a second."""
-        now = time.monotonic()
-        if now - self._looked < BEAT_SECONDS:
-            return
-        self._looked = now
-        for rank, (number, _) in self._group.beats().items():
-            if rank == self._group.rank:
-                continue
-            known = self._last.get(rank)
-            if known is None or known[0] != number:
-                self._last[rank] = number, now
-            elif now - known[1] > DEAD_SECONDS:
-                raise self._group._lost(f"ended: it was not heard of for {now - known[1]:.0f} s", rank)
-
-    def laggard(self) -> int | None:
-        """Who has begun the fewest collectives; None if nobody else was heard of."""
-        begun = {rank: entered for rank, (_, entered) in self._group.beats().items() if rank != self._group.rank}
-        return min(begun, key=lambda rank: (begun[rank], rank), default=None)
-
-    def until_someone_dies(self) -> None:
-        """Looks until a heart is seen to have stopped, for as long as that can take."""
-        end = time.monotonic() + DEAD_SECONDS + 4 * BEAT_SECONDS
-        while time.monotonic() < end:
-            self.look()
-            time.sleep(BEAT_SECONDS / 2)
 
 
 def _tensor(data: bytes, size: int, device: torch.device) -> Tensor:

@@ -20,7 +20,7 @@ from codemem.model.events import Answer, Round, Source
 from codemem.model.msa4b import Limits
 from codemem.model.msa4b import engine as msa4b_engine
 from codemem.model.msa4b.engine import Msa4bEngine
-from codemem.model.parallel import Group, Share, group, merge_top
+from codemem.model.parallel import Group, Share, group, merge_top, watch
 from codemem.model.parallel.engine import ParallelEngine, Worker
 from codemem.model.store import LoadedEntries
 from codemem.model.weights.registry import ModelEntry
@@ -88,7 +88,7 @@ def merge(join: Join) -> Any:
 
 def dies(join: Join, who: int, how: str) -> Any:
     """Process `who` ends, hangs or gives up where the others gather."""
-    group.BEAT_SECONDS, group.DEAD_SECONDS = 0.1, 1.0
+    watch.BEAT_SECONDS, watch.DEAD_SECONDS = 0.1, 1.0
     g = join(patience_s=1.0 if how == "hangs" else 60.0)
     g.gather(torch.zeros(1))
     if g.rank == who and how == "ends":
@@ -109,7 +109,7 @@ def dies(join: Join, who: int, how: str) -> Any:
 
 def waits_for_a_dead_first(join: Join) -> Any:
     """The first process dies while the others wait for its next command."""
-    group.BEAT_SECONDS, group.DEAD_SECONDS = 0.1, 1.0
+    watch.BEAT_SECONDS, watch.DEAD_SECONDS = 0.1, 1.0
     g = join()
     if g.rank == 0:
         time.sleep(0.5)
