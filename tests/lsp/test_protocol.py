@@ -39,7 +39,7 @@ def test_the_greeting_is_an_initialize_result_of_lsp() -> None:
     assert tuple(claimed.execute_command_provider.commands) == COMMANDS
     assert claimed.workspace is not None
     assert claimed.workspace.text_document_content is not None
-    assert claimed.hover_provider is True
+    assert claimed.hover_provider is not None
     assert isinstance(claimed.code_lens_provider, types.CodeLensOptions)
     assert claimed.definition_provider is None
 
