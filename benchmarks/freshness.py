@@ -173,7 +173,7 @@ def switch_and_client(folder: Path) -> list[Row]:
 def _client(root: Path) -> list[Row]:
     time.sleep(2.5)
     command = [sys.executable, "-m", "codemem", "find", "where is the cache emptied", "-C", str(root), "--json"]
-    bare, beyond, used_bare, used = [], [], [], []
+    bare, client, used_bare, used = [], [], [], []
     for _ in range(15):
         wall, spent = timed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), 1)
         bare += wall
@@ -181,10 +181,10 @@ def _client(root: Path) -> list[Row]:
         began, before = time.perf_counter(), processor_ms()
         done = subprocess.run(command, check=True, capture_output=True)
         used.append(processor_ms() - before)
-        beyond.append(1000 * (time.perf_counter() - began) - json.loads(done.stdout)["took_ms"] - wall[0])
-    more = statistics.median(used) - statistics.median(used_bare)
-    return [("warm `codemem find`, beyond interpreter and took_ms", shown(sorted(beyond)),
-             f"processor beyond the interpreter: {more:.0f} ms; interpreter alone: {shown(sorted(bare))}")]  # fmt: skip
+        client.append(1000 * (time.perf_counter() - began) - json.loads(done.stdout)["took_ms"])
+    beyond = f"{min(client) - min(bare):.0f} ms (least less least)"
+    how = f"processor: {min(used) - min(used_bare):.0f} ms; interpreter alone: {min(bare):.0f} ms"
+    return [("warm `codemem find`, beyond interpreter and took_ms", beyond, how)]
 
 
 def _commit(root: Path, like: Path) -> list[Row]:

@@ -5,18 +5,26 @@ import sys
 
 def main() -> None:
     """Entry point of the `codemem` script."""
-    from codemem.cli import editor, warm
+    from codemem.cli import warm
+
+    # First what must be quick: nothing is imported for it that it does not need.
+    code = warm.answer(sys.argv[1:])
+    if code is None:
+        code = _run(sys.argv[1:])
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    from codemem.cli import editor
     from codemem.config import parallel_rank
 
-    if parallel_rank() is not None and sys.argv[1:2] != ["bench"]:  # benchmarks run in all processes by themselves
+    if parallel_rank() is not None and arguments[:1] != ["bench"]:  # benchmarks run in all processes by themselves
         from codemem.cli.several import run_together
 
-        sys.exit(run_together(sys.argv[1:]))
-    code = editor.answer(sys.argv[1:])
-    if code is None:
-        code = warm.answer(sys.argv[1:])
+        return run_together(arguments)
+    code = editor.answer(arguments)
     if code is None:
         from codemem.cli.app import run
 
-        code = run(sys.argv[1:])
-    sys.exit(code)
+        code = run(arguments)
+    return code

@@ -53,10 +53,12 @@ def answer(arguments: "Sequence[str]") -> int | None:
 
 
 def _connect() -> "Connection | None":
-    """By the note that the last one left, or by the configuration."""
+    """By the note that the last one left, or by the configuration; none where several processes do one command."""
     from codemem.daemon.connection import Connection
-    from codemem.daemon.hint import find_socket
+    from codemem.daemon.hint import find_socket, is_one_of_several
 
+    if is_one_of_several():
+        return None
     noted = find_socket()
     if noted is not None and (connection := Connection.to(noted)):
         return connection

@@ -38,6 +38,11 @@ def find_socket() -> str | None:
     return f"{folder}/{name}"
 
 
+def is_one_of_several() -> bool:
+    """Whether torchrun started this process: `config.parallel_rank` then says which of how many it is."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def leave_note(settings: "Settings", address: "Address") -> None:
     """For the next one that asks, once the daemon of these settings has been reached at its address."""
     path = _note(os.environ, settled=True)

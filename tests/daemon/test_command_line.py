@@ -97,7 +97,7 @@ def test_a_daemon_that_was_found_once_is_found_without_the_configuration(
         "from codemem.cli import main\n"
         "try: main()\n"
         "except SystemExit as end: code = end.code\n"
-        "slow = {'codemem.config', 'dataclasses', 'tomllib', 'platformdirs'}\n"
+        "slow = {'codemem.config', 'codemem.cli.editor', 'dataclasses', 'tomllib', 'platformdirs'}\n"
         "print(code, sorted(slow & set(sys.modules) - before))\n"
     )
 
