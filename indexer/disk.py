@@ -75,7 +75,7 @@ class OpenFolder:
                 before = os.fstat(descriptor)
                 if not stat.S_ISREG(before.st_mode):
                     raise UnreadableFileError("not a regular file")
-                data = _read_at_most(file.fileno(), limit)
+                data = _read_at_most(file.fileno(), limit, before.st_size)
                 if len(data) > limit:
                     raise UnreadableFileError(f"grew beyond {limit:,} bytes while it was read")
                 after = os.fstat(descriptor)
@@ -95,13 +95,16 @@ class OpenFolder:
         self._root = -1
 
 
-def _read_at_most(descriptor: int, limit: int) -> bytes:
-    """All bytes up to one more than `limit`."""
+def _read_at_most(descriptor: int, limit: int, expected: int) -> bytes:
+    """All bytes up to one more than `limit`.
+
+    A buffer far larger than what is `expected` would be cut down, and the memory around what is kept be lost.
+    """
     parts = []
-    left = limit + 1
-    while left and (part := os.read(descriptor, min(left, 1 << 20))):
+    left, size = limit + 1, expected + 1
+    while left and (part := os.read(descriptor, min(left, size))):
         parts.append(part)
-        left -= len(part)
+        left, size = left - len(part), 1 << 16
     return b"".join(parts)
 
 
