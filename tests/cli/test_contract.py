@@ -21,14 +21,35 @@ ANSWERS = {
 OPTIONS = {
     "index": {"path", "--for", "--upgrade", "--model", "--device", "--json"},
     "find": {
-        "query", "-k", "--router", "-C", "--overlay", "--batch", "--catch-up", "--model", "--device", "--json",
+        "query", "-k", "--router", "-C", "--overlay", "--batch", "--catch-up", "--model", "--device", "--ranking",
+        "--gpu-memory", "--host-memory", "--json",
     },
-    "ask": {"question", "-C", "--overlay", "--batch", "--catch-up", "--model", "--device", "--json"},
-    "status": {"-C", "--verify", "--json"},
+    "ask": {
+        "question", "-C", "--overlay", "--batch", "--catch-up", "--model", "--device", "--ranking", "--gpu-memory",
+        "--host-memory", "--json",
+    },
+    "status": {"-C", "--verify", "--model", "--json"},
     "clean": {"-C", "--unused-days", "--everything", "--yes", "--json"},
     "model list": {"--json"},
     "model pull": {"name", "--revision", "--json"},
     "model info": {"name", "--json"},
+    "model convert": {
+        "source", "target", "--layers", "--top-k", "--chunk-tokens", "--aux-loss-method", "--seed", "--json",
+    },
+    "model check": {"name", "--facts", "--documents", "--record", "--device", "--json"},
+    "bench route": {
+        "--shape", "--tokens", "--query-tokens", "--batches", "--formats", "--engine", "--seconds", "--out", "--device",
+        "--json",
+    },
+    "bench encode": {
+        "--shape", "--document-tokens", "--pack-tokens", "--seconds", "--out", "--device", "--json",
+    },
+    "bench decode": {"--shape", "--memory-rows", "--text-tokens", "--steps", "--out", "--device", "--json"},
+    "bench find": {"--shape", "--tokens", "--query-tokens", "--tier", "--answer", "--out", "--device", "--json"},
+    "bench scale": {
+        "corpus", "--sizes", "--facts", "--pool", "--questions", "--answers", "--bm25", "--plot", "--out", "--model",
+        "--device", "--json",
+    },
     "eval golden": {"directory", "--json"},
     "eval facts": ANSWERS,
     "eval hops": ANSWERS,
@@ -55,7 +76,7 @@ OPTIONS = {
     "serve stop": {"--json"},
     "serve status": {"--json"},
     "serve logs": {"-n", "--json"},
-    "lsp": {"--tcp", "--device"},
+    "lsp": {"--tcp", "--stdio", "--device"},
     "mcp": {"-C", "--device"},
 }  # fmt: skip
 
@@ -168,7 +189,7 @@ def test_keys_of_model_and_clean(indexed: CommandLine) -> None:
     assert set(listed[0]) == {
         "name", "title", "default", "path", "licence", "repository", "revision", "file", "bytes", "sha256",
     }  # fmt: skip
-    assert set(indexed.json("model", "info", "tiny")) == set(listed[0])
+    assert set(indexed.json("model", "info", "tiny")) == {*listed[0], "msa"}
     assert set(indexed.json("model", "pull", "tiny")) == {"name", "path"}
     assert set(indexed.json("clean")) == {"removed", "entries", "bytes"}
 
