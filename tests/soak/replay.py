@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from git import Git, Repo
 
 from codemem.config import Settings
 from codemem.engine_interface import MemoryEngine
@@ -77,15 +78,11 @@ class State:
         return found
 
 
-def git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True).stdout
-
-
-def commits_of(repository: Path, days: int) -> list[str]:
+def commits_of(repository: Repo, days: int) -> list[str]:
     """The commits of the last days before HEAD, parents before children."""
-    last = int(git(repository, "log", "-1", "--format=%ct", "HEAD"))
-    listed = git(repository, "rev-list", "--reverse", "--topo-order", f"--since={last - days * 86_400}", "HEAD")
-    return listed.split()
+    since = repository.head.commit.committed_date - days * 86_400
+    listed = repository.iter_commits("HEAD", since=since, topo_order=True)
+    return [commit.hexsha for commit in reversed(list(listed))]
 
 
 def sync(root: Path, settings: Settings, engine: MemoryEngine) -> tuple[int, int]:
@@ -125,11 +122,11 @@ def built_anew(root: Path, home: Path, engine: MemoryEngine) -> State:
 def replay(repository: Path, folder: Path, engine: MemoryEngine, *, days: int, every: int) -> tuple[Replay, list[str]]:
     """What was seen, and the differences at the end."""
     seen, root = Replay(), folder / "tree"
-    subprocess.run(["git", "clone", "-q", "--shared", "--no-checkout", str(repository), str(root)], check=True)
+    clone = Repo(repository).clone(str(root), shared=True, no_checkout=True)
     settings = Settings.load({"CODEMEM_HOME": str(folder / "home")})
-    commits, differences = commits_of(repository, days), list[str]()
+    commits, differences = commits_of(Repo(repository), days), list[str]()
     for number, commit in enumerate(commits):
-        git(root, "checkout", "-q", "--force", "--detach", commit)
+        clone.git.checkout("--force", "--detach", commit)
         started = time.perf_counter()
         seen.documents, encoded = sync(root, settings, engine)
         seen.milliseconds.append(1000 * (time.perf_counter() - started))
@@ -150,7 +147,7 @@ def report(name: str, head: str, seen: Replay, differences: list[str], *, days: 
         f"# {days} days of {name}, replayed commit by commit",
         "",
         f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}, "
-        f"{git(Path(), 'version').strip()}, {_ENGINES[engine]}.",
+        f"git {'.'.join(map(str, Git().version_info))}, {_ENGINES[engine]}.",
         f"Command: `PYTHONPATH=tests python -m soak.replay REPOSITORY --days {days} --engine {engine}`.",
         f"HEAD {head[:10]}.",
         "",
@@ -179,7 +176,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="replay-") as name:
         engine = make_engine(chosen.engine, Path(name) / "model")
         seen, differences = replay(chosen.repository, Path(name), engine, days=chosen.days, every=chosen.every)
-    head = git(chosen.repository, "rev-parse", "HEAD").strip()
+    head = Repo(chosen.repository).head.commit.hexsha
     text = report(
         chosen.name or chosen.repository.name, head, seen, differences, days=chosen.days, engine=chosen.engine
     )
