@@ -3,10 +3,9 @@
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from codemem.config import Places
+from codemem.config import CONFIG_FILE, Places
 from codemem.model.store import StoreDirectory
 from codemem.results import CleanResult
 from codemem.workspace import Workspace, clean_place, registered_places
@@ -28,27 +27,33 @@ def clean_unused(places: Places, days: float) -> CleanResult:
 
 
 def clean_everything(places: Places) -> CleanResult:
-    """Removes the store, the weights and every manifest that codemem remembers having written."""
+    """Removes every manifest that codemem remembers having written, and all of its folders for data and weights."""
     removed = [path for place in registered_places(places) for path in clean_place(place)]
     size = 0
     entries = 0
     if places.store.is_dir():
         with StoreDirectory.open(places.store) as store:
             entries = store.stats().entries
-    for folder in (places.store, places.manifests, places.weights):
+    for folder in (places.data, places.cache):
         if folder.is_dir() and not folder.is_symlink():
             size += _bytes(folder)
-            shutil.rmtree(folder)
+            _empty(folder, places.config)
             removed.append(folder)
-    for folder in _parents(places):
+    for folder in (places.data, places.cache, places.config):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     return CleanResult(sorted(map(os.fspath, removed)), entries, size)
 
 
-def _parents(places: Places) -> Sequence[Path]:
-    """Folders that are ours alone and may be empty now, inner ones first."""
-    return (places.data, places.cache, places.config)
+def _empty(folder: Path, configuration: Path) -> None:
+    """Removes what is in the folder; the user's own configuration stays, which some systems keep in the same one."""
+    for path in folder.iterdir():
+        if path in (configuration, configuration / CONFIG_FILE):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _bytes(folder: Path) -> int:

@@ -16,6 +16,7 @@ import platformdirs
 from codemem.errors import ConfigurationError
 
 REPOSITORY_FILE = ".codemem.toml"
+CONFIG_FILE = "config.toml"
 ROUTERS = ("memory", "outline", "both")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DAEMON = ("off", "auto", "on")
@@ -147,7 +148,7 @@ class Settings:
         """
         environment = os.environ if environment is None else environment
         places = Places.from_environment(environment)
-        path = places.config / "config.toml"
+        path = places.config / CONFIG_FILE
         values = _table(path, ()) if path.is_file() else {}
         _build(UserConfig, values, path)  # so that an error names the file and not a variable
         values |= _from_environment(environment)

@@ -50,7 +50,7 @@ class Corpus:
     """Everything gathered so far; indices of documents are positions in `documents`."""
 
     never: SeenTexts
-    held_out: frozenset[str] = DEV_PACKAGES
+    held_out: frozenset[str] = field(default_factory=lambda: DEV_PACKAGES)
     """Ids of the packages for validation."""
     documents: list[tuple[str, str, str, str]] = field(default_factory=list)
     """(header, text, language, package)."""
