@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 REPO ?= .
-Q ?= How are documents packed before they are encoded?
+Q ?= How does the store find a damaged entry?
 
 .PHONY: setup setup-dev demo test vscode-test vsix check soak format clean
 

@@ -169,9 +169,6 @@ STAGES = {"index": stage_index, "find": stage_find, "ask": stage_ask, "cold": st
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="find_cpu")
     parser.add_argument("tree", type=Path)
-    parser.add_argument(
-        "--weights", type=Path, help="the default model's .gguf file, for a home of the benchmark's own"
-    )
     parser.add_argument("--real-tokens", type=int, default=6000)
     parser.add_argument("--queries", type=int, default=15)
     parser.add_argument(
@@ -183,7 +180,7 @@ def main(argv: list[str]) -> None:
         return
     figures: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores"}
     with tempfile.TemporaryDirectory(prefix="codemem-bench-") as temporary:
-        home = arguments.home or Path(temporary)
+        home = Path(temporary)
         environment = os.environ | {"CODEMEM_HOME": str(home), "CODEMEM_DAEMON": "off"}
         (home / "cache").symlink_to(Settings.load().places.cache)
         for stage in STAGES:
