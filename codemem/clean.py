@@ -5,10 +5,14 @@ import shutil
 import time
 from pathlib import Path
 
-from codemem.config import CONFIG_FILE, Places
+from codemem.config import Places
 from codemem.model.store import StoreDirectory
 from codemem.results import CleanResult
 from codemem.workspace import Workspace, clean_place, registered_places
+
+OWN_DATA = ("store", "manifests", "adapters", "http-*", "http.*", "msa-4b-numbers.sqlite*", "msa-4b-rankings.json")
+OWN_CACHE = ("weights", "shared")
+"""What lies in the folders for data and cache, as glob patterns."""
 
 
 def clean_tree(workspace: Workspace) -> CleanResult:
@@ -27,34 +31,32 @@ def clean_unused(places: Places, days: float) -> CleanResult:
 
 
 def clean_everything(places: Places) -> CleanResult:
-    """Removes every manifest that codemem remembers having written, and all of its folders for data and weights."""
+    """Removes store, weights and all else that codemem wrote, and every manifest that it remembers having written."""
     removed = [path for place in registered_places(places) for path in clean_place(place)]
     size = 0
     entries = 0
     if places.store.is_dir():
         with StoreDirectory.open(places.store) as store:
             entries = store.stats().entries
-    for folder in (places.data, places.cache):
-        if folder.is_dir() and not folder.is_symlink():
-            size += _bytes(folder)
-            _empty(folder, places.config)
-            removed.append(folder)
+    for path in _written(places):
+        size += _bytes(path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+        removed.append(path)
     for folder in (places.data, places.cache, places.config):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     return CleanResult(sorted(map(os.fspath, removed)), entries, size)
 
 
-def _empty(folder: Path, configuration: Path) -> None:
-    """Removes what is in the folder; the user's own configuration stays, which some systems keep in the same one."""
-    for path in folder.iterdir():
-        if path in (configuration, configuration / CONFIG_FILE):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+def _written(places: Places) -> list[Path]:
+    """What codemem keeps there, by name: in CODEMEM_HOME `data` and `cache` may be folders that hold other things too."""
+    own = [found for pattern in OWN_DATA for found in places.data.glob(pattern)]
+    return sorted({*own, *(found for pattern in OWN_CACHE for found in places.cache.glob(pattern))})
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+    files = folder.rglob("*") if folder.is_dir() and not folder.is_symlink() else [folder]
+    return sum(path.lstat().st_size for path in files if not path.is_dir())

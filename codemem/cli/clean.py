@@ -29,7 +29,7 @@ def clean(
 
     `codemem clean --unused-days 30` makes the store smaller.
 
-    `codemem clean --everything` leaves nothing behind but your own `config.toml`.
+    `codemem clean --everything` leaves nothing behind but your own `config.toml` and signing key.
     """
     from codemem.clean import clean_everything, clean_tree, clean_unused
     from codemem.cli import output
@@ -43,7 +43,9 @@ def clean(
     if everything:
         if not yes:
             typer.confirm(
-                f"Remove everything in {settings.places.data} and {settings.places.cache}?", abort=True, err=True
+                f"Remove all that codemem keeps in {settings.places.data} and {settings.places.cache}?",
+                abort=True,
+                err=True,
             )
         result = clean_everything(settings.places)
     elif unused_days is not None:

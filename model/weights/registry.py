@@ -1,5 +1,6 @@
 """Which models there are: those of registry.toml, and the user's own by path."""
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,7 +87,10 @@ def find_model(name: str, own: Mapping[str, Path] | None = None) -> ModelEntry:
     if name in registered_models():
         return registered_models()[name]
     path = Path(name)
-    if path.suffix == ".gguf" or path.is_dir():
+    # A bare name is never a path: a repository may name a model, and could hold a folder of that name.
+    if ("/" in name or os.sep in name) and (path.suffix == ".gguf" or path.is_dir()):
         return ModelEntry(name=str(path.absolute()), title=path.name, path=path)
     known = ", ".join([*own, *registered_models()])
-    raise WeightsMissing(f"no model is called {name!r}: known are {known}, or give a folder or a .gguf file")
+    raise WeightsMissing(
+        f"no model is called {name!r}: known are {known}, or give the path of a folder or a .gguf file, as ./NAME"
+    )

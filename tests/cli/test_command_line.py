@@ -241,8 +241,12 @@ def test_clean_leaves_nothing(codemem: CommandLine, tmp_path: Path) -> None:
     assert not (codemem.where / ".git" / "codemem").exists()
     assert codemem("find", "retry").returncode == 3
     assert codemem.json("index")["encoded"] == 0, "entries outlive the manifest"
+    (codemem.home / "data" / "mine.txt").write_text("not codemem's", encoding="utf-8")
     result = codemem.json("clean", "--everything", "--yes")
     assert result["entries"] > 0
+    assert [path.name for path in (codemem.home / "data").iterdir()] == ["mine.txt"], "what is not codemem's stays"
+    (codemem.home / "data" / "mine.txt").unlink()
+    codemem("clean", "--everything", "--yes")
     assert not (codemem.where / ".git" / "codemem").exists()
     assert sorted(path.name for path in plain.iterdir()) == ["notes.txt"]
     assert [path.name for path in codemem.home.iterdir()] == ["config.toml"]

@@ -312,3 +312,12 @@ def test_own_models_are_paths(tmp_path: Path) -> None:
     assert find_model("some/where.gguf").name == str(Path("some/where.gguf").absolute())
     with pytest.raises(WeightsMissing, match="does not exist"):
         locate(find_model("some/where.gguf"), tmp_path)
+
+
+def test_a_bare_name_is_never_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository's configuration names a model: a folder of that name in it must not become one."""
+    (tmp_path / "evil").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsMissing, match=r"as \./NAME"):
+        find_model("evil")
+    assert find_model("./evil").path == Path("evil")
