@@ -52,7 +52,7 @@ def clean_everything(places: Places) -> CleanResult:
 
 
 def _written(places: Places) -> list[Path]:
-    """What codemem keeps there, by name: in CODEMEM_HOME `data` and `cache` may be folders that hold other things too."""
+    """What codemem keeps there, by name: below CODEMEM_HOME, `data` and `cache` may hold other things too."""
     own = [found for pattern in OWN_DATA for found in places.data.glob(pattern)]
     return sorted({*own, *(found for pattern in OWN_CACHE for found in places.cache.glob(pattern))})
 
