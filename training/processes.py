@@ -20,6 +20,8 @@ class Processes:
         """Joins the run that torchrun started, or is alone. NCCL between GPUs, gloo between processors."""
         if not torch.distributed.is_torchelastic_launched():
             return cls()
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
 

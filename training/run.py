@@ -106,10 +106,10 @@ def _run(trainer: Trainer, corpus: Corpus, options: RunOptions, log: Log) -> Non
             lines.write(json.dumps(dataclasses.asdict(report)) + "\n")
             lines.flush()
             log(report)
-            # Only where one process trains: saving rounds the parameters, which all processes would have to do alike.
-            if trainer.processes.count == 1 and report.seconds - saved > SAVE_SECONDS:
+            if report.seconds - saved > SAVE_SECONDS:
                 saved = report.seconds
-                save(trainer, options.out)
+                # A checkpoint rounds the running state, which several processes would have to do alike.
+                (save if trainer.processes.count == 1 else save_adapter)(trainer, options.out)
 
         trainer.run(corpus, log=record, seconds=options.seconds)
     save(trainer, options.out)
@@ -118,6 +118,11 @@ def _run(trainer: Trainer, corpus: Corpus, options: RunOptions, log: Log) -> Non
 def save(trainer: Trainer, folder: Path) -> None:
     """Writes the checkpoint and the adapter, each whole or not at all."""
     trainer.save_checkpoint(folder / CHECKPOINT)
+    save_adapter(trainer, folder)
+
+
+def save_adapter(trainer: Trainer, folder: Path) -> None:
+    """Writes the adapter alone, whole or not at all."""
     partial = folder / "adapter.part"
     trainer.export(partial)
     with partial.open("rb") as file:  # a loss of power must not leave the name without the bytes

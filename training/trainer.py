@@ -146,22 +146,23 @@ class Trainer:
             total = total + self.recipe.answer_weight * losses["answer"]
         return {**losses, "total": total}
 
-    def train_step(self, data: StepData, phase: int, progress: float) -> StepReport:
-        """One optimiser step."""
-        began = time.perf_counter()
+    def train_step(self, data: StepData, phase: int, progress: float, *, began: float | None = None) -> StepReport:
+        """One optimiser step; left out if its gradient is not finite. `began`: since when its time counts."""
+        began = time.perf_counter() if began is None else began
         losses = self.losses(data, self.recipe.phases[phase])
         losses["total"].backward()  # type: ignore[no-untyped-call]
         held = [p for group in self.optimiser.param_groups for p in group["params"] if p.grad is not None]
         self.processes.average(p.grad for p in held if p.grad is not None)
-        norm = nn.utils.clip_grad_norm_(held, self.recipe.clip)
+        norm = float(nn.utils.clip_grad_norm_(held, self.recipe.clip))
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * self.rate(progress)
-        self.optimiser.step()
+        if math.isfinite(norm):  # the same on all processes, whose gradients are averaged
+            self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
         report = {name: value.detach().item() for name, value in losses.items()}
         self.spent += self.processes.agree(time.perf_counter() - began, self.device)
-        return StepReport(self.step, self.spent, phase, {**report, "norm": float(norm)}, data.tokens)
+        return StepReport(self.step, self.spent, phase, {**report, "norm": norm}, data.tokens)
 
     @property
     def progress(self) -> float:
@@ -173,13 +174,14 @@ class Trainer:
 
         The same seed and the same stops give the same run.
         """
-        began = time.perf_counter()
+        began = lap = time.perf_counter()
         while self.progress < 1.0:
             phase = self.recipe.phase_at(self.progress)
             seed = (self.recipe.seed + self.step) * self.processes.count + self.processes.rank
             with Feed(corpus, self.prompts, self.recipe, self.recipe.phases[phase], seed=seed) as steps:
                 for data in steps:
-                    log(self.train_step(data, phase, self.progress))
+                    log(self.train_step(data, phase, self.progress, began=lap))
+                    lap = time.perf_counter()
                     call = self.processes.agree(time.perf_counter() - began, self.device)
                     if seconds is not None and call > seconds:
                         return
