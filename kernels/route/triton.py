@@ -9,7 +9,8 @@ keys in bfloat16, always summed in float32; query tokens are divided by their la
 holds them. Inference only.
 """
 
-from codemem.kernels.route.triton_scores import Launch, choose_launch, score_chunks, score_listed
+from codemem.kernels.route.triton_launch import Launch, choose_launch, split_width, widened_launch
+from codemem.kernels.route.triton_scores import score_chunks, score_listed
 from codemem.kernels.route.triton_top import maximum_per_document, merge_packed, pack_documents, top_of_chunks
 
 __all__ = [
@@ -20,5 +21,7 @@ __all__ = [
     "pack_documents",
     "score_chunks",
     "score_listed",
+    "split_width",
     "top_of_chunks",
+    "widened_launch",
 ]

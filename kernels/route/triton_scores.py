@@ -7,7 +7,6 @@ Shapes: B questions, T tokens of all of them, P places a question, C chunks, W w
 # mypy: disable-error-code="no-untyped-call,no-any-return"
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import triton
@@ -16,33 +15,9 @@ from torch import Tensor
 
 from codemem.kernels.launch import launch_kernel
 from codemem.kernels.route.keys import RoutingKeys
-from codemem.kernels.route.triton_tokens import prepare_tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Sizes of one scoring program; all powers of two."""
-
-    chunks: int
-    tokens: int
-    """Token places (of one or more questions) multiplied at once."""
-    width: int
-    """Numbers of a key a step."""
-    warps: int
-    stages: int
-
-
-def choose_launch(keys: RoutingKeys, places: int, questions: int) -> Launch:
-    """Block sizes for questions of `places` padded tokens (benchmarks/kernels_gpu.py measures the alternatives)."""
-    tokens = min(128, places * triton.next_power_of_2(questions))
-    width = max(16, min(128, triton.next_power_of_2(keys.group)))
-    if keys.format == "fp32":
-        return Launch(64, min(tokens, 32), min(width, 32), 4, 2)
-    if keys.values.element_size() == 1 and tokens == 64:
-        # A tile reads all tokens from the L2 cache: of 128 chunks of 8-bit keys that would be as many bytes again.
-        # Half the width keeps the widened keys and two sets of sums in registers.
-        return Launch(256, tokens, min(width, 64), 8, 4)
-    return Launch(128, tokens, width, 8 if tokens >= 128 else 4, 4 if tokens <= 32 else 3)
+from codemem.kernels.route.triton_launch import Launch, choose_launch, widened_launch
+from codemem.kernels.route.triton_split import score_split
+from codemem.kernels.route.triton_tokens import padded_places, prepare_terms, prepare_tokens
 
 
 @triton.jit
@@ -172,8 +147,11 @@ def score_chunks(
     out = torch.empty(questions, chunks, dtype=torch.float32, device=q_TW.device)
     if not chunks:
         return out
+    launch = launch or choose_launch(keys, padded_places(query_offsets), questions)
+    if launch.split:
+        score_split(prepare_terms(q_TW, keys, query_offsets), keys, out, launch)
+        return out
     tokens = prepare_tokens(q_TW, keys, query_offsets)
-    launch = launch or choose_launch(keys, tokens.places, questions)
     together = max(1, launch.tokens // tokens.places)
     block_tokens = min(launch.tokens, tokens.places * together)
     grid = (triton.cdiv(chunks, launch.chunks) * triton.cdiv(questions, together),)
@@ -213,7 +191,7 @@ def score_listed(
     questions, listed = documents_BK.shape
     out = torch.empty(questions, listed, dtype=torch.float32, device=q_TW.device)
     tokens = prepare_tokens(q_TW, keys, query_offsets)
-    launch = choose_launch(keys, tokens.places, 1)
+    launch = widened_launch(keys, tokens.places, 1)
     block_tokens = min(launch.tokens, tokens.places)
     launch_kernel(
         _score_listed_kernel,
