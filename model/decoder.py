@@ -12,8 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codemem.kernels.gate import gated
+from codemem.kernels.norm import add_norm
+from codemem.kernels.rotary import rotate, rotate_heads
 from codemem.model.config import DecoderConfig
 from codemem.model.unfilled import Embedding, Linear
+
+__all__ = ["Attention", "AttentionContext", "Decoder", "Layer", "Mlp", "RmsNorm", "Rope", "rotate"]
 
 
 class AttentionContext(Protocol):
@@ -35,6 +40,10 @@ class RmsNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
 
+    def after_adding(self, x_TE: Tensor, added_TE: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x with what was added to it, and that normalised: one pass where a kernel serves."""
+        return add_norm(x_TE, added_TE, self.weight, self.eps)
+
 
 class Rope(nn.Module):
     """Rotary position embedding in the half-split convention (arXiv:2104.09864), for any integer position."""
@@ -54,12 +63,6 @@ class Rope(nn.Module):
         return angle.cos().to(dtype), angle.sin().to(dtype)
 
 
-def rotate(x_THD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Applies RoPE to [T, heads, D]."""
-    first, second = x_THD.chunk(2, dim=-1)
-    return x_THD * cos + torch.cat((-second, first), dim=-1) * sin
-
-
 class Attention(nn.Module):
     """Projections around attention. Query, key and value share one matrix, in this order."""
 
@@ -74,11 +77,20 @@ class Attention(nn.Module):
 
     def project(self, hidden_TE: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries [T, H, D], rotated keys [T, G, D], values [T, G, D]."""
-        qkv = self.qkv_proj(hidden_TE).unflatten(-1, (self.heads + 2 * self.kv_heads, self.head_dim))
-        q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
-        return rotate(q, cos, sin), rotate(k, cos, sin), v
+        return self.split_heads(self.qkv_proj(hidden_TE), cos, sin)
+
+    def split_heads(self, qkv_TW: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same of the joint projection's output, which may be written over."""
+        return rotate_heads(
+            qkv_TW,
+            cos,
+            sin,
+            heads=self.heads,
+            kv_heads=self.kv_heads,
+            q_norm_D=None if self.q_norm is None else self.q_norm.weight,
+            k_norm_D=None if self.k_norm is None else self.k_norm.weight,
+            eps=0.0 if self.q_norm is None else self.q_norm.eps,
+        )
 
 
 class Mlp(nn.Module):
@@ -90,8 +102,7 @@ class Mlp(nn.Module):
         self.down_proj = Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
-        out: Tensor = self.down_proj(F.silu(gate) * up)
+        out: Tensor = self.down_proj(gated(self.gate_up_proj(x)))
         return out
 
 
@@ -106,14 +117,30 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RmsNorm(config.hidden_size, config.rms_eps)
         self.mlp = Mlp(config)
 
-    def forward(self, x_TE: Tensor, rope: tuple[Tensor, Tensor], context: AttentionContext) -> Tensor:
-        attended = context.attend(self.index, *self.before_attention(x_TE, rope))
-        return self.feed_forward(self.after_attention(x_TE, attended))
+    def forward(
+        self, x_TE: Tensor, rope: tuple[Tensor, Tensor], context: AttentionContext, added_TE: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The residual stream x, and what is yet to be added to it: the next normalisation does so in its own pass.
 
-    def observe(self, x_TE: Tensor, rope: tuple[Tensor, Tensor], context: AttentionContext) -> None:
-        """Shows the layer's inputs to the context without computing its output: the last layer of an encoding."""
-        hidden, q, k, v = self.before_attention(x_TE, rope)
+        `added_TE`: what the layer below left to add.
+        """
+        x, hidden = self.input_layernorm.after_adding(x_TE, added_TE)
+        attended = context.attend(self.index, hidden, *self.self_attn.project(hidden, *rope))
+        x, hidden = self.post_attention_layernorm.after_adding(x, self.self_attn.o_proj(attended.flatten(1)))
+        out: Tensor = self.mlp(hidden)
+        return x, out
+
+    def observe(
+        self, x_TE: Tensor, rope: tuple[Tensor, Tensor], context: AttentionContext, added_TE: Tensor | None = None
+    ) -> Tensor:
+        """Shows the layer's inputs to the context without computing its output: the last layer of an encoding.
+
+        Returns the residual stream that enters it, [T, E].
+        """
+        x, hidden = self.input_layernorm.after_adding(x_TE, added_TE)
+        q, k, v = self.self_attn.project(hidden, *rope)
         context.attend(self.index, hidden, q[:0], k, v)
+        return x
 
     def before_attention(self, x_TE: Tensor, rope: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Normalised input [T, E], rotated queries [T, H, D] and keys [T, G, D], values [T, G, D]."""
@@ -163,14 +190,13 @@ class Decoder(nn.Module):
         """
         x = self.embed_tokens(ids_T).to(self.norm.weight.dtype)  # the table may be stored narrower
         rope = self.rope.tables(positions_T, x.dtype)
+        added: Tensor | None = None
         for layer in self.layers:
             assert isinstance(layer, Layer)
             if layer.index == observe_only:
-                layer.observe(x, rope, context)
-                below: Tensor = x
-                return below
-            x = layer(x, rope, context)
-        normed: Tensor = self.norm(x)
+                return layer.observe(x, rope, context, added)
+            x, added = layer(x, rope, context, added)
+        normed: Tensor = self.norm.after_adding(x, added)[1]
         return normed
 
     def logits(self, hidden_NE: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Causal attention inside each of several packed sequences.
 
-On a GPU one variable-length call for all of them (torch.nn.attention.varlen, FlashAttention-2), elsewhere one call a
-sequence: on a processor that is the faster way, and the order of every sum is then independent of the packing.
+On a GPU long sequences have a call each, and shorter neighbours one variable-length call (torch.nn.attention.varlen,
+FlashAttention-2). Elsewhere every sequence has its own: on a processor that is the faster way, and the order of every
+sum is then independent of the packing.
 
 Shapes: T tokens of all sequences, H query heads, G key heads, D head_dim, N sequences.
 """
@@ -9,7 +10,7 @@ Shapes: T tokens of all sequences, H query heads, G key heads, D head_dim, N seq
 import inspect
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any, Literal
 
 import torch
@@ -18,15 +19,40 @@ from torch.nn import functional as F
 
 How = Literal["auto", "varlen", "each"]
 _VARLEN_DTYPES = (torch.float16, torch.bfloat16)
+LONG = 1536
+"""Tokens from which a call of its own is the faster one: on an H100, 2,048 tokens take two thirds of the time."""
 _LARGEST_HEAD = 256
 """FlashAttention's limit; it also wants multiples of 8."""
 
 
 def attend_within(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int], *, how: How = "auto") -> Tensor:
-    """[T, H, D]; `lengths` [N] sum to T. `how`: 'auto' takes the variable-length call where it can be had."""
-    if how == "varlen" or (how == "auto" and can_pack(q_THD)):
+    """[T, H, D]; `lengths` [N] sum to T. `how`: 'auto' takes the variable-length call where it can be had and pays."""
+    if how == "varlen":
         return _attend_varlen(q_THD, k_TGD, v_TGD, lengths)
-    return _attend_each(q_THD, k_TGD, v_TGD, lengths)
+    if how == "each" or min(lengths, default=LONG) >= LONG or not can_pack(q_THD):
+        return _attend_each(q_THD, k_TGD, v_TGD, lengths)
+    if max(lengths) < LONG:
+        return _attend_varlen(q_THD, k_TGD, v_TGD, lengths)
+    return attend_runs(q_THD, k_TGD, v_TGD, lengths, _attend_varlen)
+
+
+def attend_runs(
+    q_THD: Tensor,
+    k_TGD: Tensor,
+    v_TGD: Tensor,
+    lengths: Sequence[int],
+    together: Callable[[Tensor, Tensor, Tensor, Sequence[int]], Tensor],
+) -> Tensor:
+    """Sequences of `LONG` tokens and more each by itself; `together` attends within a run of shorter ones."""
+    out = torch.empty_like(q_THD)
+    start = 0
+    for long, run in groupby(lengths, lambda n: n >= LONG):
+        here = list(run)
+        rows = slice(start, start + sum(here))
+        attend = _attend_each if long else together
+        out[rows] = attend(q_THD[rows], k_TGD[rows], v_TGD[rows], here)
+        start = rows.stop
+    return out
 
 
 def can_pack(q_THD: Tensor) -> bool:
@@ -50,14 +76,20 @@ def _serves(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
 
 
 def _attend_each(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int]) -> Tensor:
+    if len(lengths) == 1:
+        return _attend_one(q_THD, k_TGD, v_TGD)
     out = torch.empty_like(q_THD)
     start = 0
     for n in lengths:
         rows = slice(start, start + n)
-        q, k, v = (x[rows].transpose(0, 1)[None] for x in (q_THD, k_TGD, v_TGD))
-        out[rows] = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)[0].transpose(0, 1)
+        out[rows] = _attend_one(q_THD[rows], k_TGD[rows], v_TGD[rows])
         start += n
     return out
+
+
+def _attend_one(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+    q, k, v = (x.transpose(0, 1)[None] for x in (q_THD, k_TGD, v_TGD))
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)[0].transpose(0, 1)
 
 
 def _attend_varlen(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -65,8 +97,8 @@ def _attend_varlen(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequenc
     if call is None:
         raise ValueError("this torch has no variable-length attention")
     offsets, longest = _offsets(tuple(lengths), q_THD.device), max(lengths, default=0)
-    options, shared = _options()
-    if not shared and q_THD.shape[1] != k_TGD.shape[1]:
+    options = _options()
+    if q_THD.shape[1] != k_TGD.shape[1] and not _shares(q_THD.device, q_THD.dtype, q_THD.shape[-1]):
         heads = q_THD.shape[1] // k_TGD.shape[1]
         k_TGD, v_TGD = (x.repeat_interleave(heads, 1) for x in (k_TGD, v_TGD))
     # Keys and values are slices of one projection: the kernel wants the last dimension contiguous, which they have.
@@ -91,11 +123,24 @@ def _varlen() -> Callable[..., Any] | None:
 
 
 @cache
-def _options() -> tuple[dict[str, Any], bool]:
-    """How this torch spells causal, and whether its call lets query heads share keys."""
+def _options() -> dict[str, Any]:
+    """How this torch spells causal, and that query heads share keys."""
     call = _varlen()
     assert call is not None
     known = inspect.signature(call).parameters
     options: dict[str, Any] = {"is_causal": True} if "is_causal" in known else {"window_size": (-1, 0)}
-    shared = "enable_gqa" in known
-    return options | ({"enable_gqa": True} if shared else {}), shared
+    return options | ({"enable_gqa": True} if "enable_gqa" in known else {})
+
+
+@cache
+def _shares(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
+    """Whether the call lets query heads share keys, said or unsaid: tried once. Repeated keys cost reading and room."""
+    call = _varlen()
+    assert call is not None
+    q, k, v = (torch.randn(8, heads, head_dim, device=device, dtype=dtype) for heads in (4, 2, 2))
+    offsets = torch.tensor([0, 3, 8], dtype=torch.int32, device=device)
+    try:
+        found = call(q, k, v, offsets, offsets, 5, 5, **_options())
+    except (RuntimeError, TypeError, ValueError):
+        return False
+    return bool((found - _attend_each(q, k, v, (3, 5))).abs().max() < 0.05)

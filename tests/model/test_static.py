@@ -1,17 +1,20 @@
 """Decoding over buffers that stay in place, and packed attention, against the ordinary passes."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 
-from codemem.model import static
+from codemem.model import packed, static
 from codemem.model.config import DecoderConfig, MemoryConfig
 from codemem.model.decoder import Decoder
 from codemem.model.memory import TextContext
-from codemem.model.packed import attend_within, can_pack
+from codemem.model.packed import attend_runs, attend_within, can_pack
 from codemem.model.routers import Routers
-from codemem.model.static import StaticDecode
+from codemem.model.single import can_run_single, run_single
+from codemem.model.static import StaticContext, StaticDecode
 
 CONFIG = DecoderConfig(40, 32, 3, 4, 2, 8, 48, 1e4, 1e-6, qkv_bias=False, qk_norm=True, tied=False)
 MEMORY = MemoryConfig((1, 2))
@@ -73,6 +76,27 @@ def test_unwritten_rows_are_never_seen(decoder: Decoder, monkeypatch: pytest.Mon
     assert torch.equal(StaticDecode(decoder, context(8)).step(3, 9), expected)
 
 
+@pytest.mark.parametrize("biased", [False, True])
+def test_one_token_by_single_products_is_what_a_step_computes(biased: bool) -> None:
+    """The order that a GPU's kernels run in, here by torch."""
+    torch.manual_seed(6)
+    config = replace(CONFIG, qkv_bias=biased, qk_norm=not biased)
+    decoder = Decoder(config).requires_grad_(False).eval()
+    for name, parameter in decoder.named_parameters():
+        if "norm" in name or name.endswith("bias"):
+            parameter.data.normal_(1.0, 0.3)
+    assert not can_run_single(decoder)  # no kernel serves a processor
+    one, other = context(8), context(8)
+    expected = StaticDecode(decoder, one).step(3, 9)
+    ends = torch.tensor([cache.memory_rows for cache in other.layers])
+    with torch.inference_mode():
+        seen = StaticContext(other, ends, tuple(len(cache.k) for cache in other.layers))
+        found = run_single(decoder, torch.tensor([3]), torch.tensor([9]), seen)
+    torch.testing.assert_close(found[0], expected, rtol=1e-4, atol=1e-5)
+    for mine, theirs in zip(other.layers, one.layers, strict=True):
+        torch.testing.assert_close(mine.k[: mine.memory_rows + 1], theirs.k[: mine.memory_rows + 1])
+
+
 def test_rows_behind_the_end_are_never_seen(decoder: Decoder) -> None:
     clean, dirty = context(64), context(64)
     for one in (clean, dirty):
@@ -97,12 +121,29 @@ def test_packed_sequences_see_only_themselves() -> None:
     assert not can_pack(q)  # a processor takes them one by one
 
 
+def test_runs_of_short_sequences_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "LONG", 6)
+    generator = torch.Generator().manual_seed(2)
+    lengths = [3, 1, 6, 9, 0, 4]
+    q = torch.randn(23, 4, 8, generator=generator)
+    k, v = torch.randn(2, 23, 2, 8, generator=generator)
+    runs = []
+
+    def together(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+        runs.append(lengths)
+        return attend_within(q, k, v, lengths, how="each")
+
+    found = attend_runs(q, k, v, lengths, together)
+    assert runs == [[3, 1], [0, 4]]
+    assert torch.equal(found, attend_within(q, k, v, lengths))
+
+
 def test_what_cannot_be_recorded_is_run(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no GPU here, so recording fails as it may fail there."""
     plain, recording = context(64), context(64)
     step = StaticDecode(decoder, recording, graph=True)
 
-    def fail(self: StaticDecode, rows: tuple[int, ...]) -> None:
+    def fail(self: StaticDecode, way: str, rows: tuple[int, ...]) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(StaticDecode, "_record", fail)
