@@ -56,8 +56,8 @@ def _serves(q: Tensor, cache: Tensor) -> bool:
         copies, end = caches.clone(), torch.tensor([277], device=q.device)
         found = triton_step.attend_step(one, k, v, caches[0], caches[1], end)
         expected = _torch(one, k, v, copies[0], copies[1], end, 300)
-        both = ((found, caches), (expected, copies))
-        one, other = (torch.cat([x.flatten() for x in pair]) for pair in both)
-        return one, other
+        if not torch.equal(caches, copies):
+            raise ValueError("the cache's rows differ from torch's")
+        return found, expected
 
     return serves("attend one token", (*q.shape[1:], cache.shape[1], q.dtype, q.device), trial)
