@@ -46,6 +46,9 @@ SPLIT_LAUNCHES: dict[str, dict[int, Launch]] = {
     },
 }
 
+_SPARE_BYTES = 4096
+"""Shared memory for what is not a tile: barriers and the few numbers that change places."""
+
 SMALLEST_SPLIT_WIDTH = 32
 """Numbers that an 8-bit instruction of the tensor cores sums at least."""
 
@@ -82,7 +85,9 @@ def _within(launch: Launch, device: torch.device) -> Launch:
     """Fewer stages, then fewer chunks, until a program's tiles fit into the shared memory of the device."""
     if device.type != "cuda":
         return launch
-    available = torch.cuda.get_device_properties(device).shared_memory_per_block_optin - 4096
+    properties = torch.cuda.get_device_properties(device)
+    # torch's types leave it out, and so do its builds for AMD, whose processors have 64 KiB.
+    available = getattr(properties, "shared_memory_per_block_optin", 65536) - _SPARE_BYTES
     while launch.stages * (launch.chunks + 2 * launch.tokens) * launch.width > available:
         if launch.stages > 2:
             launch = replace(launch, stages=launch.stages - 1)

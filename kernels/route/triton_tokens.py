@@ -100,6 +100,9 @@ def _prepare_terms_kernel(
     columns = tl.arange(0, COLUMNS)
     numbers = tl.where(token < count, W, 0)
     x = tl.load(q + (first + token).to(tl.int64) * W + columns, mask=columns < numbers, other=0.0).to(tl.float32)
+    # Integers hold no NaN: a token with a number that is not finite counts for nothing, as in floating point.
+    finite = tl.sum(tl.where(tl.abs(x) < float("inf"), 0, 1), 0) == 0
+    x = tl.where(finite, x, 0.0)
     largest = tl.max(tl.abs(x), 0)
     scale = tl.where(largest >= _SMALLEST, largest, 1.0)
     term = terms + place.to(tl.int64) * 2 * W + columns
@@ -115,8 +118,6 @@ def _prepare_terms_kernel(
         unit = 448
     tl.store(term, high.to(terms.dtype.element_ty), mask=columns < W)
     tl.store(term + W, low.to(terms.dtype.element_ty), mask=columns < W)
-    # Integers hold no NaN: a token with a number that is not finite counts for nothing, as in floating point.
-    finite = tl.sum(x * 0.0, 0) == 0.0
     tl.store(scales + place, tl.where((token < count) & finite, scale / unit, 0.0))
 
 
