@@ -71,6 +71,94 @@ def test_a_batch_of_ragged_questions(query_offsets: list[int], generator: torch.
     torch.testing.assert_close(actual, expected, atol=2e-2, rtol=0)
 
 
+def split_launch(width: int, *, tokens: int = 64) -> triton.Launch:
+    return triton.Launch(chunks=64, tokens=tokens, width=width, warps=4, stages=2, split=True)
+
+
+@pytest.mark.parametrize(
+    ("width", "group", "step"), [(128, 128, 128), (128, 128, 32), (256, 64, 64), (96, 96, 32), (96, 32, 32)]
+)
+@pytest.mark.parametrize("format", ["int8", "fp8"])
+def test_split_tokens_keep_the_bound_of_their_two_terms(
+    width: int, group: int, step: int, *, format: KeyFormat, generator: torch.Generator, device: str
+) -> None:
+    keys = keys_of(70, width, format, group, generator)
+    q = torch.randn(4, width, generator=generator) * torch.tensor([[1e-3], [1.0], [30.0], [1e3]])
+    largest = q.abs().amax(1, keepdim=True).double()
+    if format == "int8":
+        error = (largest / (2 * 127 * 254)).expand_as(q)
+    else:  # half a step of 4 bits, twice; or a step of the subnormal numbers, 2^-9 where the largest number is 448
+        error = 2**-8 * q.abs().double() + largest * 2**-9 / 448
+    magnitude = dequantise(keys).abs().double().T
+    # Sums are in float32; those of fp8 products on a tensor core keep 13 bits of the largest number in them.
+    sums = (2**-20 if format == "int8" or device == "cpu" else 2**-10) * (q.abs().double() @ magnitude)
+    exact = q.double() @ dequantise(keys).double().T
+    actual = triton.score_chunks(q.to(device), keys.to(device), [0, 1, 2, 3, 4], launch=split_launch(step)).cpu()
+    assert ((actual.double() - exact).abs() <= error @ magnitude + sums).all()
+
+
+@pytest.mark.parametrize(("format", "most"), [("int8", 1e-4), ("fp8", 2e-3)])
+def test_the_second_term_matters(format: KeyFormat, most: float, generator: torch.Generator, device: str) -> None:
+    """One term alone errs by about 8e-3 (int8) and 2.6e-2 (fp8)."""
+    keys = keys_of(200, 256, format, 128, generator)
+    q = torch.randn(1, 256, generator=generator)
+    expected = reference.chunk_scores(q, dequantise(keys))
+    actual = triton.score_chunks(q.to(device), keys.to(device), [0, 1], launch=split_launch(128))[0].cpu()
+    assert (actual - expected).norm() <= most * expected.norm()
+
+
+@pytest.mark.parametrize("format", ["int8", "fp8"])
+def test_split_tokens_choose_what_float32_chooses(format: KeyFormat, generator: torch.Generator, device: str) -> None:
+    """From the same stored keys, the 16 best of 500 documents."""
+    keys = keys_of(500, 64, format, 64, generator)
+    offsets = torch.arange(501)
+    found = 0
+    for _ in range(2):
+        q = torch.randn(4, 64, generator=generator)
+        wanted, _ = route(q, RoutingKeys(dequantise(keys)), offsets, 16)
+        scores = triton.score_chunks(q.to(device), keys.to(device), [0, 4])
+        chosen, _ = triton.top_of_chunks(scores, offsets.to(device), 16)
+        found += len(set(wanted.tolist()) & set(chosen[0].tolist()))
+    assert found >= 0.9 * 2 * 16
+
+
+@pytest.mark.parametrize("format", ["int8", "fp8"])
+def test_split_tokens_in_blocks_of_ragged_questions(format: KeyFormat, generator: torch.Generator, device: str) -> None:
+    keys = keys_of(70, 64, format, None, generator)
+    q = torch.randn(45, 64, generator=generator)
+    for query_offsets, tokens in (([0, 40], 32), ([0, 1, 1, 18, 30], 128), ([0, 16, 30, 45], 32)):
+        asked = q[: query_offsets[-1]]
+        expected = cpu.score_chunks(asked, keys, query_offsets)
+        launch = split_launch(32, tokens=tokens)
+        actual = triton.score_chunks(asked.to(device), keys.to(device), query_offsets, launch=launch).cpu()
+        torch.testing.assert_close(actual, expected, atol=tolerance(format, 64), rtol=0)
+
+
+def test_split_tokens_that_are_not_finite_count_for_nothing(generator: torch.Generator, device: str) -> None:
+    keys = keys_of(20, 64, "int8", None, generator)
+    q = torch.randn(4, 64, generator=generator)
+    expected = cpu.score_chunks(q[:2], keys, [0, 2])
+    q[2, 5], q[3, 6] = torch.nan, torch.inf
+    actual = triton.score_chunks(q.to(device), keys.to(device), [0, 4], launch=split_launch(64)).cpu()
+    torch.testing.assert_close(actual, expected, atol=tolerance("int8", 64), rtol=0)
+
+
+def test_keys_are_split_where_their_groups_allow_it(generator: torch.Generator) -> None:
+    for format, width, group, step in (
+        ("int8", 1024, 128, 128),
+        ("fp8", 1024, 128, 128),
+        ("int8", 96, 96, 32),
+        ("fp8", 64, 64, 64),
+    ):
+        launch = triton.choose_launch(keys_of(1, width, format, group, generator), 64, 1)  # type: ignore[arg-type]
+        assert (launch.split, launch.width) == (True, step)
+    for format, width, group in (("int8", 48, 24), ("fp8", 16, 16), ("bf16", 128, None), ("fp32", 128, None)):
+        keys = keys_of(1, width, format, group, generator)  # type: ignore[arg-type]
+        assert not triton.choose_launch(keys, 64, 1).split
+    with pytest.raises(ValueError, match="steps of 64 numbers do not divide groups of 96"):
+        triton.score_chunks(torch.zeros(1, 96), keys_of(1, 96, "int8", 96, generator), [0, 1], launch=split_launch(64))
+
+
 def test_tokens_beyond_one_block(generator: torch.Generator, device: str) -> None:
     keys = keys_of(70, 32, "int8", None, generator)
     q = torch.randn(100, 32, generator=generator)
