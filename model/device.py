@@ -18,13 +18,17 @@ class Precision:
 def choose_device(name: str) -> torch.device:
     """'auto' takes a CUDA GPU if there is one, else the processor; 'cpu', 'cuda' and 'mps' are taken at their word."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise ModelError("no CUDA GPU is available here: use --device cpu, or install a CUDA build of torch")
     if name == "mps" and not torch.backends.mps.is_available():
         raise ModelError("Metal is not available here: use --device cpu")
     if name not in ("cpu", "cuda", "mps"):
         raise ModelError(f"unknown device {name!r}: auto, cpu, cuda or mps")
+    if name == "cuda":
+        # cuDNN's attention plans anew for every shape, some 45 ms each on an H100 with torch 2.11, and every question,
+        # document and cache has a length of its own.
+        torch.backends.cuda.enable_cudnn_sdp(False)
     return torch.device(name)
 
 

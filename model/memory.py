@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from codemem.kernels.attend import attend
 from codemem.kernels.pool import pool_chunks
 from codemem.kernels.route import fold_query
 from codemem.model.config import DecoderConfig, MemoryConfig
@@ -145,6 +146,9 @@ def attend_cached(q_THD: Tensor, k_SGD: Tensor, v_SGD: Tensor, *, causal: bool =
     `causal=False` lets the T rows see each other in both directions, as the public engine does with an appended
     question.
     """
+    if q_THD.device.type == "cuda":
+        # One kernel for every length; torch's would choose by shape, and some plan anew for each (model/device.py).
+        return attend(q_THD, k_SGD[:0], v_SGD[:0], k_SGD, v_SGD, causal=causal)
     t, s = len(q_THD), len(k_SGD)
     mask = None
     if causal and t > 1:

@@ -1,5 +1,6 @@
 """Question-answer records to conversations as the product holds them (model/prompts.py)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,16 @@ class Conversation:
 class Conversations:
     """Draws conversations; deterministic by seed."""
 
-    def __init__(self, corpus: Corpus, prompts: Prompts, *, tokens: int, memory_documents: int, seed: int) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        prompts: Prompts,
+        *,
+        tokens: int,
+        memory_documents: int,
+        seed: int,
+        kinds: Mapping[str, float] | None = None,
+    ) -> None:
         self.corpus, self.prompts, self.tokens = corpus, prompts, tokens
         self.memory_documents = memory_documents
         self.random = np.random.default_rng(seed)
@@ -36,12 +46,13 @@ class Conversations:
             self._by_kind.setdefault(record["kind"], []).append(index)
         self._kinds = sorted(self._by_kind)
         counts = np.sqrt([len(self._by_kind[kind]) for kind in self._kinds])
+        counts *= [(kinds or {}).get(kind, 1.0) for kind in self._kinds]
         self._weights = counts / counts.sum()
         self._order: dict[str, list[int]] = {kind: [] for kind in self._kinds}
 
     def next(self) -> Conversation:
-        """A kind by the square root of its count, so that few common kinds do not make up most of what is learnt; of
-        that kind, each record once before any comes again."""
+        """A kind by the square root of its count (times the recipe's `kinds`), so that few common kinds do not make up
+        most of what is learnt; of that kind, each record once before any comes again."""
         kind = self._kinds[int(self.random.choice(len(self._kinds), p=self._weights))]
         if not self._order[kind]:
             self._order[kind] = list(map(int, self.random.permutation(self._by_kind[kind])))

@@ -49,7 +49,12 @@ class Feed:
             corpus, size=phase.questions, group=recipe.group, hard=recipe.hard, seed=2 * seed
         )
         self._conversations = Conversations(
-            corpus, prompts, tokens=recipe.answer_tokens, memory_documents=recipe.memory_documents, seed=2 * seed + 1
+            corpus,
+            prompts,
+            tokens=recipe.answer_tokens,
+            memory_documents=recipe.memory_documents,
+            seed=2 * seed + 1,
+            kinds=recipe.kinds,
         )
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="training-feed")
         self._ready: deque[Future[StepData]] = deque()

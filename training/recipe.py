@@ -1,7 +1,7 @@
 """What a training run is made of. A recipe is saved beside its checkpoint, so a run can be told from its files."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from codemem.model.config import MemoryConfig
@@ -56,6 +56,8 @@ class Recipe:
     final_rate: float = 0.05
     """Share of the peak learning rate at the end of the cosine."""
     temperature: float = 0.03
+    kinds: Mapping[str, float] = field(default_factory=dict)
+    """How many times as often a kind of answer is drawn as by the square root of its number."""
     answer_weight: float = 0.3
     """Weight of the language-model loss; the routing loss has weight 1."""
     clip: float = 1.0

@@ -52,6 +52,8 @@ class RunOptions:
     limit: int | None = None
     """Take the first so many pairs only."""
     resume: bool = False
+    start: Path | None = None
+    """An adapter whose parameters this run begins with, for a further course; by default a run begins at the base."""
 
 
 def train(options: RunOptions, log: Log) -> Path:
@@ -72,6 +74,8 @@ def train(options: RunOptions, log: Log) -> Path:
         corpus = Corpus.load(options.data, tokenizer, limit=options.limit)
         if options.resume:
             trainer.load_checkpoint(options.out / CHECKPOINT)
+        elif options.start:
+            trainer.start_from(options.start)
         _run(trainer, corpus, options, log)
     finally:
         processes.leave()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codemem.model.adapter import save_adapter
+from codemem.model.adapter import AdapterFile, save_adapter
 from codemem.model.decoder import Decoder
 from codemem.model.losses import chunk_scores_to_documents, info_nce
 from codemem.model.prompts import Prompts
@@ -73,12 +73,12 @@ class Trainer:
     # Losses -------------------------------------------------------------------------------------------------------
 
     def routing_losses(self, scores: dict[int, Tensor], positive: Tensor, ignore: Tensor) -> dict[str, Tensor]:
-        """Each layer alone, the lower layers' sum as `find` ranks, and the sum of all."""
+        """Each layer alone, the lower layers' mean (it orders as the sum that `find` ranks by), and the mean of all."""
         temperature = self.recipe.temperature
         ranking = [layer for layer in self.recipe.memory.ranking_layers if layer in scores]
         alone = [info_nce(s, positive, ignore, temperature) for s in scores.values()]
-        lower = torch.stack([scores[layer] for layer in ranking]).sum(0)
-        whole = torch.stack(list(scores.values())).sum(0)
+        lower = torch.stack([scores[layer] for layer in ranking]).mean(0)
+        whole = torch.stack(list(scores.values())).mean(0)
         return {
             "layers": torch.stack(alone).mean(),
             "find": info_nce(lower, positive, ignore, temperature),
@@ -205,6 +205,20 @@ class Trainer:
         """Goes on where `save_checkpoint` was called. Raises `ValueError` for a run of other shapes."""
         counters = load_checkpoint(path, self._parameters(), self.optimiser)
         self.step, self.spent = int(counters["step"]), counters["spent"]
+
+    def start_from(self, path: Path) -> None:
+        """Begins with the parameters of an adapter file, as its 8 bits hold them; the optimiser starts anew.
+
+        Raises `WeightsCorrupt` if the file is none, `ValueError` if it is of other layers or another rank.
+        """
+        file = AdapterFile(path)
+        if file.memory.routed_layers != self.recipe.memory.routed_layers:
+            raise ValueError(f"{path} routes at layers {file.memory.routed_layers}: the run must, too")
+        for name, parameter in self._parameters().items():
+            matrix = file.matrix(name)
+            if matrix.shape != parameter.shape:
+                raise ValueError(f"{path}: {name} is {tuple(matrix.shape)}, this run's {tuple(parameter.shape)}")
+            parameter.data.copy_(matrix)
 
     def export(self, path: Path) -> None:
         """The 8-bit file that ships."""

@@ -154,3 +154,15 @@ def test_wrong_settings_and_a_run_in_the_way_are_named(tmp_path: Path, base: Pat
         run(base, data, tmp_path / "out", 2)
     with pytest.raises(ValueError, match="another rank"):
         run(base, data, tmp_path / "out", 2, "--resume", rank=2)
+
+
+def test_a_further_course_begins_where_the_shipped_adapter_is(tmp_path: Path, base: Path, data: Path) -> None:
+    first = run(base, data, tmp_path / "first", 40)
+    adapter = tmp_path / "first/codemem-adapter.safetensors"
+    further = run(base, data, tmp_path / "further", 2, "--start", str(adapter))
+    assert further[0]["step"] == 1
+    assert further[0]["losses"]["find"] < 0.5 * first[0]["losses"]["find"]
+    with pytest.raises(ValueError, match="layers"):
+        run(base, data, tmp_path / "other", 2, "--start", str(adapter), "--layers", "0,2")
+    with pytest.raises(ValueError, match="this run's"):
+        run(base, data, tmp_path / "wide", 2, "--start", str(adapter), rank=8)
