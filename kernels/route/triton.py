@@ -4,9 +4,9 @@ Shapes: B questions, T tokens of all of them, C chunks, N documents, W width, S 
 
 Every question's tokens are padded to P places (`triton_tokens`): the maximum over them is one over P neighbouring
 columns of a product. Only one number a question and chunk is ever written: [B, C] float32, 0.4% of
-the bytes of 1024 wide 8-bit keys. Keys are multiplied in float16 (8-bit formats widen to it without loss), bfloat16
-keys in bfloat16, always summed in float32; query tokens are divided by their largest magnitude first, so that float16
-holds them. Inference only.
+the bytes of 1024 wide 8-bit keys. 8-bit keys are multiplied as they are by tokens of two terms (`triton_split`), or in
+float16 where their groups do not allow it (widening is exact), bfloat16 keys in bfloat16; query tokens are divided by
+their largest magnitude first, so that any of these types holds them. Inference only.
 """
 
 from codemem.kernels.route.triton_launch import Launch, choose_launch, split_width, widened_launch
