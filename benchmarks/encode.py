@@ -115,7 +115,7 @@ def _attention(shape: Shape, device: torch.device, dtype: torch.dtype, length: i
     documents = max(1, 8192 // length)
     q = torch.randn(length * documents, c.heads, c.head_dim, device=device, dtype=dtype)
     k, v = torch.randn(2, length * documents, c.kv_heads, c.head_dim, device=device, dtype=dtype)
-    ways: list[How] = ["each", "varlen"] if can_pack(q) else ["each"]
+    ways: list[How] = ["each", "varlen", "auto"] if can_pack(q) else ["each"]
     rows = []
     for how in ways:
         work = lambda how=how: attend_within(q, k, v, [length] * documents, how=how)  # noqa: E731

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from codemem.kernels.route.keys import quantise_groups
+from codemem.model.ahead import Fetched, begin_copy, one_ahead
 from codemem.model.config import MemoryConfig
 from codemem.model.decoder import Decoder
 from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
@@ -52,24 +53,36 @@ def encode(
     """Yields an entry a document, pack by pack. Layers above the highest stored one are not run."""
     layers = layers_of(layout)
     limit = PACK_TOKENS if device.type == "cpu" else GPU_PACK_TOKENS
-    for pack in packs(documents, limit):
+
+    def begin(pack: list[int]) -> tuple[list[int], list[int], Fetched]:
         lengths = [len(documents[i].ids) for i in pack]
         ids = torch.from_numpy(np.concatenate([documents[i].ids for i in pack]).astype(np.int64))
         positions = torch.cat([torch.arange(n) for n in lengths])
         context = EncodingContext(lengths, routers, memory, layers)
-        decoder(ids.to(device), positions.to(device), context, observe_only=layers[-1])
-        columns = {layer: _stored(context.pooled[layer], memory) for layer in layers}
-        chunks = [-(-n // memory.chunk_tokens) for n in lengths]
-        yield from _split(documents, pack, chunks, columns, layout)
+        ids, positions = begin_copy(torch.stack((ids, positions)), device)
+        decoder(ids, positions, context, observe_only=layers[-1])
+        columns = {
+            f"{name}.{layer}": column
+            for layer in layers
+            for name, column in _stored(context.pooled[layer], memory).items()
+        }
+        return pack, [-(-n // memory.chunk_tokens) for n in lengths], Fetched(columns)
+
+    def finish(encoded: tuple[list[int], list[int], Fetched]) -> Iterator[Entry]:
+        pack, chunks, columns = encoded
+        return _split(documents, pack, chunks, columns.wait(), layout)
+
+    # While entries are taken and stored, a GPU reads the next pack.
+    yield from one_ahead(packs(documents, limit), begin, finish, ahead=device.type == "cuda")
 
 
 def _stored(pooled: PooledLayer, memory: MemoryConfig) -> dict[str, Tensor]:
-    """One layer's tensors as stored, all chunks of the pack."""
+    """One layer's tensors as stored, all chunks of the pack, where they were computed."""
     route = F.normalize(pooled.route.float(), dim=-1) if memory.cosine else pooled.route.float()
     columns = {}
     for name, x in (("route", route), ("k", pooled.k.float()), ("v", pooled.v.float())):
         values, scales = quantise_groups(x, "int8")
-        columns[name], columns[f"{name}_scale"] = values.flatten(1).cpu(), scales.cpu()
+        columns[name], columns[f"{name}_scale"] = values.flatten(1), scales
     return columns
 
 
@@ -77,15 +90,14 @@ def _split(
     documents: Sequence[TokenisedDocument],
     pack: list[int],
     chunks: list[int],
-    columns: dict[int, dict[str, Tensor]],
+    columns: dict[str, Tensor],
     layout: EntryLayout,
 ) -> Iterator[Entry]:
     start = 0
     for index, count in zip(pack, chunks, strict=True):
         tensors = {}
         for spec in layout.tensors:
-            part, _, layer = spec.name.partition(".")
-            tensors[spec.name] = columns[int(layer)][part][start : start + count].numpy().copy()
+            tensors[spec.name] = columns[spec.name][start : start + count].numpy().copy()
         document = documents[index]
         yield Entry(layout.key(document.ids), len(document.ids), document.chunk_ends, tensors)
         start += count

@@ -1,8 +1,8 @@
 """Causal attention inside each of several packed sequences.
 
-On a GPU long sequences have a call each, and shorter neighbours one variable-length call (torch.nn.attention.varlen,
-FlashAttention-2). Elsewhere every sequence has its own: on a processor that is the faster way, and the order of every
-sum is then independent of the packing.
+On a GPU long sequences have a call each (cuDNN), and shorter neighbours one variable-length call together
+(torch.nn.attention.varlen, FlashAttention-2). Elsewhere every sequence has its own: on a processor that is the faster
+way, and the order of every sum is then independent of the packing.
 
 Shapes: T tokens of all sequences, H query heads, G key heads, D head_dim, N sequences.
 """
@@ -10,17 +10,20 @@ Shapes: T tokens of all sequences, H query heads, G key heads, D head_dim, N seq
 import inspect
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from itertools import accumulate, groupby
+from itertools import accumulate
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 How = Literal["auto", "varlen", "each"]
 _VARLEN_DTYPES = (torch.float16, torch.bfloat16)
 LONG = 1536
-"""Tokens from which a call of its own is the faster one: on an H100, 2,048 tokens take two thirds of the time."""
+"""Tokens from which cuDNN's attention, a call each, is faster: on an H100, 2,048 tokens take two thirds of the time."""
+PLANNED = 256
+"""cuDNN plans for every number of rows, which takes it some 45 ms each: it is asked for multiples of this alone."""
 _LARGEST_HEAD = 256
 """FlashAttention's limit; it also wants multiples of 8."""
 
@@ -29,11 +32,11 @@ def attend_within(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence
     """[T, H, D]; `lengths` [N] sum to T. `how`: 'auto' takes the variable-length call where it can be had and pays."""
     if how == "varlen":
         return _attend_varlen(q_THD, k_TGD, v_TGD, lengths)
-    if how == "each" or min(lengths, default=LONG) >= LONG or not can_pack(q_THD):
+    if how == "each" or not can_pack(q_THD):
         return _attend_each(q_THD, k_TGD, v_TGD, lengths)
-    if max(lengths) < LONG:
-        return _attend_varlen(q_THD, k_TGD, v_TGD, lengths)
-    return attend_runs(q_THD, k_TGD, v_TGD, lengths, _attend_varlen)
+    if max(lengths, default=0) >= LONG and _plans(q_THD.device, q_THD.dtype, q_THD.shape[-1]):
+        return attend_runs(q_THD, k_TGD, v_TGD, lengths, alone=_attend_planned, together=_attend_varlen)
+    return _attend_varlen(q_THD, k_TGD, v_TGD, lengths)
 
 
 def attend_runs(
@@ -41,18 +44,37 @@ def attend_runs(
     k_TGD: Tensor,
     v_TGD: Tensor,
     lengths: Sequence[int],
+    *,
+    alone: Callable[[Tensor, Tensor, Tensor], Tensor],
     together: Callable[[Tensor, Tensor, Tensor, Sequence[int]], Tensor],
 ) -> Tensor:
-    """Sequences of `LONG` tokens and more each by itself; `together` attends within a run of shorter ones."""
+    """Sequences of `LONG` tokens and more by `alone`, each; `together` attends within what lies between them.
+
+    `alone` gets a multiple of `PLANNED` rows: attention being causal, a sequence does not see the rows of its
+    neighbours behind it, and what is computed for those is dropped. At the end of the pack zeros take their place, so
+    that a sequence is computed in the same way wherever it lies.
+    """
     out = torch.empty_like(q_THD)
-    start = 0
-    for long, run in groupby(lengths, lambda n: n >= LONG):
-        here = list(run)
-        rows = slice(start, start + sum(here))
-        attend = _attend_each if long else together
-        out[rows] = attend(q_THD[rows], k_TGD[rows], v_TGD[rows], here)
-        start = rows.stop
+    waiting: list[int] = []
+    begin = start = 0
+    for n in lengths:
+        end = start + -(-n // PLANNED) * PLANNED
+        if n < LONG:
+            waiting.append(n)
+        else:
+            if waiting:
+                out[begin:start] = together(q_THD[begin:start], k_TGD[begin:start], v_TGD[begin:start], waiting)
+            out[start : start + n] = alone(*(_rows(x, start, end) for x in (q_THD, k_TGD, v_TGD)))[:n]
+            waiting, begin = [], start + n
+        start += n
+    if waiting:
+        out[begin:] = together(q_THD[begin:], k_TGD[begin:], v_TGD[begin:], waiting)
     return out
+
+
+def _rows(x: Tensor, start: int, end: int) -> Tensor:
+    """Rows of x, zeros behind its last."""
+    return x[start:end] if end <= len(x) else F.pad(x[start:], (0, 0, 0, 0, 0, end - len(x)))
 
 
 def can_pack(q_THD: Tensor) -> bool:
@@ -90,6 +112,24 @@ def _attend_each(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[
 def _attend_one(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
     q, k, v = (x.transpose(0, 1)[None] for x in (q_THD, k_TGD, v_TGD))
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)[0].transpose(0, 1)
+
+
+def _attend_planned(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+        return _attend_one(q_THD, k_TGD, v_TGD)
+
+
+@cache
+def _plans(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
+    """Whether cuDNN's attention runs here and is right, tried once."""
+    qkv = torch.randn(PLANNED, 8, head_dim, device=device, dtype=dtype)
+    q, k, v = qkv[:, :4], qkv[:, 4:6], qkv[:, 6:]
+    try:
+        with torch.inference_mode():
+            found = _attend_planned(q, k, v)
+            return bool((found - _attend_one(q, k, v)).abs().max() < 0.05)
+    except (RuntimeError, TypeError, ValueError):
+        return False
 
 
 def _attend_varlen(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int]) -> Tensor:

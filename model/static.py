@@ -83,7 +83,9 @@ class StaticDecode:
         caches = self.context.layers
         rows = self._make_room()
         ends = [cache.memory_rows + cache.text_rows for cache in caches]
-        self._inputs.copy_(torch.tensor([token, position, *ends]))
+        self._inputs.copy_(
+            torch.tensor([token, position, *ends]), non_blocking=True
+        )  # from pageable memory: it may be reused at once
         logits = self._replay(rows) if self.graph else self._run("matmul", rows)
         for cache in caches:
             cache.text_rows += 1

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from codemem.model.ahead import Fetched, one_ahead
 from codemem.model.decoder import Decoder
 from codemem.model.device import choose_device, choose_precision
 from codemem.model.entry import Entry, EntryLayout, TensorSpec, TokenisedDocument
@@ -89,13 +90,20 @@ class Msa4bEngine:
         """Entries in the order of the documents, as they are done."""
         protocol = self._model.protocol
         numbered = [NumberedDocument(protocol.number_of(d.ids), d.ids, d.chunk_ends) for d in documents]
-        for pack in packs(numbered):
+
+        def begin(pack: list[NumberedDocument]) -> tuple[list[NumberedDocument], Fetched]:
             pooled = encode(self._model, pack)
-            columns = {
-                f"{part}.{layer}": bf16_bits(getattr(rows, part).flatten(1))
-                for layer, rows in pooled.items()
-                for part in _PARTS
-            }
+            return pack, Fetched(
+                {
+                    f"{part}.{layer}": getattr(rows, part).flatten(1).to(torch.bfloat16).contiguous()
+                    for layer, rows in pooled.items()
+                    for part in _PARTS
+                }
+            )
+
+        def finish(encoded: tuple[list[NumberedDocument], Fetched]) -> Iterator[Entry]:
+            pack, rows_of = encoded
+            columns = {name: bf16_bits(column) for name, column in rows_of.wait().items()}
             start = 0
             for document in pack:
                 rows = slice(start, start + len(document.chunk_ends))
@@ -105,6 +113,9 @@ class Msa4bEngine:
                     np.array([document.number], dtype="<u4").view(np.uint8), (len(document.chunk_ends), 1)
                 )
                 yield Entry(layout.key(document.ids), len(document.ids), document.chunk_ends, tensors)
+
+        # While entries are taken and stored, a GPU reads the next pack.
+        yield from one_ahead(packs(numbered), begin, finish, ahead=self.device == "cuda")
 
     def bank(self, entries: LoadedEntries, layout: EntryLayout) -> Msa4bBank:
         """The entries placed within `budget`. Entries loaded without keys and values can be ranked, not asked."""

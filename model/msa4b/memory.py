@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from codemem.kernels.route import RoutingKeys, route, score_chunks, score_documents
+from codemem.model.ahead import begin_copy
 from codemem.model.memory import EncodingContext, LayerRoute, PooledLayer
 from codemem.model.msa4b.checkpoint import Msa4bModel
 from codemem.model.msa4b.config import Msa4bConfig
@@ -218,8 +219,9 @@ def encode(model: Msa4bModel, documents: Sequence[NumberedDocument]) -> dict[int
     """Reads documents, each by itself from position 0, and pools what the routed layers keep."""
     memory = model.config.memory
     lengths = [len(document.ids) for document in documents]
-    ids = torch.from_numpy(np.concatenate([document.ids for document in documents]).astype(np.int64)).to(model.device)
-    positions = torch.cat([torch.arange(n) for n in lengths]).to(model.device)
+    ids = torch.from_numpy(np.concatenate([document.ids for document in documents]).astype(np.int64))
+    positions = torch.cat([torch.arange(n) for n in lengths])
+    ids, positions = begin_copy(torch.stack((ids, positions)), model.device)
     context = EncodingContext(lengths, model.routers, memory)
     model.decoder(ids, positions, context, observe_only=memory.routed_layers[-1])
     return context.pooled

@@ -121,21 +121,37 @@ def test_packed_sequences_see_only_themselves() -> None:
     assert not can_pack(q)  # a processor takes them one by one
 
 
-def test_runs_of_short_sequences_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("lengths", "alone_rows", "runs_expected"),
+    [
+        ([3, 1, 6, 9, 0, 4], [8, 12], [[3, 1], [0, 4]]),
+        ([8, 8], [8, 8], []),
+        ([2, 2], [], [[2, 2]]),
+        ([9, 6, 1], [12, 8], [[1]]),  # the second has too few rows behind it
+    ],
+)
+def test_long_sequences_are_taken_alone(
+    monkeypatch: pytest.MonkeyPatch, lengths: list[int], alone_rows: list[int], runs_expected: list[list[int]]
+) -> None:
+    """A long one is handed over with rows behind it up to a multiple, and nothing of those comes back."""
     monkeypatch.setattr(packed, "LONG", 6)
+    monkeypatch.setattr(packed, "PLANNED", 4)
     generator = torch.Generator().manual_seed(2)
-    lengths = [3, 1, 6, 9, 0, 4]
-    q = torch.randn(23, 4, 8, generator=generator)
-    k, v = torch.randn(2, 23, 2, 8, generator=generator)
-    runs = []
+    q = torch.randn(sum(lengths), 4, 8, generator=generator)
+    k, v = torch.randn(2, sum(lengths), 2, 8, generator=generator)
+    sizes, runs = [], []
+
+    def alone(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(q))
+        return attend_within(q, k, v, [len(q)], how="each")
 
     def together(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
-        runs.append(lengths)
+        runs.append(list(lengths))
         return attend_within(q, k, v, lengths, how="each")
 
-    found = attend_runs(q, k, v, lengths, together)
-    assert runs == [[3, 1], [0, 4]]
-    assert torch.equal(found, attend_within(q, k, v, lengths))
+    found = attend_runs(q, k, v, lengths, alone=alone, together=together)
+    torch.testing.assert_close(found, attend_within(q, k, v, lengths), rtol=1e-5, atol=1e-6)
+    assert (sizes, runs) == (alone_rows, runs_expected)
 
 
 def test_what_cannot_be_recorded_is_run(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
