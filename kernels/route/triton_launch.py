@@ -26,6 +26,8 @@ class Launch:
     stages: int
     split: bool = False
     """Multiply 8-bit keys as they are, by query tokens split into two terms (`triton_split.py`)."""
+    resident: int = 0
+    """Programs a multiprocessor that take tile after tile, for one question of one block; 0: a program a tile."""
 
 
 # By token places, on an H100. A program reads all tokens from the L2 cache, twice 64 bytes for every chunk's 1 at 64
