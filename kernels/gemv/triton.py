@@ -96,6 +96,8 @@ TILES = (Tile(4, 512, 4), Tile(4, 1024, 4, 3), Tile(8, 512, 4, 4))
 """Tried on the device; the first is taken where nothing can be measured."""
 L2_BYTES = 1 << 27
 """Written between trials: more than a GPU's second cache holds, which would else keep a small matrix."""
+FLUSHES = 4
+"""So often, which takes longer than the launch that is to be waiting when it ends."""
 
 
 def gemv(
@@ -164,7 +166,8 @@ def _milliseconds(weight: Tensor, gated: bool, tile: Tile) -> float:
     try:
         for _ in range(6):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            flushed.zero_()
+            for _ in range(FLUSHES):
+                flushed.zero_()
             begin.record()
             gemv(x, weight, None, None, gated, None, weight.dtype, tile=tile)
             end.record()
