@@ -34,7 +34,7 @@ def attend_within(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence
         return _attend_varlen(q_THD, k_TGD, v_TGD, lengths)
     if how == "each" or not can_pack(q_THD):
         return _attend_each(q_THD, k_TGD, v_TGD, lengths)
-    if max(lengths, default=0) >= LONG and _plans(q_THD.device, q_THD.dtype, q_THD.shape[-1]):
+    if max(lengths, default=0) >= LONG and _plans(q_THD.device, q_THD.dtype, *q_THD.shape[1:], k_TGD.shape[1]):
         return attend_runs(q_THD, k_TGD, v_TGD, lengths, alone=_attend_planned, together=_attend_varlen)
     return _attend_varlen(q_THD, k_TGD, v_TGD, lengths)
 
@@ -120,10 +120,10 @@ def _attend_planned(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
 
 
 @cache
-def _plans(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
+def _plans(device: torch.device, dtype: torch.dtype, heads: int, head_dim: int, groups: int) -> bool:
     """Whether cuDNN's attention runs here and is right, tried once."""
-    qkv = torch.randn(PLANNED, 8, head_dim, device=device, dtype=dtype)
-    q, k, v = qkv[:, :4], qkv[:, 4:6], qkv[:, 6:]
+    qkv = torch.randn(PLANNED, heads + 2 * groups, head_dim, device=device, dtype=dtype)
+    q, k, v = qkv[:, :heads], qkv[:, heads : heads + groups], qkv[:, heads + groups :]
     try:
         with torch.inference_mode():
             found = _attend_planned(q, k, v)
