@@ -33,13 +33,17 @@ class Corpus:
 
     @classmethod
     def load(cls, directory: Path, tokenizer: Tokenizer, *, limit: int | None = None) -> "Corpus":
-        """Reads a folder; `limit` takes the first so many pairs only. A folder without answer records is fine."""
+        """Reads a folder, with what `codemem.training.explain` added to it; one without answer records is fine.
+
+        `limit` takes the first so many pairs only.
+        """
         headers, texts, packages = [], [], []
         names: dict[str, int] = {}
         for row in rows(directory / DOCUMENTS):
             headers.append(row["header"])
             texts.append(row["text"])
             packages.append(names.setdefault(row["package"], len(names)))
+        answers = [path for path in (directory / QA, *sorted(directory.glob("explained-*.jsonl.zst"))) if path.exists()]
         pairs = list(islice(rows(directory / PAIRS), limit))
         return cls(
             tokenizer,
@@ -49,7 +53,7 @@ class Corpus:
             [pair["q"] for pair in pairs],
             [pair["pos"] for pair in pairs],
             [pair.get("neg", []) for pair in pairs],
-            list(rows(directory / QA)) if (directory / QA).exists() else [],
+            [row for path in answers for row in rows(path)],
         )
 
     def document_ids(self, documents: Iterable[int], max_tokens: int) -> list[Ids]:

@@ -82,13 +82,18 @@ def question_answers(folder: Path, *, dev: bool = False) -> Iterator[QuestionAns
 
 
 class Writer:
-    """Writes JSON lines under zstd to a temporary name and takes the real one when closed without error."""
+    """Writes JSON lines under zstd to a temporary name and takes the real one when closed without error.
 
-    def __init__(self, path: Path) -> None:
+    `to_carry` makes a file a quarter smaller in several times the time, where like rows stand side by side.
+    """
+
+    def __init__(self, path: Path, *, to_carry: bool = False) -> None:
         self._path = path
         self._temporary = path.with_name(path.name + ".part")
         self._raw = self._temporary.open("wb")
-        self._compressor = zstandard.ZstdCompressor(9).compressobj()
+        far = zstandard.ZstdCompressionParameters.from_level(16, window_log=27, enable_ldm=True)
+        compressor = zstandard.ZstdCompressor(compression_params=far) if to_carry else zstandard.ZstdCompressor(9)
+        self._compressor = compressor.compressobj()
 
     def __enter__(self) -> "Writer":
         return self

@@ -1,0 +1,84 @@
+"""Courses are cut out of the whole data with their indices right; what the base model writes is sifted."""
+
+from pathlib import Path
+
+import pytest
+
+from codemem.training.data.courses import HOW, first_course, how_questions, main, second_course
+from codemem.training.data.read import DOCUMENTS, PAIRS, QA, Writer, rows
+from codemem.training.explain import explained
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two packages of 120 definitions each, asked about in prose, and a few answers."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with Writer(folder / DOCUMENTS) as writer:
+        for i in range(240):
+            text = f"def f{i}(x):\n" + "    x += 1\n" * 30
+            writer.write({"header": f"m{i % 7}.py\n", "text": text, "language": "python", "package": f"p{i % 2}"})
+    with Writer(folder / PAIRS) as writer:
+        for i in range(240):
+            question = {"q": f"where do we add {i}?", "pos": [i], "neg": [(i + 2) % 240]}
+            writer.write({**question, "kind": "prose", "language": "python" if i % 2 else "go"})
+    with Writer(folder / QA) as writer:
+        for i in range(5):
+            record = {"question": f"What does f{i} do?", "gold": [i], "distractors": [i + 2], "answer": "It adds."}
+            writer.write({**record, "evidence": "", "kind": "does", "language": "python"})
+    return folder
+
+
+def test_a_course_keeps_what_its_questions_lead_to(data: Path, tmp_path: Path) -> None:
+    main(["second", "--data", str(data), "--out", str(tmp_path / "course")])
+    before, after = (list(rows(folder / DOCUMENTS)) for folder in (data, tmp_path / "course"))
+    assert [(row["package"], row["header"]) for row in after] == sorted((r["package"], r["header"]) for r in after)
+    asked = list(rows(tmp_path / "course" / PAIRS))
+    assert len(asked) == 240
+    for pair in asked:
+        number = int(pair["q"].split()[-1][:-1])
+        assert after[pair["pos"][0]] == before[number]
+    how = list(rows(tmp_path / "course" / HOW))
+    assert how
+    for row in how:
+        assert any(word.isdigit() and after[row["gold"][0]]["text"].startswith(f"def f{word}(") for word in
+                   row["question"].replace("?", " ").replace(".", " ").split())  # fmt: skip
+        assert {after[d]["package"] for d in row["distractors"]} == {after[row["gold"][0]]["package"]}
+        assert row["gold"][0] not in row["distractors"]
+
+
+def test_python_is_held_to_its_share(data: Path) -> None:
+    course = first_course(data, pairs=120, python=0.25)
+    python = sum(pair["language"] == "python" for pair in course.pairs)
+    assert 15 <= python <= 45  # 30 expected of 120
+    assert 65 <= len(course.pairs) - python <= 115
+    assert len(course.answers) == 5
+
+
+def test_packages_of_few_questions_are_left_out_and_the_same_data_give_the_same_course(data: Path) -> None:
+    assert second_course(data, python=0, others=500).pairs == second_course(data, python=0, others=500).pairs
+    with Writer(data / PAIRS) as writer:
+        writer.write({"q": "where do we add?", "pos": [1], "neg": [], "kind": "prose", "language": "python"})
+    assert second_course(data).pairs == []
+
+
+def test_how_questions_need_a_definition_of_some_length() -> None:
+    short = {"header": "a.py\n", "text": "def f(): ...", "language": "python", "package": "p"}
+    pair = {"q": "where do we add?", "pos": [0], "kind": "prose", "language": "python"}
+    assert how_questions([pair], [short], 5) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "whole", "learnt"),
+    [
+        ("It reads the header and returns  its\nfields, a dict.", True, "It reads the header and returns its fields, a dict."),
+        ("It reads the header and returns its fields. Then it cl", False, "It reads the header and returns its fields."),
+        ("It does this:\n1. reads the header and returns fields", True, None),
+        ("```python\nprint('the header of the file is read')\n```", True, None),
+        ("It reads.", True, None),
+    ],
+)  # fmt: skip
+def test_answers_that_are_cut_short_or_no_prose_are_not_learnt(
+    written: str, learnt: str | None, *, whole: bool
+) -> None:
+    assert explained(written, whole=whole) == learnt

@@ -1,0 +1,164 @@
+"""Parts of the whole data that one run reads, small enough to carry: `python -m codemem.training.data.courses`.
+
+`first` takes all kinds of questions, Python less often than other languages. `second` keeps packages whole and takes
+questions in prose, so that a batch's negatives come from the same package, and adds questions of how things are done
+(`how.jsonl.zst`), which `codemem.training.explain` has the base model answer from the source.
+"""
+
+import argparse
+import json
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .read import DOCUMENTS, PAIRS, QA, Writer, rows
+
+HOW = "how.jsonl.zst"
+_WHERE = re.compile(r"(?:where(?: in the code| in this project)? do we|find the code that lets us) (.+?)\??")
+_DEFINED = re.compile(r"(?:def|func|function|fn)\s+(?:\([^)]*\)\s*)?([A-Za-z_]\w+)")
+_DOING = ("How do we {}?", "How does the code {}?", "how does it {}", "What happens when we {}?", "Explain how we {}.")
+_NAMED = (
+    "How does `{}` work?",
+    "What does {} do, step by step?",
+    "When does {} return early?",
+    "What is the role of `{}`?",
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Course:
+    """Rows of the whole data; indices are lines of its documents."""
+
+    pairs: list[Row]
+    answers: list[Row]
+    how: list[Row]
+    positives: int
+    """Documents kept of a question's own."""
+
+
+def first_course(folder: Path, *, pairs: int = 700_000, python: float = 0.45) -> Course:
+    """About `pairs` questions of every kind, the share `python` of them about Python, and at most 12,000 answers of a
+    kind."""
+    draw = random.Random(0)  # noqa: S311
+    every = list(rows(folder / PAIRS))
+    about_python = sum(pair["language"] == "python" for pair in every)
+    rate = min(1.0, python * pairs / max(1, about_python))
+    others = min(1.0, (1 - python) * pairs / max(1, len(every) - about_python))
+    kept = [pair for pair in every if draw.random() < (rate if pair["language"] == "python" else others)]
+    limits = {"where": 6000, "does": 8000, "caller": 8000, "unanswerable": 12000}
+    return Course(kept, _capped(folder, draw, lambda kind: limits.get(kind, 10**9)), [], positives=4)
+
+
+def second_course(folder: Path, *, python: int = 95_000, others: int = 75_000, how: int = 2400) -> Course:
+    """Documentation and prose of whole packages with a few names, up to so many questions, and `how` to be answered."""
+    draw = random.Random(7)  # noqa: S311
+    every, documents = list(rows(folder / PAIRS)), list(rows(folder / DOCUMENTS))
+    named = ("name", "split name", "partial name", "scoped name", "usage", "where")
+    packages: dict[str, list[Row]] = defaultdict(list)
+    for pair in every:
+        if pair["kind"] in ("documentation", "prose") or (pair["kind"] in named and draw.random() < 0.12):
+            packages[documents[pair["pos"][0]]["package"]].append(pair)
+    order = sorted(packages)
+    draw.shuffle(order)
+    kept: list[Row] = []
+    room = {True: python, False: others}
+    for package in order:
+        members = packages[package]
+        draw.shuffle(members)
+        members = members[:960]
+        if len(members) < 96:
+            continue
+        mostly = Counter(pair["language"] for pair in members).most_common(1)[0][0] == "python"
+        if room[mostly] > 0:
+            room[mostly] -= len(members)
+            kept += members
+    answers = _capped(folder, draw, lambda kind: 1500 if kind == "unanswerable" else 700)
+    return Course(kept, answers, how_questions(kept, documents, how), positives=2)
+
+
+def _capped(folder: Path, draw: random.Random, limit: Callable[[str], int]) -> list[Row]:
+    answers = list(rows(folder / QA))
+    draw.shuffle(answers)
+    seen: Counter[str] = Counter()
+    kept = []
+    for answer in answers:
+        seen[answer["kind"]] += 1
+        if seen[answer["kind"]] <= limit(answer["kind"]):
+            kept.append(answer)
+    return kept
+
+
+def how_questions(pairs: Iterable[Row], documents: list[Row], count: int) -> list[Row]:
+    """Questions of how something is done, each about one definition: asked in prose, or by its name."""
+    draw = random.Random(3)  # noqa: S311
+    packages: dict[str, list[int]] = defaultdict(list)
+    pairs = list(pairs)
+    for index in sorted({pair["pos"][0] for pair in pairs}):
+        packages[documents[index]["package"]].append(index)
+    draw.shuffle(pairs)
+    asked: dict[int, Row] = {}
+    for pair in pairs:
+        gold = pair["pos"][0]
+        text = documents[gold]["text"]
+        if len(asked) == count or gold in asked or len(pair["pos"]) > 1 or not 250 < len(text) < 1500:
+            continue
+        if pair["language"] != "python" and draw.random() < 0.35:
+            continue
+        question = _how(pair, text, draw)
+        if question:
+            near = [index for index in packages[documents[gold]["package"]] if index != gold]
+            distractors = draw.sample(near, min(4, len(near)))
+            asked[gold] = {"question": question, "gold": [gold], "distractors": distractors, "kind": "explain"}
+    return list(asked.values())
+
+
+def _how(pair: Row, text: str, draw: random.Random) -> str | None:
+    if pair["kind"] == "prose":
+        doing = _WHERE.fullmatch(pair["q"])
+        return draw.choice(_DOING).format(doing[1]) if doing else None
+    defined = _DEFINED.search(text) if pair["kind"] == "documentation" and draw.random() < 0.03 else None
+    return draw.choice(_NAMED).format(defined[1]) if defined else None
+
+
+def write_course(folder: Path, course: Course, out: Path) -> dict[str, int]:
+    """Writes the course with the documents that it needs, those of a package and a file side by side; counts."""
+    needed = {d for pair in course.pairs for d in pair["pos"][: course.positives]}
+    needed |= {d for row in (*course.answers, *course.how) for d in (*row["gold"], *row["distractors"])}
+    documents = {i: row for i, row in enumerate(rows(folder / DOCUMENTS)) if i in needed}
+    order = sorted(documents, key=lambda i: (documents[i]["package"], documents[i]["header"]))
+    place = {old: new for new, old in enumerate(order)}
+    out.mkdir(parents=True, exist_ok=True)
+    with Writer(out / DOCUMENTS, to_carry=True) as writer:
+        for index in order:
+            writer.write(documents[index])
+    with Writer(out / PAIRS) as writer:
+        for pair in course.pairs:
+            writer.write({**pair, "pos": [place[d] for d in pair["pos"] if d in place], "neg": []})
+    for name, answers in ((QA, course.answers), (HOW, course.how)):
+        with Writer(out / name) as writer:
+            for row in answers:
+                moved = {key: [place[d] for d in row[key]] for key in ("gold", "distractors")}
+                writer.write({**row, **moved})
+    counts = {"pairs": len(course.pairs), "answers": len(course.answers), "how": len(course.how)}
+    return {**counts, "documents": len(order)}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Writes one course; counts as a JSON object to stdout."""
+    parser = argparse.ArgumentParser(prog="python -m codemem.training.data.courses", description=__doc__)
+    parser.add_argument("course", choices=("first", "second"))
+    parser.add_argument("--data", type=Path, required=True, help="what `python -m codemem.training.data` wrote")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    course = first_course(options.data) if options.course == "first" else second_course(options.data)
+    print(json.dumps(write_course(options.data, course, options.out)))
+
+
+if __name__ == "__main__":
+    main()
