@@ -165,3 +165,41 @@ def test_what_cannot_be_recorded_is_run(decoder: Decoder, monkeypatch: pytest.Mo
     monkeypatch.setattr(StaticDecode, "_record", fail)
     assert torch.equal(step.step(3, 9), StaticDecode(decoder, plain).step(3, 9))
     assert not step.graph
+
+
+@pytest.mark.parametrize(("took", "chosen"), [({"gemv": 2.0, "matmul": 1.0}, "matmul"), ({"matmul": 1.0}, "matmul"),
+                                              ({"gemv": 1.0, "matmul": 2.0}, "gemv")])  # fmt: skip
+def test_the_fastest_way_that_can_be_recorded_is_taken_and_remembered(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, took: dict[str, float], chosen: str
+) -> None:
+    """Graphs are stood in for by what they would replay: there is no GPU here."""
+    recorded = []
+
+    class Replay:
+        def __init__(self, step: StaticDecode, way: str, rows: tuple[int, ...]) -> None:
+            self.way, self.logits = way, step._run(way, rows)  # type: ignore[arg-type]
+            self.again = lambda: self.logits.copy_(step._run(way, rows))  # type: ignore[arg-type]
+
+        def replay(self) -> None:
+            self.again()
+
+    def record(self: StaticDecode, way: str, rows: tuple[int, ...]) -> tuple[Replay, torch.Tensor]:
+        recorded.append(way)
+        if way not in took:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        made = Replay(self, way, rows)
+        return made, made.logits
+
+    monkeypatch.setattr(static, "_fastest", {})
+    monkeypatch.setattr(static, "can_run_single", lambda _: True)
+    monkeypatch.setattr(static, "_milliseconds", lambda graph: took[graph.way])
+    monkeypatch.setattr(StaticDecode, "_record", record)
+    plain = StaticDecode(decoder, context(64))
+    expected = [plain.step(token, 9 + i) for i, token in enumerate((3, 4))]
+    for times in (["gemv", "matmul"], [chosen]):
+        recorded.clear()
+        step = StaticDecode(decoder, context(64), graph=True)
+        for i, token in enumerate((3, 4)):
+            torch.testing.assert_close(step.step(token, 9 + i), expected[i], rtol=1e-4, atol=1e-5)
+        assert recorded == times
+        assert step.way == chosen
