@@ -23,7 +23,7 @@ from codemem.model.msa4b import Conversation, Msa4bMemory, load_msa4b
 from codemem.model.msa4b.memory import encode
 from codemem.model.msa4b.tokens import NumberedDocument
 
-BF16_EPSILON = 2.0**-8
+BF16_EPSILON = 2.0**-7
 
 
 def bf16_errors(folder: Path, name: str, device: str) -> dict[str, Any]:
