@@ -26,25 +26,23 @@ class Launch:
     stages: int
     split: bool = False
     """Multiply 8-bit keys as they are, by query tokens split into two terms (`triton_split.py`)."""
-    resident: int = 0
-    """Programs a multiprocessor that take tile after tile, for one question of one block; 0: a program a tile."""
 
 
-# By token places, on an H100. A program reads all tokens from the L2 cache, twice 64 bytes for every chunk's 1 at 64
-# tokens and 128 chunks: more chunks a program leave more of the cache's bandwidth to the keys. Sums take 3 registers a
-# chunk and token, which is what bounds chunks x tokens / warps.
+# By token places; 128 stands for all above it. On an H100, torch 2.11, Triton 3.6, int8 and fp8 alike
+# (benchmarks/results/2026-11-23-route-h100.md): at 64 places four sizes are within 7% of reading the keys once, and
+# beyond it, where products bound, blocks of 64 tokens for 128 chunks beat larger ones. 16 and 32 places were not swept.
 SPLIT_LAUNCHES: dict[str, dict[int, Launch]] = {
     "int8": {
         16: Launch(128, 16, 128, 4, 4, split=True),
         32: Launch(128, 32, 128, 4, 4, split=True),
-        64: Launch(256, 64, 128, 8, 4, split=True),
-        128: Launch(128, 128, 128, 8, 4, split=True),
+        64: Launch(128, 64, 128, 4, 3, split=True),
+        128: Launch(128, 64, 128, 4, 3, split=True),
     },
     "fp8": {
         16: Launch(128, 16, 128, 4, 4, split=True),
         32: Launch(128, 32, 128, 4, 4, split=True),
-        64: Launch(256, 64, 128, 8, 4, split=True),
-        128: Launch(128, 128, 128, 8, 4, split=True),
+        64: Launch(128, 64, 128, 4, 3, split=True),
+        128: Launch(128, 64, 128, 4, 3, split=True),
     },
 }
 

@@ -11,7 +11,6 @@ Shapes: B questions, P places a question, C chunks, W width, S scales a key.
 # ruff: noqa: PLR0917 - kernels take their arguments by position
 # mypy: disable-error-code="no-untyped-call,no-any-return"
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -104,62 +103,12 @@ def _score_split_kernel(
     tl.store(target, best, mask=(rows < chunks)[:, None] & (question < questions)[None, :])
 
 
-@triton.jit
-def _score_split_resident_kernel(
-    terms: tl.tensor,
-    token_scales: tl.tensor,
-    keys: tl.tensor,
-    key_scales: tl.tensor,
-    out: tl.tensor,
-    chunks: tl.tensor,
-    W: tl.constexpr,
-    GROUP: tl.constexpr,
-    BC: tl.constexpr,
-    BT: tl.constexpr,
-    BW: tl.constexpr,
-) -> None:
-    """One question of BT places: each program takes every so many tiles in one loop, so that copies of the next tile
-    run while one ends."""
-    STEPS: tl.constexpr = GROUP // BW
-    SCALES: tl.constexpr = W // GROUP
-    programs = tl.num_programs(0)
-    tiles = (tl.cdiv(chunks, BC) - tl.program_id(0) + programs - 1) // programs
-    term_rows = terms + tl.arange(0, 2 * BT)[:, None] * W
-    token_scale = tl.load(token_scales + tl.arange(0, BT))
-    total = tl.zeros([BC, BT], tl.float32)
-    rows = tl.minimum(tl.program_id(0) * BC + tl.arange(0, BC), chunks - 1).to(tl.int64)
-    scale = tl.load(key_scales + rows * SCALES)
-    for i in range(tiles * SCALES * STEPS):
-        first = (tl.program_id(0) + i // (SCALES * STEPS) * programs) * BC
-        rows = tl.minimum(first + tl.arange(0, BC), chunks - 1).to(tl.int64)
-        columns = i % (SCALES * STEPS) * BW + tl.arange(0, BW)
-        k = tl.load(keys + rows[:, None] * W + columns[None, :])
-        x = tl.load(term_rows + columns[None, :])
-        following = i + 1
-        next_first = (tl.program_id(0) + following // (SCALES * STEPS) * programs) * BC
-        next_rows = tl.minimum(next_first + tl.arange(0, BC), chunks - 1).to(tl.int64)
-        next_scale = tl.load(key_scales + next_rows * SCALES + following % (SCALES * STEPS) // STEPS)
-        high, low = tl.split(tl.reshape(tl.dot(k, tl.trans(x)), [BC, BT, 2]))
-        if keys.dtype.element_ty == tl.int8:
-            high = high * _LOW_STEPS
-        total += (high + low).to(tl.float32) * scale.to(tl.float32)[:, None]
-        scale = next_scale
-        if following % (SCALES * STEPS) == 0:
-            scored = tl.where(token_scale[None, :] > 0, total * token_scale[None, :], float("-inf"))
-            written = first + tl.arange(0, BC)
-            tl.store(out + written, tl.max(scored, 1), mask=written < chunks)
-            total = tl.zeros([BC, BT], tl.float32)
-
-
 def score_split(terms: Tokens, keys: RoutingKeys, out_BC: Tensor, launch: Launch) -> None:
     """Writes [B, C] float32: of each question, the best token of each chunk; `launch.width` divides the group."""
     assert keys.scales is not None
     if keys.group % launch.width:
         raise ValueError(f"steps of {launch.width} numbers do not divide groups of {keys.group}")
     questions, chunks = out_BC.shape
-    if launch.resident and questions == 1 and terms.places <= launch.tokens:
-        _score_resident(terms, keys, keys.scales, out_BC, launch)
-        return
     together = max(1, launch.tokens // terms.places)
     block_tokens = min(launch.tokens, terms.places * together)
     launch_kernel(
@@ -179,28 +128,6 @@ def score_split(terms: Tokens, keys: RoutingKeys, out_BC: Tensor, launch: Launch
         LOOPS=terms.places * together // block_tokens,
         BC=launch.chunks,
         BT=block_tokens,
-        BW=launch.width,
-        num_warps=launch.warps,
-        num_stages=launch.stages,
-    )
-
-
-def _score_resident(terms: Tokens, keys: RoutingKeys, scales: Tensor, out_BC: Tensor, launch: Launch) -> None:
-    device, chunks = out_BC.device, len(keys)
-    processors = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
-    launch_kernel(
-        _score_split_resident_kernel,
-        (min(triton.cdiv(chunks, launch.chunks), launch.resident * processors),),
-        terms.q,
-        terms.scales,
-        keys.values.contiguous(),
-        scales.contiguous(),
-        out_BC,
-        chunks,
-        W=keys.width,
-        GROUP=keys.group,
-        BC=launch.chunks,
-        BT=terms.places,
         BW=launch.width,
         num_warps=launch.warps,
         num_stages=launch.stages,

@@ -1,7 +1,5 @@
 """The Triton kernels of routing: interpreted where there is no GPU, compiled where there is one."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
@@ -134,20 +132,6 @@ def test_split_tokens_in_blocks_of_ragged_questions(format: KeyFormat, generator
         launch = split_launch(32, tokens=tokens)
         actual = triton.score_chunks(asked.to(device), keys.to(device), query_offsets, launch=launch).cpu()
         torch.testing.assert_close(actual, expected, atol=tolerance(format, 64), rtol=0)
-
-
-@pytest.mark.parametrize("format", ["int8", "fp8"])
-@pytest.mark.parametrize(("chunks", "resident"), [(70, 8), (300, 1), (400, 3)])
-def test_programs_that_take_several_tiles_score_the_same(
-    chunks: int, resident: int, *, format: KeyFormat, generator: torch.Generator, device: str
-) -> None:
-    keys = keys_of(chunks, 64, format, 32, generator).to(device)
-    launch = split_launch(32)
-    for tokens in (3, 20):
-        q = torch.randn(tokens, 64, generator=generator).to(device)
-        expected = triton.score_chunks(q, keys, [0, tokens], launch=launch)
-        actual = triton.score_chunks(q, keys, [0, tokens], launch=replace(launch, resident=resident))
-        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-6)
 
 
 def test_split_tokens_that_are_not_finite_count_for_nothing(generator: torch.Generator, device: str) -> None:
