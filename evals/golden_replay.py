@@ -184,32 +184,27 @@ class Replay:
 
 @dataclass
 class _Recorded:
-    """By layer, for the pass that was recorded."""
+    """By layer, for the pass that was recorded: a decoder's `Observer`."""
 
     inputs: dict[int, Tensor] = field(default_factory=dict)
     """RMS-normalised."""
     outputs: dict[int, Tensor] = field(default_factory=dict)
 
+    def entering(self, layer: int, hidden_TE: Tensor) -> None:
+        self.inputs[layer] = hidden_TE
+
+    def leaving(self, layer: int, x_TE: Tensor) -> None:
+        self.outputs[layer] = x_TE
+
 
 @contextmanager
 def _recording(model: Msa4bModel) -> Iterator[_Recorded]:
     recorded = _Recorded()
-    handles = []
-    for index, layer in enumerate(model.decoder.layers):
-
-        def keep_output(_module: object, _args: object, output: Tensor, index: int = index) -> None:
-            recorded.outputs[index] = output
-
-        def keep_input(_module: object, _args: object, output: Tensor, index: int = index) -> None:
-            recorded.inputs[index] = output
-
-        handles.append(layer.register_forward_hook(keep_output))
-        handles.append(layer.get_submodule("input_layernorm").register_forward_hook(keep_input))
+    model.decoder.observer = recorded
     try:
         yield recorded
     finally:
-        for handle in handles:
-            handle.remove()
+        model.decoder.observer = None
 
 
 def _document(document: dict[str, Any], chunk_tokens: int) -> NumberedDocument:

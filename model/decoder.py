@@ -18,7 +18,7 @@ from codemem.kernels.rotary import rotate, rotate_heads
 from codemem.model.config import DecoderConfig
 from codemem.model.unfilled import Embedding, Linear
 
-__all__ = ["Attention", "AttentionContext", "Decoder", "Layer", "Mlp", "RmsNorm", "Rope", "rotate"]
+__all__ = ["Attention", "AttentionContext", "Decoder", "Layer", "Mlp", "Observer", "RmsNorm", "Rope", "rotate"]
 
 
 class AttentionContext(Protocol):
@@ -27,6 +27,29 @@ class AttentionContext(Protocol):
     def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
         """Returns [T, H, D]. `hidden_TE` is the layer's RMS-normalised input; q and k are rotated."""
         ...
+
+
+class Observer(Protocol):
+    """Is shown what every layer of a decoder's passes takes and gives, whichever kernels compute it."""
+
+    def entering(self, layer: int, hidden_TE: Tensor) -> None:
+        """The layer's RMS-normalised input."""
+        ...
+
+    def leaving(self, layer: int, x_TE: Tensor) -> None:
+        """The residual stream behind the layer."""
+        ...
+
+
+class _Observed:
+    """A context whose inputs an observer sees first."""
+
+    def __init__(self, context: AttentionContext, observer: Observer) -> None:
+        self._context, self._observer = context, observer
+
+    def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+        self._observer.entering(layer, hidden_TE)
+        return self._context.attend(layer, hidden_TE, q_THD, k_TGD, v_TGD)
 
 
 class RmsNorm(nn.Module):
@@ -174,6 +197,8 @@ class Decoder(nn.Module):
         self.agree: Callable[[Tensor], Tensor] | None = None
         """Where several processes generate in step: makes the first one's logits everyone's, so that no rounding error
         lets them part."""
+        self.observer: Observer | None = None
+        """Sees each layer of the passes that go through `forward`; costs an addition a layer while it is there."""
 
     def forward(
         self,
@@ -191,11 +216,17 @@ class Decoder(nn.Module):
         x = self.embed_tokens(ids_T).to(self.norm.weight.dtype)  # the table may be stored narrower
         rope = self.rope.tables(positions_T, x.dtype)
         added: Tensor | None = None
+        observer = self.observer
+        if observer is not None:
+            context = _Observed(context, observer)
         for layer in self.layers:
             assert isinstance(layer, Layer)
             if layer.index == observe_only:
                 return layer.observe(x, rope, context, added)
             x, added = layer(x, rope, context, added)
+            if observer is not None:
+                # Rounded as the next normalisation rounds the sum that it makes.
+                observer.leaving(layer.index, x + added)
         normed: Tensor = self.norm.after_adding(x, added)[1]
         return normed
 

@@ -87,3 +87,36 @@ def test_cached_greedy_text_is_theirs(pair: tuple[torch.nn.Module, Decoder]) -> 
         ids.append(token)
         logits = ours.logits(ours(torch.tensor([token]), torch.tensor([position]), context)[-1:])
     assert ids == expected.tolist()
+
+
+class Seen:
+    """An observer that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.inputs: list[torch.Tensor] = []
+        self.outputs: list[torch.Tensor] = []
+
+    def entering(self, layer: int, hidden_TE: torch.Tensor) -> None:
+        assert layer == len(self.inputs)
+        self.inputs.append(hidden_TE)
+
+    def leaving(self, layer: int, x_TE: torch.Tensor) -> None:
+        assert layer == len(self.outputs)
+        self.outputs.append(x_TE)
+
+
+def test_an_observer_sees_every_layers_input_and_output(pair: tuple[torch.nn.Module, Decoder]) -> None:
+    theirs, ours = pair
+    ids = torch.tensor([3, 80, 200, 7])
+    with torch.inference_mode():
+        expected = theirs(ids[None], output_hidden_states=True).hidden_states  # the last one is normalised
+        unseen = ours(ids, torch.arange(4), Packed([4]))
+        ours.observer = seen = Seen()
+        found = ours(ids, torch.arange(4), Packed([4]))
+        assert torch.equal(found, unseen)
+        for layer, entered in enumerate(seen.inputs):
+            torch.testing.assert_close(entered, ours.layers[layer].input_layernorm(expected[layer][0]))
+        for layer in (0, 1):
+            torch.testing.assert_close(seen.outputs[layer], expected[layer + 1][0])
+        torch.testing.assert_close(ours.norm(seen.outputs[2]), expected[3][0])
+    assert len(seen.inputs) == len(seen.outputs) == 3
