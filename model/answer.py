@@ -29,6 +29,9 @@ CANDIDATES = 24
 """Documents that the model may name from in a round."""
 NAMES = 4
 """Documents that it may name in a round."""
+NAMED_WEIGHT = 0.5
+"""What being named adds to a document's prior, of which the best is 1: a small model names well what routing left in
+doubt, and worse than routing where that is sure."""
 CITATIONS = 3
 REPETITION_PENALTY = 1.1
 """Of tokens that the answer already holds (arXiv:1909.05858, section 4.1), as the base model's own settings have it:
@@ -179,10 +182,10 @@ def answer(
         named = conversation.name(logits, candidates, read, must=True)
         reading = named or candidates[:NAMES]
         yield Round(conversation.layers(), reading, by_model=bool(named))
-        # What the model named comes first; routing fills what is left of the round's share of the budget.
+        # Naming and routing decide together what is read first; the rest fills the round's share of the budget.
         before = len(shown.sources)
         budget = limits.source_tokens * number // limits.rounds if number < limits.rounds else limits.source_tokens
-        order = [*reading, *(d for d in candidates if d not in reading)]
+        order = sorted(candidates, key=lambda d: -(float(prior[d]) + NAMED_WEIGHT * (d in named)))
         logits = conversation.show(order, read, shown, budget)
         for source in shown.sources[before:]:
             yield Read(source.document, 0, len(source.text.encode()))
@@ -245,7 +248,7 @@ def _write(
         text += rest
         yield TextPiece(rest)
     seconds = time.perf_counter() - began - first_token / 1e3
-    spans = _citations(shown.sources, cited, text)
+    spans = _citations(shown.sources, cited, text, conversation.question)
     yield Answer(
         text=text.strip(),
         found=found,
@@ -266,14 +269,15 @@ def _penalise(logits: Tensor, written: set[int]) -> None:
     logits[seen] = torch.where(held > 0, held / REPETITION_PENALTY, held * REPETITION_PENALTY)
 
 
-def _citations(sources: Sequence[Source], cited: Sequence[int], text: str) -> list[Read]:
-    """Spans behind the numbers that the model cited, or, where it cited none, those that share most with its answer."""
-    numbers = [n for n in dict.fromkeys(cited) if 1 <= n <= len(sources)]
-    if not numbers:
-        numbers = [index + 1 for index in supporting([source.text for source in sources], text)]
+def _citations(sources: Sequence[Source], cited: Sequence[int], text: str, question: str) -> list[Read]:
+    """Spans of the sources that share most with the answer and the question, those that the model cited preferred."""
+    statement = f"{text} {question}"
+    carrying = supporting(
+        [f"{source.header} {source.text}" for source in sources], statement, cited=[number - 1 for number in cited]
+    )
     spans = []
-    for number in numbers[:CITATIONS]:
-        source = sources[number - 1]
-        start, end = deciding_span(source.text, text)
+    for index in carrying[:CITATIONS]:
+        source = sources[index]
+        start, end = deciding_span(source.text, statement)
         spans.append(Read(source.document, start, end))
     return spans

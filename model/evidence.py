@@ -20,18 +20,25 @@ def words(text: str) -> set[str]:
     return {word for word in found if len(word) > 1 or word.isdigit()}
 
 
-def supporting(texts: Sequence[str], statement: str, *, share: float = 0.5) -> list[int]:
-    """Indices of the texts that carry a statement, best first: the best one, and others with `share` of its support.
-
-    Support is the sum over the words shared with the statement of one over the number of texts that hold the word, so
-    words that stand everywhere decide nothing.
-    """
+def support(texts: Sequence[str], statement: str) -> list[float]:
+    """How much each text carries a statement: the sum over the words that it shares with the statement of one over the
+    number of texts that hold the word, so that words that stand everywhere decide nothing."""
     wanted = words(statement)
     held = [words(text) & wanted for text in texts]
     counts = Counter(word for words_held in held for word in words_held)
-    support = [sum(1.0 / counts[word] for word in words_held) for words_held in held]
-    order = sorted(range(len(texts)), key=lambda i: -support[i])
-    return [i for i in order if support[i] > 0 and support[i] >= share * support[order[0]]]
+    return [sum(1.0 / counts[word] for word in words_held) for words_held in held]
+
+
+def supporting(texts: Sequence[str], statement: str, *, cited: Sequence[int] = (), share: float = 0.5) -> list[int]:
+    """Indices of the texts that carry a statement, best first: the best one, and others with `share` of its support.
+
+    `texts` come in the order of their ranks, and a later one counts a tenth less than the one before. Those that the
+    writer cited count half as much again: a small model's numbers go astray, its words seldom do.
+    """
+    found = support(texts, statement)
+    found = [x * 0.9**i * (1.5 if i in cited else 1.0) for i, x in enumerate(found)]
+    order = sorted(range(len(texts)), key=lambda i: -found[i])
+    return [i for i in order if found[i] > 0 and found[i] >= share * found[order[0]]]
 
 
 def deciding_span(text: str, statement: str, *, most_lines: int = MOST_LINES) -> tuple[int, int]:

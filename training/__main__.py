@@ -35,7 +35,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--limit", type=int, help="take the first so many pairs only")
     add("--recipe", type=json.loads, default={}, help="settings of training/recipe.py, as JSON")
     add("--resume", action="store_true")
-    add("--start", type=Path, help="an adapter whose parameters the run begins with")
+    add("--from-adapter", type=Path, dest="start", help="an adapter whose parameters the run begins with")
     return parser
 
 

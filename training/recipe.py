@@ -61,6 +61,8 @@ class Recipe:
     answer_weight: float = 0.3
     """Weight of the language-model loss; the routing loss has weight 1."""
     clip: float = 1.0
+    names: bool = True
+    """Whether the result is asked to name documents; otherwise routing alone decides what is read."""
     seed: int = 0
     recompute: str = "layer"
     """What the backward pass computes again instead of keeping: 'layer', 'mlp' (faster; 62 GB at the default sizes)."""

@@ -8,7 +8,7 @@ while the model learns to name, read and answer (language-model loss).
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -222,4 +222,5 @@ class Trainer:
 
     def export(self, path: Path) -> None:
         """The 8-bit file that ships."""
-        save_adapter(path, self.network.adapters, self.network.routers, self.recipe.memory, self.base_sha256)
+        memory = replace(self.recipe.memory, names=self.recipe.names)
+        save_adapter(path, self.network.adapters, self.network.routers, memory, self.base_sha256)

@@ -22,3 +22,10 @@ def test_words_that_every_source_holds_decide_nothing() -> None:
     texts = ["def get(self): ...", "def get(self): retry(3)", "def get(self): ..."]
     assert supporting(texts, "get calls retry")[0] == 1
     assert supporting(["abc", "def"], "unrelated") == []
+
+
+def test_ranks_and_the_writers_own_numbers_weigh_in() -> None:
+    texts = ["def close(self): flush()", "def close(self): flush()", "import os"]
+    assert supporting(texts, "close flushes: flush()") == [0, 1]
+    assert supporting(texts, "close flushes: flush()", cited=[1]) == [1, 0]
+    assert supporting(texts, "close flushes: flush()", cited=[2]) == [0, 1]

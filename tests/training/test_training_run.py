@@ -17,6 +17,7 @@ from codemem.model.tokenizer import Tokenizer
 from codemem.model.weights import load_checkpoint
 from codemem.training.__main__ import main
 from codemem.training.corpus import Corpus
+from codemem.training.evaluate import main as evaluate
 from codemem.training.feed import Feed
 from codemem.training.recipe import Recipe
 from codemem.training.trainer import Trainer
@@ -159,10 +160,31 @@ def test_wrong_settings_and_a_run_in_the_way_are_named(tmp_path: Path, base: Pat
 def test_a_further_course_begins_where_the_shipped_adapter_is(tmp_path: Path, base: Path, data: Path) -> None:
     first = run(base, data, tmp_path / "first", 40)
     adapter = tmp_path / "first/codemem-adapter.safetensors"
-    further = run(base, data, tmp_path / "further", 2, "--start", str(adapter))
+    further = run(base, data, tmp_path / "further", 2, "--from-adapter", str(adapter))
     assert further[0]["step"] == 1
     assert further[0]["losses"]["find"] < 0.5 * first[0]["losses"]["find"]
     with pytest.raises(ValueError, match="layers"):
-        run(base, data, tmp_path / "other", 2, "--start", str(adapter), "--layers", "0,2")
+        run(base, data, tmp_path / "other", 2, "--from-adapter", str(adapter), "--layers", "0,2")
     with pytest.raises(ValueError, match="this run's"):
-        run(base, data, tmp_path / "wide", 2, "--start", str(adapter), rank=8)
+        run(base, data, tmp_path / "wide", 2, "--from-adapter", str(adapter), rank=8)
+
+
+def test_a_trained_adapter_ranks_a_pool_well(
+    tmp_path: Path, base: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(base, data, tmp_path / "out", 48, names=False)
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    names = [f"{WORDS[i % 8]}{i // 8}" for i in range(16)]
+    documents = [{"header": f"f{i}.py\n", "text": f"def {n}():\n    return {n}\n"} for i, n in enumerate(names)]
+    for name, rows in {
+        "documents": documents,
+        "queries": [{"query": n, "gold": i} for i, n in enumerate(names)],
+    }.items():
+        (pool / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    adapter = tmp_path / "out/codemem-adapter.safetensors"
+    evaluate(["--base", str(base), "--adapter", str(adapter), "--pool", str(pool), "--device", "cpu"])
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(found) == {"find", "all", "1", "2"}
+    assert found["find"]["MRR"] > 0.5  # chance is 0.21
+    assert not AdapterFile(adapter).memory.names
