@@ -82,6 +82,7 @@ def run(options: Options, *, progress: Callable[[str], None] = lambda _: None) -
         progress(f"a memory of {tokens:,} tokens")
         started = time.perf_counter()
         memory = RandomMemory(shape, tokens, options.tier, device, dtype)
+        measure.synchronise(device)
         made = time.perf_counter() - started
         row: dict[str, Any] = {
             "memory_tokens": tokens,

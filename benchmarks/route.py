@@ -9,6 +9,7 @@ Shapes: L layers, B questions, T tokens a question, C chunks, W width of a key, 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ from codemem.kernels.route.keys import DTYPES
 from codemem.model.parallel import Group, Share, merge_top
 
 ENGINE_SLICE = 16_384
+SLOW_MS = 300.0
+"""What takes longer is run once to warm up and once as a graph, not for a median."""
 CHUNKS_A_DOCUMENT = 16
 
 
@@ -49,21 +52,24 @@ def run(options: Options, group: Group | None = None, *, progress: Callable[[str
     bandwidth, rate = measure.copy_bandwidth(device), measure.matmul_rate(device, dtype)
     rows, left_out = [], 0
     for tokens in options.tokens:
-        for name in options.formats:
-            memory = _Memory.random(shape, tokens, name, device, group)
-            for questions in options.batches:
-                for count in options.query_tokens:
-                    # Whether time is left is the first process's word: all must measure the same.
-                    if not _agreed(time.monotonic() < deadline, group, device):
-                        left_out += 1
-                        continue
-                    progress(f"{tokens:,} tokens, {name}, {questions} questions of {count} tokens")
-                    rows.append(_row(memory, questions, count, bandwidth, rate))
-            del memory
         if options.engine and group is None:
+            progress(f"{tokens:,} tokens, the public engine's arithmetic")
             engine = _engine_rows(options, shape, tokens, device, deadline)
             left_out += len(options.query_tokens) - len(engine)
             rows += engine
+        # Large batches take most of the time: every format has its turn with small ones before.
+        for questions, name in product(options.batches, options.formats):
+            memory: _Memory | None = None
+            for count in options.query_tokens:
+                # Whether time is left is the first process's word: all must measure the same.
+                if not _agreed(time.monotonic() < deadline, group, device):
+                    left_out += 1
+                    continue
+                progress(f"{tokens:,} tokens, {name}, {questions} questions of {count} tokens")
+                if memory is None:
+                    memory = _Memory.random(shape, tokens, name, device, group)
+                rows.append(_row(memory, questions, count, bandwidth, rate))
+            del memory  # before the next: not all formats fit beside one another
     return {
         "bench": "route",
         "shape": options.shape,
@@ -123,8 +129,11 @@ def _row(memory: _Memory, questions: int, count: int, bandwidth: float, rate: fl
     q = torch.randn(questions * count, shape.width, device=memory.device, generator=generator)
     asked = list(range(0, questions * count + 1, count))
     work = lambda: memory.route_all(q, asked)  # noqa: E731 - measured several ways
-    eager = measure.milliseconds(work, memory.device, 5)
-    took, recorded = _recorded(work, memory, eager)
+    eager = measure.milliseconds(work, memory.device, 1, warm=1)
+    repeats = 1 if _slow(eager, memory) else 5
+    if repeats > 1:
+        eager = measure.milliseconds(work, memory.device, repeats, warm=1)
+    took, recorded = _recorded(work, memory, eager, repeats)
     read = sum(memory.keys[layer % len(memory.keys)].nbytes for layer in range(shape.layers)) / bandwidth * 1e3
     compute = 2.0 * shape.layers * memory.share.chunks * shape.width * questions * count / rate * 1e3
     return {
@@ -139,6 +148,7 @@ def _row(memory: _Memory, questions: int, count: int, bandwidth: float, rate: fl
         "a_layer_ms": took / shape.layers,
         "eager_ms": eager,
         "recorded": recorded,
+        "repeats": repeats,
         "read_once_ms": read,
         "multiply_once_ms": compute,
         "share_of_limit": max(read, compute) / took,
@@ -146,7 +156,12 @@ def _row(memory: _Memory, questions: int, count: int, bandwidth: float, rate: fl
     }
 
 
-def _recorded(work: Callable[[], object], memory: _Memory, eager: float) -> tuple[float, bool]:
+def _slow(took: float, memory: _Memory) -> bool:
+    """Whether it is to be repeated is the first process's word, as what is measured is."""
+    return _agreed(took > SLOW_MS, memory.group, memory.device)
+
+
+def _recorded(work: Callable[[], object], memory: _Memory, eager: float, repeats: int) -> tuple[float, bool]:
     """As a CUDA graph, whose launches cost nothing, where one can be recorded: with several processes the collectives
     are part of it, and the slowest process counts."""
     device, group = memory.device, memory.group
@@ -158,7 +173,7 @@ def _recorded(work: Callable[[], object], memory: _Memory, eager: float) -> tupl
         replay = None
     if not _all(replay is not None, group, device) or replay is None:
         return eager, False
-    took = measure.milliseconds(replay, device, 5)
+    took = measure.milliseconds(replay, device, repeats, warm=1)
     if group is None:
         return took, True
     return float(group.gather(torch.tensor([took], device=device)).max()), True

@@ -109,14 +109,16 @@ def _table_on(
     lengths: Tensor | Sequence[int], chunk_tokens: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor, int]:
     first, count, offsets = chunk_table(lengths, chunk_tokens)
-    return first.to(device), count.to(device), offsets, int(count.sum())
+    # From pageable memory: the host may go on once the copy is staged, and need not wait for what the GPU is doing.
+    later = device.type == "cuda"
+    return first.to(device, non_blocking=later), count.to(device, non_blocking=later), offsets, int(count.sum())
 
 
 @lru_cache(maxsize=4)
 def _kept_table(
     lengths: tuple[int, ...], chunk_tokens: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor, int]:
-    """All layers of a pack ask with the same lengths, three times each; a copy to a GPU waits for it. In inference mode
+    """All layers of a pack ask with the same lengths, three times each. In inference mode
     alone: what is made there can serve no gradient."""
     return _table_on(lengths, chunk_tokens, device)
 

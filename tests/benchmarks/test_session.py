@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from codemem.benchmarks import gpu_session, stage
+from codemem.benchmarks import gpu_session, msa_session, route, stage
 from codemem.benchmarks.gpu_session import Stage
 from codemem.benchmarks.random_checkpoint import write_random_checkpoint
 from codemem.benchmarks.shapes import SHAPES
-from codemem.model.msa4b import load_msa4b
+from codemem.model.msa4b import Conversation, load_msa4b
+from codemem.model.msa4b.tokens import Prompt
 
 SAYS = "import json,sys; print('warming up'); print(json.dumps({'answer': 42})); print('a note', file=sys.stderr)"
 
@@ -68,3 +69,43 @@ def test_a_random_checkpoint_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert model.config.memory.routed_layers == SHAPES["tiny"].memory.routed_layers
     assert model.config.decoder == SHAPES["tiny"].decoder
     assert size == 2 * sum(p.numel() for m in (model.decoder, model.routers) for p in m.parameters())
+
+
+def test_a_session_from_loading_to_the_second_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    for number in range(4):
+        (sources / f"m{number}.py").write_text(f"def f{number}(x):\n    return x + {number}\n" * 5)
+    behind: list[int] = []
+    feed = Conversation.feed
+
+    def noted(self: Conversation, prompt: Prompt, **options: bool) -> torch.Tensor:
+        if prompt.ids == self.model.protocol.tokenizer.encode_text(msa_session.FURTHER):
+            behind.append(self.context.layers[0].text_rows)
+        return feed(self, prompt, **options)
+
+    monkeypatch.setattr(Conversation, "feed", noted)
+    report = msa_session.run(tmp_path / "made", sources, tokens=400, device="cpu", shape="tiny", tokenizer=None)
+    assert report["checkpoint_bytes"] > 0
+    assert report["write_seconds"] > 0
+    assert 0 <= report["load_host_bytes"] <= report["loaded_peak_host_bytes"] <= report["peak_host_bytes"]
+    assert report["reloaded_equal"]
+    assert [row["rounds_fed"] for row in report["asked"]] == ["extend", "replay", "extend", "replay"]
+    for row in report["asked"]:
+        assert row["second_round_ms"] > 0
+        assert row["second_round_first_ms"] > 0
+    # New text alone, under both rankings, behind as much text every time.
+    assert len(behind) == 2 * msa_session.SECOND_ROUNDS
+    assert len(set(behind)) == 1
+
+
+def test_routing_gives_every_format_its_turn_before_large_batches() -> None:
+    options = route.Options("cpu", "tiny", tokens=(20_000,), query_tokens=(4,), batches=(1, 2), formats=("fp8", "int8"))
+    rows = route.run(options)["rows"]
+    assert [(row["what"], row["format"], row["questions"]) for row in rows] == [
+        ("public engine's arithmetic", "fp32", 1),
+        ("route", "fp8", 1),
+        ("route", "int8", 1),
+        ("route", "fp8", 2),
+        ("route", "int8", 2),
+    ]
