@@ -131,10 +131,14 @@ class Conversation:
     def name(self, logits: Tensor, candidates: list[int], read: Callable[[int], Source], *, must: bool) -> list[int]:
         """Documents that the model names; of several parts under one header, the one that ranks highest.
 
-        None if the model was not trained to name: its turn is closed then without a word.
+        None if it does not name well enough to be asked: routing's first document stands in its turn then, as one that
+        it named would.
         """
-        if not self.memory.names or not candidates:
+        if not candidates:
             self.feed([self.prompts.turn_end])
+            return []
+        if not self.memory.names:
+            self.feed(self.prompts.named([read(candidates[0]).header]))
             return []
         headers = [self.prompts.header(read(d).header) for d in candidates]
         chosen = decode_names(
@@ -150,16 +154,21 @@ class Conversation:
         return [candidates[group[0]] for group in chosen]
 
     def show(self, documents: Sequence[int], read: Callable[[int], Source], shown: _Shown, budget: int) -> Tensor:
-        """Feeds the texts of documents until `budget` tokens are spent; returns the logits where the model goes on."""
-        pieces: list[list[int]] = []
+        """Feeds the texts of documents, best first, until `budget` tokens are spent; returns the logits behind them.
+
+        The best is read last: a small model goes by what stands nearest to the question.
+        """
+        chosen: list[Source] = []
         for document in documents:
             source = read(document)
-            ids = self.prompts.source(len(shown.sources) + 1, source.header, source.text)
-            if pieces and shown.tokens + len(ids) > budget:
+            cost = len(self.prompts.source(len(shown.sources) + 1, source.header, source.text))
+            if chosen and shown.tokens + cost > budget:
                 continue
-            shown.sources.append(source)
-            shown.tokens += len(ids)
-            pieces.append(ids)
+            chosen.append(source)
+            shown.tokens += cost
+        first = len(shown.sources) + 1
+        shown.sources += chosen[::-1]
+        pieces = [self.prompts.source(first + i, source.header, source.text) for i, source in enumerate(chosen[::-1])]
         return self.feed(self.prompts.sources(pieces, self.question))
 
 
@@ -272,12 +281,12 @@ def _penalise(logits: Tensor, written: set[int]) -> None:
 def _citations(sources: Sequence[Source], cited: Sequence[int], text: str, question: str) -> list[Read]:
     """Spans of the sources that share most with the answer and the question, those that the model cited preferred."""
     statement = f"{text} {question}"
-    carrying = supporting(
-        [f"{source.header} {source.text}" for source in sources], statement, cited=[number - 1 for number in cited]
-    )
+    ranked = sources[::-1]  # the best was read last
+    texts = [f"{source.header} {source.text}" for source in ranked]
+    carrying = supporting(texts, statement, cited=[len(sources) - number for number in cited])
     spans = []
     for index in carrying[:CITATIONS]:
-        source = sources[index]
+        source = ranked[index]
         start, end = deciding_span(source.text, statement)
         spans.append(Read(source.document, start, end))
     return spans
