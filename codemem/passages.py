@@ -148,11 +148,12 @@ def lines_of(document: Document, start_byte: int, end_byte: int) -> Lines:
 
 
 def enclosing_symbol(symbols: Sequence[Symbol], lines: Lines) -> Symbol | None:
-    """The innermost symbol around most of the lines; where none is, the first that starts in them."""
+    """The innermost symbol around most of the lines; where none is, of those that start in them the one with most."""
     around = [s for s in symbols if _overlap(s, lines) * 2 > lines.end - lines.start + 1]
     if around:
         return min(around, key=lambda s: (s.end_line - s.start_line, -s.start_line))
-    return next((s for s in symbols if lines.start <= s.start_line <= lines.end), None)
+    within = [s for s in symbols if lines.start <= s.start_line <= lines.end]
+    return max(within, key=lambda s: _overlap(s, lines), default=None)
 
 
 def _overlap(symbol: Symbol, lines: Lines) -> int:
@@ -162,9 +163,9 @@ def _overlap(symbol: Symbol, lines: Lines) -> int:
 def snap(lines: Lines, symbol: Symbol | None, document: Lines) -> Lines:
     """The symbol's own lines if they are few; else the lines, drawn out to a border of the symbol that is close by.
 
-    Never beyond the document: only what was scored is shown.
+    Lines that span several symbols stay as they are. Never beyond the document: only what was scored is shown.
     """
-    if symbol is None:
+    if symbol is None or _overlap(symbol, lines) * 2 <= lines.end - lines.start + 1:
         return lines
     low, high = max(symbol.start_line, document.start), min(symbol.end_line, document.end)
     if high < low:

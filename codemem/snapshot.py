@@ -18,6 +18,10 @@ from codemem.progress import Report, silent
 from codemem.sync import Synced, compare, synchronise
 from codemem.workspace import Workspace
 
+AROUND = 2
+"""Of so many of the outline's documents the neighbours in the file are read too: what is named in one is often told in
+the next."""
+
 
 @dataclass(frozen=True, slots=True)
 class Behind:
@@ -49,10 +53,17 @@ class Snapshot:
     """Whether the manifest is another than the one saved."""
 
     def candidates(self, query: str, k: int) -> list[int]:
-        """Documents that the outline names for a query, the best first."""
+        """Documents that the outline names for a query, the best first, and what stands around the first of them."""
         hits = self.outline.search(query, k)
-        found = (self.manifest.document_at(hit.path, hit.start_line) for hit in hits)
-        return list(dict.fromkeys(document for document in found if document is not None))
+        found = [self.manifest.document_at(hit.path, hit.start_line) for hit in hits]
+        named = [document for document in found if document is not None]
+        around = [near for document in named[:AROUND] for near in self._neighbours(document)]
+        return list(dict.fromkeys([*named, *around]))
+
+    def _neighbours(self, document: int) -> list[int]:
+        """The documents of the same file behind and before one."""
+        same_file = self.manifest.document_range(self.manifest.row_of_document(document))
+        return [near for near in (document + 1, document - 1) if near in same_file]
 
     def save(self) -> None:
         """Raises CodememError if nothing can be written."""
