@@ -131,8 +131,8 @@ class Conversation:
     def name(self, logits: Tensor, candidates: list[int], read: Callable[[int], Source], *, must: bool) -> list[int]:
         """Documents that the model names; of several parts under one header, the one that ranks highest.
 
-        None if it does not name well enough to be asked: routing's first document stands in its turn then, as one that
-        it named would.
+        Nothing if it does not name well enough to be asked: routing's first document stands in its turn then, because
+        every conversation that it was trained on has one there.
         """
         if not candidates:
             self.feed([self.prompts.turn_end])
