@@ -17,6 +17,7 @@ from codemem.model.entry import EntryLayout
 from codemem.model.errors import StoreError
 from codemem.model.store.columns import Columns
 from codemem.model.store.database import CatalogueDamagedError, Database, expect, reading, sqlite_errors
+from codemem.model.store.header import Identity
 from codemem.model.store.segment import layout_from_json, layout_to_json
 
 BATCH = 500
@@ -73,7 +74,7 @@ def _entry_check(key: bytes, checksums: bytes, *numbers: int) -> bytes:
 class Catalogue(Database):
     """The tables of a catalogue. Not thread-safe: the store serialises its calls."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, identity: tuple[int, int] | None) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, identity: Identity | None) -> None:
         super().__init__(connection, path, identity)
         self._segments: dict[int, SegmentRow] = {}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from codemem.model.errors import StoreError
+from codemem.model.store import header
 
 APPLICATION_ID = 0x636D656D
 SCHEMA_VERSION = 1
@@ -105,7 +106,7 @@ def _own_schema() -> list[tuple[str, str, str]]:
 class Database:
     """A connection to one catalogue file. Not thread-safe: the store serialises its calls."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, identity: tuple[int, int] | None) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, identity: header.Identity | None) -> None:
         self._db = connection
         self.path = path
         self._identity = identity
@@ -117,25 +118,28 @@ class Database:
             raise CatalogueDamagedError(f"the store's catalogue {path} is gone")
         mode = "ro" if read_only else "rw"
         uri = f"{path.absolute().as_uri()}?mode={mode}"
-        with sqlite_errors(path):
-            connection = sqlite3.connect(
-                uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
-            )
-        try:
-            status = path.stat()
-            catalogue = cls(connection, path, (status.st_dev, status.st_ino))
+        with header.mutex:
             with sqlite_errors(path):
-                connection.execute("PRAGMA synchronous = NORMAL")
-                identity = catalogue._one("PRAGMA application_id"), catalogue._one("PRAGMA user_version")
-                schema = _schema_of(connection)
-            with path.open("rb") as file:
-                expect(file.read(24)[18:] in FIXED_HEADER, "its header is not SQLite's")
-            expect(identity == (APPLICATION_ID, SCHEMA_VERSION), "its identity is not codemem's")
-            expect(schema == _own_schema(), "its tables are not codemem's")
-        except BaseException:
-            connection.close()
-            raise
+                connection = sqlite3.connect(
+                    uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
+                )
+            catalogue = cls(connection, path, None)
+            try:
+                catalogue._recognise()
+            except BaseException:
+                catalogue.close()
+                raise
         return catalogue
+
+    def _recognise(self) -> None:
+        with sqlite_errors(self.path):
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            identity = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
+            schema = _schema_of(self._db)
+        self._identity = header.keep(self.path)
+        expect(header.read(self._identity, 24)[18:] in FIXED_HEADER, "its header is not SQLite's")
+        expect(identity == (APPLICATION_ID, SCHEMA_VERSION), "its identity is not codemem's")
+        expect(schema == _own_schema(), "its tables are not codemem's")
 
     @classmethod
     def in_memory(cls, path: Path) -> Self:
@@ -154,14 +158,17 @@ class Database:
         if self._identity is None:
             return False
         try:
-            status = self.path.stat()
+            return header.identity_of(self.path) != self._identity
         except FileNotFoundError:
             return True
-        return (status.st_dev, status.st_ino) != self._identity
 
     def close(self) -> None:
         """Closes the connection; the last one of all processes folds the WAL into the file."""
-        self._db.close()
+        with header.mutex:
+            self._db.close()
+            if self._identity is not None:
+                header.release(self._identity)
+                self._identity = None
 
     def _one(self, statement: str, *values: object) -> int:
         row = self._db.execute(statement, values).fetchone()

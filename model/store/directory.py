@@ -166,8 +166,12 @@ class StoreDirectory:
             self._substitute_for = self._file_state()
             return operation(self._catalogue)
         with self.lock.held():
-            if damaged is None or not damaged.replaced():
-                self.rebuild()
+            if damaged is None or damaged.replaced():  # another process may have mended it meanwhile
+                try:
+                    return operation(self.catalogue())
+                except CatalogueDamagedError:
+                    pass
+            self.rebuild()
             return operation(self.catalogue())
 
     def rebuild(self) -> None:

@@ -127,6 +127,23 @@ def test_a_store_made_by_many_at_once_is_one(tmp_path: Path) -> None:
         assert_holds(loaded, list(range(6)))
 
 
+def test_what_is_written_after_another_process_has_come_and_gone_stays(tmp_path: Path) -> None:
+    """A connection whose lock on the catalogue was lost writes into a log that the other process has deleted."""
+    events: list[StoreEvent] = []
+    with Store.open(tmp_path / "store", LAYOUT) as first, Store.open(tmp_path / "store", LAYOUT) as second:
+        second.close()
+        process, pipe = start(workers.write_all, tmp_path / "store", [1, 2])
+        assert result(process, pipe) == []
+        process.join()
+        first.append(entries([3]))
+        first.flush()
+        process, pipe = start(workers.write_all, tmp_path / "store", [4])
+        assert result(process, pipe) == []
+    with Store.open(tmp_path / "store", LAYOUT, on_event=events.append) as store:
+        assert not store.load([key(n) for n in range(1, 5)]).missing
+    assert not events
+
+
 def test_a_writer_waits_for_the_lock_and_says_what_it_waits_for(tmp_path: Path) -> None:
     impatient = StoreOptions(lock_timeout_s=0.05)
     with Store.open(tmp_path, LAYOUT) as holder, Store.open(tmp_path, LAYOUT, options=impatient) as store:
