@@ -54,7 +54,8 @@ def index(
     last = workspace.load()
     known = last or workspace.load_relative() or Manifest.empty()
     base = Manifest.empty(known.info) if options.upgrade else known
-    snapshot = _read_tree(workspace, base, report)
+    with workspace.reading():
+        snapshot = _read_tree(workspace, base, report)
     removed = _removed(last, snapshot.manifest)
     purpose = options.purpose or (known.info.purpose if known.info.model else "ask")
     if purpose == "outline":

@@ -83,15 +83,17 @@ def open_snapshot(
 ) -> Snapshot:
     """Compares and reads what changed, for at most `seconds`; saves what was learnt, unless there are overlays.
 
-    Raises NotIndexedError if there is no manifest.
+    New files are left to an `index` that is reading the tree just now, and so is saving. Raises NotIndexedError if
+    there is no manifest.
     """
     known = workspace.load()
     if known is None:
         raise NotIndexedError(f"{workspace.root} is not indexed: run `codemem index {workspace.root}`")
     if overlays:
         workspace.tree = OverlayTree(workspace.tree, overlays)
-    snapshot = make_snapshot(workspace, known, seconds=seconds)
-    if snapshot.differs and not overlays:
+    elsewhere = workspace.read_elsewhere()
+    snapshot = make_snapshot(workspace, known, seconds=seconds, read_added=not elsewhere)
+    if snapshot.differs and not overlays and not elsewhere:
         snapshot.save_for_next_time()
     return snapshot
 
@@ -102,13 +104,23 @@ def make_snapshot(
     *,
     outline: Outline | None = None,
     seconds: float | None = None,
+    read_added: bool = True,
     report: Report = silent,
 ) -> Snapshot:
-    """The tree as it is now, from what was known of it; nothing is saved. `outline` is that of `known`, if at hand."""
+    """The tree as it is now, from what was known of it; nothing is saved. `outline` is that of `known`, if at hand.
+
+    `seconds` and `read_added` limit what is read, as in `synchronise`.
+    """
     changes = compare(workspace.tree, known, selection=workspace.selection)
     deadline = None if seconds is None else time.monotonic() + seconds
     synced = synchronise(
-        workspace.tree, known, changes, selection=workspace.selection, deadline=deadline, report=report
+        workspace.tree,
+        known,
+        changes,
+        selection=workspace.selection,
+        deadline=deadline,
+        read_added=read_added,
+        report=report,
     )
     manifest = synced.manifest.with_info(commit=workspace.tree.commit)
     entries = {entry.path: entry for entry in changes.listing.entries}

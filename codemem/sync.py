@@ -72,18 +72,23 @@ def synchronise(
     *,
     selection: Selection,
     deadline: float | None = None,
+    read_added: bool = True,
     report: Report = silent,
 ) -> Synced:
-    """The manifest of what `changes` found. Stops reading at `deadline` (time.monotonic) and says what is left."""
+    """The manifest of what `changes` found. Stops reading at `deadline` (time.monotonic) and says what is left.
+
+    Without `read_added`, new files are left for another time.
+    """
     read: dict[str, SourceFile] = {}
     left_out: dict[str, LeftOut] = {}
     vanished: list[Skipped] = []
     entries = changes.entries
     meter = Meter(report, "reading files", len(entries), "files")
-    outcomes = read_files(tree, entries, selection)
+    wanted = entries if read_added else entries[: len(changes.changed)]
+    outcomes = read_files(tree, wanted, selection)
     count = 0
     with contextlib.closing(outcomes):
-        while count < len(entries) and (deadline is None or time.monotonic() <= deadline):
+        while count < len(wanted) and (deadline is None or time.monotonic() <= deadline):
             outcome = next(outcomes)
             if isinstance(outcome, SourceFile):
                 read[outcome.path] = outcome

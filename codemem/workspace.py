@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from codemem.manifest_file import ManifestUnreadableError, read_manifest, write_
 
 FOLDER = "codemem"
 PLAIN_FOLDER = ".codemem"
+MOMENT_S = 1.0
+"""Longer than it takes another process to see whether a lock is free."""
 _REGISTERED = "place"
 _WRITTEN = (
     "manifest",
@@ -148,6 +150,34 @@ class Workspace:
             yield True
         finally:
             lock.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Tells other processes, as long as it lasts, that this one reads the whole tree and saves what it has read."""
+        lock = filelock.FileLock(self._writable() / self._reading_name, mode=0o600)
+        with ExitStack() as stack:
+            with contextlib.suppress(filelock.Timeout):  # another process says so already
+                lock.acquire(timeout=MOMENT_S)
+                stack.callback(lock.release)
+            yield
+
+    def read_elsewhere(self) -> bool:
+        """Whether another process, or thread, is `reading`."""
+        paths = (place / self._reading_name for place in self._readable)
+        for path in (path for path in paths if path.exists()):
+            lock = filelock.FileLock(path, mode=0o600)
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                return True
+            except OSError:  # a place that cannot be written is none where somebody saves
+                continue
+            lock.release()
+        return False
+
+    @property
+    def _reading_name(self) -> str:
+        return f"{self.file_name}.reading.lock"
 
     def close(self) -> None:
         self.tree.close()

@@ -1,5 +1,7 @@
 """What `find` finds: in memory, in the outline, in text not yet saved, over several trees."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +139,39 @@ def test_before_anything_is_read_names_lead_to_definitions(bench: Bench, reposit
     with bench.session(repository, seconds=-1.0) as session:
         write(repository, {"src/retry.py": "changed_again = True\n"})
         assert "src/retry.py" not in {place.path for place in find(session, "retry", k=3).results}
+
+
+def test_new_files_are_left_to_an_index_that_reads_the_tree(bench: Bench, repository: Path) -> None:
+    bench.index(repository)
+    write(repository, {"src/queue.py": "class Queue:\n    pass\n", "src/cache.py": "class Store:\n    pass\n"})
+    with open_workspace(repository, bench.settings, whole=False) as other, other.reading():
+        before = other.load()
+        assert before is not None
+        result = bench.find(repository, "queue store", router="outline")
+        after = other.load()
+        assert after is not None
+        assert (after.paths, after.oids()) == (before.paths, before.oids()), (
+            "it saves what it reads: a second writer would undo that"
+        )
+    assert result.behind.added == 1
+    assert {place.path for place in result.results} >= {"src/queue.py", "src/cache.py"}, "by its name, and by its text"
+    assert not bench.find(repository, "queue store", router="outline").behind
+
+
+def test_an_index_that_was_killed_reads_no_more(bench: Bench, repository: Path) -> None:
+    bench.index(repository)
+    program = (
+        "import sys, time; from pathlib import Path; from codemem.config import Settings; "
+        "from codemem.workspace import open_workspace\n"
+        "settings = Settings.load({'CODEMEM_HOME': sys.argv[2]})\n"
+        "with open_workspace(Path(sys.argv[1]), settings, whole=False) as tree, tree.reading():\n"
+        "    print('reading', flush=True); time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", program, str(repository), str(repository.parent / "home")]
+    with open_workspace(repository, bench.settings, whole=False) as workspace:
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            assert workspace.read_elsewhere()
+            process.kill()
+        assert not workspace.read_elsewhere()
