@@ -1,5 +1,6 @@
 """One model for several threads: each step of work takes a turn, and the more urgent goes first."""
 
+import hashlib
 import heapq
 import itertools
 import threading
@@ -20,10 +21,8 @@ from codemem.recent import Recent
 FIND, ASK, INDEX = range(3)
 """Urgency, the most urgent first: a query takes milliseconds, an answer streams, indexing can wait."""
 
-Tokens = Recent[tuple[str, str], TokenisedDocument]
-"""(header, text) -> the same as the model reads it."""
-TOKENS_BYTES, DOCUMENT_BYTES = 16 << 20, 800
-"""Memory for them, and what a document takes beside its text and tokens."""
+TOKENS_BYTES, TOKENS_DOCUMENTS = 16 << 20, 4096
+"""How much, and how many documents, is kept of what a model tokenised."""
 
 _T = TypeVar("_T")
 _END: Any = object()
@@ -63,6 +62,33 @@ class Gate:
             return len(self._waiting)
 
 
+class Tokens:
+    """What one model tokenised lately, by header and text. Threads may share it."""
+
+    def __init__(self, limit: int = TOKENS_BYTES, most: int = TOKENS_DOCUMENTS) -> None:
+        self._recent = Recent(limit, most)
+
+    def get(self, document: tuple[str, str]) -> TokenisedDocument | None:
+        packed = self._recent.get(_digest(document))
+        if packed is None:
+            return None
+        count = int.from_bytes(packed[:4], "little")
+        numbers = np.frombuffer(packed, np.uint32, offset=4)
+        return TokenisedDocument(numbers[:count], numbers[count:])
+
+    def put(self, document: tuple[str, str], done: TokenisedDocument) -> None:
+        count = len(done.ids).to_bytes(4, "little")
+        self._recent.put(_digest(document), count + done.ids.tobytes() + done.chunk_ends.tobytes())
+
+    def __len__(self) -> int:
+        return len(self._recent)
+
+
+def _digest(document: tuple[str, str]) -> bytes:
+    header, text = (part.encode("utf-8", "surrogatepass") for part in document)
+    return hashlib.blake2b(len(header).to_bytes(8, "little") + header + text, digest_size=16).digest()
+
+
 class GatedEngine:
     """An engine as one thread sees it: every step (a pack encoded, a token written, a query ranked) takes a turn.
 
@@ -75,11 +101,11 @@ class GatedEngine:
         gate: Gate,
         urgency: int,
         check: Callable[[], None],
-        tokens: "Tokens | None" = None,
+        tokens: Tokens | None = None,
     ) -> None:
         """`tokens` are shared by all threads of one engine."""
         self._engine, self._gate, self._urgency, self._check = engine, gate, urgency, check
-        self._tokens = Tokens(TOKENS_BYTES) if tokens is None else tokens
+        self._tokens = Tokens() if tokens is None else tokens
 
     @property
     def name(self) -> str:
@@ -103,8 +129,7 @@ class GatedEngine:
         new = [document for document in dict.fromkeys(documents) if document not in known]
         if new:
             for document, done in zip(new, self._step(lambda: self._engine.tokenise(new)), strict=True):
-                size = done.ids.nbytes + done.chunk_ends.nbytes + len(document[1]) + DOCUMENT_BYTES
-                self._tokens.put(document, done, size)
+                self._tokens.put(document, done)
                 known[document] = done
         return [known[document] for document in documents]
 

@@ -15,7 +15,7 @@ from codemem.background import refresh
 from codemem.config import Settings
 from codemem.daemon import views
 from codemem.daemon.address import PROTOCOL
-from codemem.daemon.gate import ASK, FIND, INDEX, TOKENS_BYTES, Gate, GatedEngine, Tokens
+from codemem.daemon.gate import ASK, FIND, INDEX, Gate, GatedEngine, Tokens
 from codemem.daemon.lane import Lane
 from codemem.daemon.params import Params
 from codemem.daemon.protocol import INVALID_PARAMS, UNKNOWN_METHOD, ProtocolError
@@ -134,9 +134,7 @@ class Methods:
                 if name not in self._engines:
                     self._engines[name] = self._load_engine(name)
                 engine = self._engines[name]
-            return GatedEngine(
-                engine, self._gate, lane.urgency, lane.check, self._tokens.setdefault(name, Tokens(TOKENS_BYTES))
-            )
+            return GatedEngine(engine, self._gate, lane.urgency, lane.check, self._tokens.setdefault(name, Tokens()))
 
         return load
 

@@ -15,6 +15,10 @@ from codemem.model.store import header
 APPLICATION_ID = 0x636D656D
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0
+CACHE_KIB = 256
+"""SQLite's own cache of pages, a connection: the system's serves as well, and a process that stays has many of them."""
+OPENINGS = 10
+"""How often the file may be replaced while it is being opened."""
 
 DAMAGE = (
     sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT,
@@ -114,31 +118,48 @@ class Database:
     @classmethod
     def open(cls, path: Path, *, read_only: bool) -> Self:
         """Raises StoreError when the file cannot be opened, CatalogueDamagedError when it is no catalogue of ours."""
-        if not path.exists():
-            raise CatalogueDamagedError(f"the store's catalogue {path} is gone")
-        mode = "ro" if read_only else "rw"
-        uri = f"{path.absolute().as_uri()}?mode={mode}"
+        for _ in range(OPENINGS):
+            catalogue = cls._open_once(path, read_only=read_only)
+            if catalogue is not None:
+                return catalogue
+        raise StoreError(f"the store's catalogue {path} keeps being replaced: try again")
+
+    @classmethod
+    def _open_once(cls, path: Path, *, read_only: bool) -> Self | None:
+        """None if another file took the name meanwhile: a connection to the old one would write into nothing."""
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
         with header.mutex:
+            try:
+                before = header.identity_of(path)
+            except FileNotFoundError as error:
+                raise CatalogueDamagedError(f"the store's catalogue {path} is gone") from error
             with sqlite_errors(path):
                 connection = sqlite3.connect(
                     uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
                 )
             catalogue = cls(connection, path, None)
             try:
-                catalogue._recognise()
-            except BaseException:
+                catalogue._recognise(before)
+            except BaseException as error:
                 catalogue.close()
-                raise
+                if header.stands(path, before):
+                    raise
+                if not isinstance(error, StoreError | OSError):
+                    raise
+                return None
         return catalogue
 
-    def _recognise(self) -> None:
+    def _recognise(self, identity: header.Identity) -> None:
+        """Checks that the connection is to a catalogue of ours, and that its file was `identity` all the while."""
         with sqlite_errors(self.path):
             self._db.execute("PRAGMA synchronous = NORMAL")
-            identity = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
+            self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            versions = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
             schema = _schema_of(self._db)
         self._identity = header.keep(self.path)
+        expect(self._identity == identity, "it was replaced")
         expect(header.read(self._identity, 24)[18:] in FIXED_HEADER, "its header is not SQLite's")
-        expect(identity == (APPLICATION_ID, SCHEMA_VERSION), "its identity is not codemem's")
+        expect(versions == (APPLICATION_ID, SCHEMA_VERSION), "its identity is not codemem's")
         expect(schema == _own_schema(), "its tables are not codemem's")
 
     @classmethod
@@ -157,10 +178,7 @@ class Database:
         """Whether another file stands under the name now."""
         if self._identity is None:
             return False
-        try:
-            return header.identity_of(self.path) != self._identity
-        except FileNotFoundError:
-            return True
+        return not header.stands(self.path, self._identity)
 
     def close(self) -> None:
         """Closes the connection; the last one of all processes folds the WAL into the file."""

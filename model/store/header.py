@@ -32,6 +32,25 @@ def identity_of(path: Path) -> Identity:
     return status.st_dev, status.st_ino
 
 
+def stands(path: Path, identity: Identity) -> bool:
+    """Whether the name stands for that file now."""
+    try:
+        return identity_of(path) == identity
+    except FileNotFoundError:
+        return False
+
+
+def peek(path: Path, size: int) -> bytes:
+    """The first bytes of a file that may be a catalogue, open in this process or not. Raises OSError."""
+    with mutex:
+        identity = identity_of(path)
+        if identity in _kept:
+            return read(identity, size)
+        # Nothing of ours is connected to it: a connection is made and recognised under the mutex, then kept.
+        with path.open("rb") as file:
+            return file.read(size)
+
+
 def keep(path: Path) -> Identity:
     """Opens the file beside a connection that is open already; call `release` after that has been closed.
 

@@ -10,6 +10,7 @@ import filelock
 import xxhash
 
 from codemem.model.errors import StoreError
+from codemem.model.store import header
 from codemem.model.store.catalogue import Catalogue, now_s
 from codemem.model.store.database import APPLICATION_ID, SCHEMA_VERSION, create_catalogue
 from codemem.model.store.folder import SegmentFolder, sync_directory
@@ -135,13 +136,12 @@ def recognise(directory: Path) -> bool:
 def _version_of_catalogue(path: Path) -> int | None:
     """The schema version in the header of an SQLite file of ours (offsets 60 and 68 of the file format)."""
     try:
-        with path.open("rb") as file:
-            header = file.read(100)
+        start = header.peek(path, 100)
     except OSError:
         return None
-    if not header.startswith(b"SQLite format 3\0") or int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+    if not start.startswith(b"SQLite format 3\0") or int.from_bytes(start[68:72], "big") != APPLICATION_ID:
         return None
-    return int.from_bytes(header[60:64], "big")
+    return int.from_bytes(start[60:64], "big")
 
 
 def prepare(directory: Path, lock: StoreLock) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from store_samples import LAYOUT, QUICK, assert_holds, entries, fill, key, segme
 
 from codemem.model.errors import StoreError
 from codemem.model.store import Store, StoreDirectory, StoreEvent, StoreOptions
+from codemem.model.store.database import create_catalogue
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["codemem.model.store"])
@@ -142,6 +144,49 @@ def test_what_is_written_after_another_process_has_come_and_gone_stays(tmp_path:
     with Store.open(tmp_path / "store", LAYOUT, on_event=events.append) as store:
         assert not store.load([key(n) for n in range(1, 5)]).missing
     assert not events
+
+
+def test_looking_at_a_store_without_its_marker_leaves_its_locks(tmp_path: Path) -> None:
+    """What the directory is stands in the catalogue's header then, and that is open already."""
+    events: list[StoreEvent] = []
+    with Store.open(tmp_path, LAYOUT) as store:
+        (tmp_path / "format").unlink()
+        with Store.open(tmp_path, LAYOUT):
+            pass
+        process, pipe = start(workers.write_all, tmp_path, [1])
+        assert result(process, pipe) == []
+        store.append(entries([2]))
+        store.flush()
+        process, pipe = start(workers.write_all, tmp_path, [3])
+        assert result(process, pipe) == []
+    with Store.open(tmp_path, LAYOUT, on_event=events.append) as store:
+        assert not store.load([key(n) for n in (1, 2, 3)]).missing
+    assert not events
+
+
+def test_a_catalogue_replaced_while_it_is_opened_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection to the one that was moved aside would write what nobody reads."""
+    events: list[StoreEvent] = []
+    fill(tmp_path, [1])
+    connect, left = sqlite3.connect, [1]
+
+    def replaced(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        made = connect(*arguments, **options)
+        if left and "mode=rw" in str(arguments[0]):
+            left.pop()
+            create_catalogue(tmp_path / "empty")
+            (tmp_path / "empty").replace(tmp_path / "catalogue.sqlite")
+        return made
+
+    monkeypatch.setattr(sqlite3, "connect", replaced)
+    with Store.open(tmp_path, LAYOUT, on_event=events.append) as store:
+        assert not left
+        assert [event.kind for event in events] == ["adopted"]  # what the new one lacked
+        store.append(entries([2]))
+    with Store.open(tmp_path, LAYOUT) as store:
+        assert not store.load([key(1), key(2)]).missing
 
 
 def test_a_writer_waits_for_the_lock_and_says_what_it_waits_for(tmp_path: Path) -> None:
