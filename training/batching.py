@@ -24,11 +24,19 @@ class RoutingBatch:
 
 class RoutingBatches:
     """Endless batches of `size` questions, in runs of `group` questions from one package, each with its positives and
-    up to `hard` mined negatives a question."""
+    up to `hard` mined negatives a question.
 
-    def __init__(self, corpus: Corpus, *, size: int, group: int, hard: int, seed: int) -> None:
+    Of several processes that compare their questions with all documents of all of them, each takes every `count`-th
+    question of one larger batch, so that a run of one package spans all of them.
+    """
+
+    def __init__(
+        self, corpus: Corpus, *, size: int, group: int, hard: int, seed: int, rank: int = 0, count: int = 1
+    ) -> None:
         self.corpus, self.size, self.group, self.hard = corpus, size, group, hard
-        self.random = np.random.default_rng(seed)
+        self.rank, self.count = rank, count
+        self._order = np.random.default_rng(seed)  # the same in all processes
+        self.random = np.random.default_rng((seed, rank))
         self._queue: list[list[int]] = []
 
     def _refill(self) -> None:
@@ -36,17 +44,17 @@ class RoutingBatches:
         for query, positives in enumerate(self.corpus.positives):
             by_package[int(self.corpus.packages[positives[0]])].append(query)
         for members in by_package.values():
-            order = self.random.permutation(members)
+            order = self._order.permutation(members)
             self._queue += [list(map(int, order[i : i + self.group])) for i in range(0, len(order), self.group)]
-        self.random.shuffle(self._queue)
+        self._order.shuffle(self._queue)
 
     def next(self) -> RoutingBatch:
         queries: list[int] = []
-        while len(queries) < self.size:
+        while len(queries) < self.size * self.count:
             if not self._queue:
                 self._refill()
             queries += self._queue.pop()
-        queries = queries[: self.size]
+        queries = queries[: self.size * self.count][self.rank :: self.count]
         index: dict[int, int] = {}
         wanted: list[list[int]] = []
         for query in queries:
@@ -61,18 +69,27 @@ class RoutingBatches:
                 index.setdefault(document, len(index))
         documents = list(index)
         positive = np.zeros((len(queries), len(documents)), bool)
-        ignore = np.zeros_like(positive)
-        same_text: dict[str, list[int]] = defaultdict(list)
-        for document, column in index.items():
-            same_text[self.corpus.texts[document]].append(column)
-        for row, (query, chosen) in enumerate(zip(queries, wanted, strict=True)):
-            for document in self.corpus.positives[query]:
-                ignore[row, same_text.get(self.corpus.texts[document], [])] = True
-                if document in index:
-                    ignore[row, index[document]] = True
+        for row, chosen in enumerate(wanted):
             for document in chosen:
                 positive[row, index[document]] = True
+        ignore = no_negatives(self.corpus, queries, documents)
         return RoutingBatch(queries, documents, positive, ignore & ~positive)
+
+
+def no_negatives(corpus: Corpus, queries: Sequence[int], documents: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """[queries, documents]: positives, texts equal to one, and other documents of a file that is asked for."""
+    by_document: dict[int, list[int]] = defaultdict(list)
+    by_text: dict[int, list[int]] = defaultdict(list)
+    for column, document in enumerate(documents):
+        by_document[document].append(column)
+        by_text[int(corpus.copies[document])].append(column)
+    found = np.zeros((len(queries), len(documents)), bool)
+    for row, query in enumerate(queries):
+        for document in corpus.positives[query]:
+            found[row, by_text.get(int(corpus.copies[document]), [])] = True
+        for document in corpus.same[query]:
+            found[row, by_document.get(document, [])] = True
+    return found
 
 
 def length_buckets(lengths: Sequence[int], *, tokens: int, multiple: int = 64) -> list[list[int]]:

@@ -1,7 +1,7 @@
 """What training reads, tokenised when a batch needs it. The files are those of codemem.training.data (docs/data.md)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,23 @@ class Corpus:
     positives: list[list[int]]
     negatives: list[list[int]]
     answers: list[dict[str, Any]]
+    same: list[list[int]] = field(default_factory=list)
+    """Per question, documents that are neither: others of a file that is asked for."""
+    copies: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[documents] the first document with the same text."""
+
+    def __post_init__(self) -> None:
+        if not self.same:
+            self.same = [[] for _ in self.questions]
+        first: dict[str, int] = {}
+        self.copies = np.asarray([first.setdefault(text, i) for i, text in enumerate(self.texts)], np.int64)
 
     @classmethod
-    def load(cls, directory: Path, tokenizer: Tokenizer, *, limit: int | None = None) -> "Corpus":
+    def load(cls, directory: Path, tokenizer: Tokenizer, *, limit: int | None = None, mined: bool = True) -> "Corpus":
         """Reads a folder, with what `codemem.training.explain` added to it; one without answer records is fine.
 
-        `limit` takes the first so many pairs only.
+        Where `codemem.training.mine` was there, its questions are taken instead, unless `mined` is false. `limit`: the
+        first so many only.
         """
         headers, texts, packages = [], [], []
         names: dict[str, int] = {}
@@ -44,7 +55,8 @@ class Corpus:
             texts.append(row["text"])
             packages.append(names.setdefault(row["package"], len(names)))
         answers = [path for path in (directory / QA, *sorted(directory.glob("explained-*.jsonl.zst"))) if path.exists()]
-        pairs = list(islice(rows(directory / PAIRS), limit))
+        asked = (sorted(directory.glob("mined-*.jsonl.zst")) if mined else []) or [directory / PAIRS]
+        pairs = list(islice((row for path in asked for row in rows(path)), limit))
         return cls(
             tokenizer,
             headers,
@@ -54,6 +66,7 @@ class Corpus:
             [pair["pos"] for pair in pairs],
             [pair.get("neg", []) for pair in pairs],
             [row for path in answers for row in rows(path)],
+            [pair.get("same", []) for pair in pairs],
         )
 
     def document_ids(self, documents: Iterable[int], max_tokens: int) -> list[Ids]:

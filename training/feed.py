@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codemem.model.prompts import Prompts
-from codemem.training.batching import RoutingBatches
+from codemem.training.batching import RoutingBatches, no_negatives
 from codemem.training.conversations import Conversation, Conversations
 from codemem.training.corpus import Corpus, Ids
 from codemem.training.recipe import Phase, Recipe
@@ -21,6 +21,11 @@ AHEAD = 3
 @dataclass(slots=True)
 class StepData:
     """Everything that one step reads. D documents, Q questions."""
+
+    queries: list[int]
+    """Corpus indices of the questions [Q]."""
+    indices: list[int]
+    """Corpus indices of the documents [D]."""
 
     documents: list[Ids]
     questions: list[Ids]
@@ -43,17 +48,35 @@ class StepData:
 class Feed:
     """Endless steps of one phase; the same for the same seed, however fast they are taken."""
 
-    def __init__(self, corpus: Corpus, prompts: Prompts, recipe: Recipe, phase: Phase, *, seed: int) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        prompts: Prompts,
+        recipe: Recipe,
+        phase: Phase,
+        *,
+        seed: int,
+        rank: int = 0,
+        count: int = 1,
+    ) -> None:
+        """`rank` of `count` processes, whose `seed` is the same."""
         self._corpus, self._phase = corpus, phase
+        shared = recipe.gather and count > 1
         self._routing = RoutingBatches(
-            corpus, size=phase.questions, group=recipe.group, hard=recipe.hard, seed=2 * seed
+            corpus,
+            size=phase.questions,
+            group=recipe.group,
+            hard=recipe.hard,
+            seed=2 * seed if shared else 2 * (seed * count + rank),
+            rank=rank if shared else 0,
+            count=count if shared else 1,
         )
         self._conversations = Conversations(
             corpus,
             prompts,
             tokens=recipe.answer_tokens,
             memory_documents=recipe.memory_documents,
-            seed=2 * seed + 1,
+            seed=2 * (seed * count + rank) + 1,
             kinds=recipe.kinds,
         )
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="training-feed")
@@ -83,18 +106,16 @@ class Feed:
         for conversation in conversations:
             for document in conversation.documents:
                 index.setdefault(document, len(index))
-        # Documents that only a conversation brought in are extra negatives, unless their text is a positive's.
-        texts = {self._corpus.texts[d] for d in batch.documents}
+        # Documents that only a conversation brought in are extra negatives, unless a question might mean them.
         extra = list(index)[len(batch.documents) :]
-        unsure = np.asarray([self._corpus.texts[d] in texts for d in extra], np.bool_)
-        wide = ((0, 0), (0, len(extra)))
-        ignore = np.pad(batch.ignore, wide)
-        ignore[:, len(batch.documents) :] = unsure
+        unsure = no_negatives(self._corpus, batch.queries, extra)
         return StepData(
+            batch.queries,
+            list(index),
             self._corpus.document_ids(index, self._phase.max_document_tokens),
             self._corpus.question_ids(batch.queries),
-            np.pad(batch.positive, wide),
-            ignore,
+            np.pad(batch.positive, ((0, 0), (0, len(extra)))),
+            np.concatenate((batch.ignore, unsure), 1),
             conversations,
             [[index[d] for d in c.documents] for c in conversations],
         )

@@ -1,7 +1,8 @@
-"""Data parallelism through torch.distributed: each process draws its own batches, gradients are averaged."""
+"""Data parallelism through torch.distributed: each process encodes its own batch, gradients are averaged."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed
@@ -43,6 +44,22 @@ class Processes:
             part.copy_(flat[start : start + part.numel()].view_as(part))
             start += part.numel()
 
+    def widest(self, number: int, device: torch.device) -> int:
+        """The largest of all processes' numbers."""
+        if self.count == 1:
+            return number
+        held = torch.tensor([number], device=device)
+        torch.distributed.all_reduce(held, torch.distributed.ReduceOp.MAX)
+        return int(held.item())
+
+    def gather(self, x: Tensor) -> Tensor:
+        """[count, ...] of a tensor that has one shape in all processes, differentiable: what the others make of this
+        process's part comes back to it."""
+        if self.count == 1:
+            return x[None]
+        gathered: Tensor = _Gather.apply(x, self.rank, self.count)  # type: ignore[no-untyped-call]
+        return gathered
+
     def agree(self, value: float, device: torch.device) -> float:
         """The leading process's value, so that all decide alike."""
         if self.count == 1:
@@ -55,6 +72,23 @@ class Processes:
         """Ends the group, if there is one."""
         if self.count > 1:
             torch.distributed.destroy_process_group()
+
+
+class _Gather(torch.autograd.Function):
+    """All processes' tensors; backward sums every process's gradient of this one's."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rank: int, count: int) -> Tensor:
+        ctx.rank = rank
+        parts = [torch.empty_like(x) for _ in range(count)]
+        torch.distributed.all_gather(parts, x.contiguous())
+        return torch.stack(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        summed = gradients[0].contiguous()
+        torch.distributed.all_reduce(summed)
+        return summed[ctx.rank], None, None
 
 
 def device_of_process(kind: str) -> torch.device:

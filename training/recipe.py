@@ -41,9 +41,12 @@ class Recipe:
     seconds: float | None = None
     """Wall-clock budget; the learning rate then follows the share of time spent instead of steps."""
     group: int = 24
-    """Questions in a row from one package, so that this many negatives come from the same repository."""
+    """Questions in a row from one package, so that this many negatives come from the same repository; with `gather` of
+    all processes together."""
     hard: int = 0
     """Mined negatives a question."""
+    gather: bool = True
+    """Whether the questions of each of several processes compete over the documents of all."""
     answer_tokens: int = 1536
     """A conversation's sources are cut so that it fits."""
     memory_documents: int = 8

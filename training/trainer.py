@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,12 +23,13 @@ from codemem.model.decoder import Decoder
 from codemem.model.losses import chunk_scores_to_documents, info_nce
 from codemem.model.prompts import Prompts
 from codemem.model.tokenizer import Tokenizer
+from codemem.training.batching import no_negatives
 from codemem.training.checkpoints import load_checkpoint, save_checkpoint
 from codemem.training.contexts import TextMemory
 from codemem.training.conversations import Conversation, positions
 from codemem.training.corpus import Corpus
 from codemem.training.feed import Feed, StepData
-from codemem.training.network import EncodedDocuments, Network, pad
+from codemem.training.network import EncodedDocuments, Network, pad, recomputed
 from codemem.training.processes import Processes
 from codemem.training.recipe import Phase, Recipe
 
@@ -41,6 +44,20 @@ class StepReport:
     losses: dict[str, float] = field(default_factory=dict)
     tokens: int = 0
     """Without padding, of this process."""
+
+
+@dataclass(slots=True)
+class Competing:
+    """Documents that questions are scored against. Q questions, D documents, C chunks, W the keys' width."""
+
+    routes: dict[int, Tensor]
+    """By layer [D, C, W]."""
+    chunks: Tensor
+    """Boolean [D, C]: chunks that exist."""
+    positive: npt.NDArray[np.bool_]
+    """[Q, D]"""
+    ignore: npt.NDArray[np.bool_]
+    """[Q, D]"""
 
 
 class Trainer:
@@ -129,16 +146,20 @@ class Trainer:
         turn = min(1.0, (progress - warmup) / (1 - warmup))
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * turn))
 
-    def losses(self, data: StepData, phase: Phase) -> dict[str, Tensor]:
+    def losses(self, corpus: Corpus, data: StepData, phase: Phase) -> dict[str, Tensor]:
         """The step's losses; 'total' is what is descended."""
         layers = self.recipe.learning_layers(phase)
         documents = self.network.encode_documents(data.documents, layers)
         queries, routes = self.network.encode_questions(data.questions, layers)
+        competing = self.competing(corpus, data, documents)
+        # Computed again in the backward pass: token by chunk, the scores are far larger than what they come from.
         scores = {
-            layer: chunk_scores_to_documents(queries[layer], routes, documents.layers[layer].route, documents.chunks)
+            layer: recomputed(
+                chunk_scores_to_documents, queries[layer], routes, competing.routes[layer], competing.chunks
+            )
             for layer in layers
         }
-        positive, ignore = (torch.as_tensor(x).to(self.device) for x in (data.positive, data.ignore))
+        positive, ignore = (torch.as_tensor(x).to(self.device) for x in (competing.positive, competing.ignore))
         losses = self.routing_losses(scores, positive, ignore)
         total = 0.5 * losses["layers"] + 0.25 * losses["find"] + 0.25 * losses["all"]
         if data.conversations:
@@ -146,10 +167,34 @@ class Trainer:
             total = total + self.recipe.answer_weight * losses["answer"]
         return {**losses, "total": total}
 
-    def train_step(self, data: StepData, phase: int, progress: float, *, began: float | None = None) -> StepReport:
+    def competing(self, corpus: Corpus, data: StepData, documents: EncodedDocuments) -> "Competing":
+        """What this process's questions compete over: its own documents or, with `gather`, those of all processes."""
+        own = {layer: memory.route for layer, memory in documents.layers.items()}
+        if self.processes.count == 1 or not self.recipe.gather:
+            return Competing(own, documents.chunks, data.positive, data.ignore)
+        n, c = (self.processes.widest(size, self.device) for size in documents.chunks.shape)
+        wide = (0, c - documents.chunks.shape[1], 0, n - documents.chunks.shape[0])
+        routes = {layer: self.processes.gather(F.pad(x, (0, 0, *wide))).flatten(0, 1) for layer, x in own.items()}
+        chunks = self.processes.gather(F.pad(documents.chunks, wide).to(torch.uint8)).flatten(0, 1).bool()
+        indices = torch.full((n,), -1, dtype=torch.long, device=self.device)
+        indices[: len(data.indices)] = torch.as_tensor(data.indices, device=self.device)
+        every = self.processes.gather(indices).flatten().tolist()
+        first = self.processes.rank * n
+        real = [i for i, index in enumerate(every) if index >= 0]
+        ignore = np.ones((len(data.queries), len(every)), bool)  # rows that only pad are no documents
+        ignore[:, real] = no_negatives(corpus, data.queries, [every[i] for i in real])
+        positive = np.zeros_like(ignore)
+        own_columns = slice(first, first + len(data.indices))
+        positive[:, own_columns] = data.positive
+        ignore[:, own_columns] |= data.ignore
+        return Competing(routes, chunks, positive, ignore & ~positive)
+
+    def train_step(
+        self, corpus: Corpus, data: StepData, phase: int, progress: float, *, began: float | None = None
+    ) -> StepReport:
         """One optimiser step; left out if its gradient is not finite. `began`: since when its time counts."""
         began = time.perf_counter() if began is None else began
-        losses = self.losses(data, self.recipe.phases[phase])
+        losses = self.losses(corpus, data, self.recipe.phases[phase])
         losses["total"].backward()  # type: ignore[no-untyped-call]
         held = [p for group in self.optimiser.param_groups for p in group["params"] if p.grad is not None]
         self.processes.average(p.grad for p in held if p.grad is not None)
@@ -177,10 +222,11 @@ class Trainer:
         began = lap = time.perf_counter()
         while self.progress < 1.0:
             phase = self.recipe.phase_at(self.progress)
-            seed = (self.recipe.seed + self.step) * self.processes.count + self.processes.rank
-            with Feed(corpus, self.prompts, self.recipe, self.recipe.phases[phase], seed=seed) as steps:
+            own = {"rank": self.processes.rank, "count": self.processes.count}
+            seed = self.recipe.seed + self.step
+            with Feed(corpus, self.prompts, self.recipe, self.recipe.phases[phase], seed=seed, **own) as steps:
                 for data in steps:
-                    log(self.train_step(data, phase, self.progress, began=lap))
+                    log(self.train_step(corpus, data, phase, self.progress, began=lap))
                     lap = time.perf_counter()
                     call = self.processes.agree(time.perf_counter() - began, self.device)
                     if seconds is not None and call > seconds:

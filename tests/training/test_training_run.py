@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-import zstandard
 
 from codemem.model.adapter import AdapterFile
 from codemem.model.config import DecoderConfig, MemoryConfig
 from codemem.model.engine import Engine
 from codemem.model.load import load_decoder
-from codemem.model.testing import write_tiny_checkpoint
 from codemem.model.tokenizer import Tokenizer
 from codemem.model.weights import load_checkpoint
 from codemem.training.__main__ import main
@@ -22,42 +20,7 @@ from codemem.training.feed import Feed
 from codemem.training.recipe import Recipe
 from codemem.training.trainer import Trainer
 
-WORDS = ("alpha", "bravo", "delta", "gamma", "omega", "sigma", "theta", "kappa")
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_bytes(zstandard.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Sixteen documents; each question is the word that stands in its document."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    names = [f"{WORDS[i % 8]}{i // 8}" for i in range(16)]
-    write(
-        folder / "documents.jsonl.zst",
-        [
-            {
-                "header": f"f{i}.py\n",
-                "text": f"def {n}():\n    return {n}\n",
-                "language": "python",
-                "package": f"p{i % 2}",
-            }
-            for i, n in enumerate(names)
-        ],
-    )
-    kinds = {"kind": "name", "language": "python"}
-    write(
-        folder / "pairs.jsonl.zst", [{"q": n, "pos": [i], "neg": [(i + 1) % 16], **kinds} for i, n in enumerate(names)]
-    )
-    answers = [
-        {"question": f"What is {n}?", "gold": [i] if i % 4 else [], "distractors": [(i + 1) % 16, (i + 2) % 16]}
-        for i, n in enumerate(names)
-    ]
-    write(folder / "qa.jsonl.zst", [{**row, "answer": "It is so.", "evidence": "", **kinds} for row in answers])
-    return folder
-
+from .conftest import WORDS
 
 RECIPE = {
     "rank": 4,
@@ -70,11 +33,6 @@ RECIPE = {
     "adapter_rate": 1e-2,
     "router_rate": 1e-2,
 }
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return write_tiny_checkpoint(tmp_path / "base")
 
 
 def run(base: Path, data: Path, out: Path, steps: int, *more: str, **settings: Any) -> list[dict[str, Any]]:
@@ -112,7 +70,7 @@ def test_a_run_is_the_same_again_and_goes_on_as_if_it_had_not_stopped(tmp_path: 
     def step(trainer: Trainer) -> dict[str, float]:
         phase = trainer.recipe.phases[1]
         with Feed(corpus, trainer.prompts, trainer.recipe, phase, seed=9) as steps:
-            return trainer.train_step(next(steps), 1, 0.5).losses
+            return trainer.train_step(corpus, next(steps), 1, 0.5).losses
 
     checkpoint = load_checkpoint(base)
     tokenizer = Tokenizer.from_folder(base)

@@ -25,7 +25,11 @@ def built(downloaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def run(
-    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...] = ("tiles", "copyleft", "flask")
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...] = ("tiles", "copyleft", "flask"),
+    processes: str = "1",
 ) -> None:
     def listed(ecosystem: str, *, never: bool = False) -> list[PackageName]:
         here = {"pypi": names, "npm": ("tile-address",)}.get(ecosystem, ())
@@ -35,7 +39,8 @@ def run(
     forbidden, held = tmp_path / "never.txt", tmp_path / "held.jsonl"
     forbidden.write_text("pallets/flask\npackage:httpx\n")
     held.write_text(json.dumps({"text": HELD_OUT}) + "\n")
-    command.main(["--out", str(out), "--never-train-on", str(forbidden), "--never-documents", str(held), "--offline"])
+    never = ["--never-train-on", str(forbidden), "--never-documents", str(held)]
+    command.main(["--out", str(out), *never, "--offline", "--processes", processes])
 
 
 def test_pairs_lead_to_their_definition(built: Path) -> None:
@@ -101,12 +106,14 @@ def test_other_languages_answer_where_and_who(built: Path) -> None:
     assert "`formatAddress` is defined in `src/address.js`." in answers
 
 
-def test_a_second_run_gives_the_same_bytes(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_in_two_processes_gives_the_same_bytes(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = (read.DOCUMENTS, read.PAIRS, read.QA)
     before = [(built / name).read_bytes() for name in names]
     for kept in [*built.glob("shards/*/*"), *built.glob("answers/*")]:
         kept.unlink()
-    run(built, tmp_path, monkeypatch)
+    run(built, tmp_path, monkeypatch, processes="2")
     assert [(built / name).read_bytes() for name in names] == before
 
 

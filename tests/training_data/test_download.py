@@ -1,10 +1,13 @@
 """Downloads are pinned by the manifest and checked against it; no test touches a network."""
 
+import hashlib
 import io
 import json
 import lzma
 import re
 import tarfile
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -52,8 +55,9 @@ def test_other_bytes_than_the_manifests_are_refused(tmp_path: Path, monkeypatch:
 def test_a_package_that_cannot_be_had_is_reported_and_the_rest_is_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def command(package: PackageName, version: str | None) -> list[str]:
-        return ["sh", "-c", "echo no such package >&2; exit 1" if package.name == "gone" else "echo x > x.tgz"]
+    def command(ecosystem: str, wanted: Sequence[tuple[str, str | None]]) -> list[str]:
+        ((name, _),) = wanted
+        return ["sh", "-c", "echo no such package >&2; exit 1" if name == "gone" else "echo x > x.tgz"]
 
     monkeypatch.setattr(downloads, "_command", command)
     names = [PackageName("npm", "gone"), PackageName("npm", "here")]
@@ -61,6 +65,34 @@ def test_a_package_that_cannot_be_had_is_reported_and_the_rest_is_fetched(
     assert (tmp_path / "npm" / "here" / ".complete").exists()
     monkeypatch.setattr(downloads, "_command", lambda *_: ["false"])
     assert download(names[1:], tmp_path, pins={}) == []  # complete: not asked for again
+
+
+def test_pinned_packages_are_fetched_together_and_a_missing_one_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[list[str]] = []
+
+    def command(ecosystem: str, wanted: Sequence[tuple[str, str | None]]) -> list[str]:
+        calls.append([f"{name} {version}" for name, version in wanted])
+        there = [name for name, _ in wanted if name != "gone"]
+        return ["sh", "-c", "".join(f"printf {name} > {name}-1.0.tgz; " for name in there) + f"test {len(there)} -gt 0"]
+
+    monkeypatch.setattr(downloads, "_command", command)
+    names = [PackageName("npm", name) for name in ("one", "gone", "two")]
+    pins = {
+        name.id: Pin("1.0", {f"{name.name}-1.0.tgz": hashlib.sha256(name.name.encode()).hexdigest()}) for name in names
+    }
+    (failure,) = download(names, tmp_path, pins=pins)
+    assert failure.startswith("npm:gone: ")
+    assert (names[2].folder(tmp_path) / "two-1.0.tgz").read_text() == "two"
+    assert calls == [["one 1.0", "gone 1.0", "two 1.0"], ["gone 1.0"]]
+
+
+def test_what_the_answers_evaluation_is_made_of_is_recognised() -> None:
+    pins = tomllib.loads((Path(__file__).parents[2] / "evals/answers/packages.toml").read_text(encoding="utf-8"))
+    never = {name.id for ecosystem in ECOSYSTEMS for name in listed(ecosystem, never=True)}
+    source = {"debian": "debian-binary"}
+    assert {f"{source.get(row['source'], row['source'])}:{name}" for name, row in pins.items()} <= never
 
 
 def test_the_manifest_is_small() -> None:

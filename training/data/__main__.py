@@ -7,17 +7,20 @@ where it stopped. The result are the files named in `codemem.training.data.read`
 import argparse
 import hashlib
 import json
+import os
 import sys
-from collections.abc import Callable
+import time
+from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
 
-from .answer_shards import ANSWERS_FORMAT, answer_shard
-from .build import Corpus, gather, keep_share, write
-from .download import ECOSYSTEMS, PackageName, download, listed, pinned
+from .answer_shards import answer_shard
+from .build import gather, keep_share, write
+from .download import ECOSYSTEMS, PackageName, Pin, download, fetch, listed, pinned
 from .exclusion import is_excluded, listed_projects
-from .extract import ShardHead, extract, read_head
+from .extract import ShardHead
 from .never import gather_never
+from .stages import Workers, answers_path, read_package, results, shard_path
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -30,19 +33,22 @@ def main(arguments: list[str] | None = None) -> None:
     never_names = (
         [name for ecosystem in ECOSYSTEMS for name in listed(ecosystem, never=True)] if not options.limit else []
     )
-    if not options.offline:
-        for failure in download(never_names, out / "never" / "raw", pins={}):
-            _say(f"not recognisable: {failure}")
-        for names in packages.values():
-            for failure in download(names, out / "raw", pins=pins):
-                _say(f"left out: {failure}")
-    never = gather_never(
-        out / "never" / "raw", never_names, options.never_documents, out / "never" / "fingerprints.npz"
-    )
-    heads = _extract(out, [name for names in packages.values() for name in names])
-    corpus = gather([_shard(out, PackageName(*head.id.split(":", 1))) for head in heads], never)
     by_hash = sorted(packages["pypi"], key=lambda name: hashlib.sha256(name.id.encode()).digest())
-    _answers(out, corpus, by_hash[: options.answer_packages])
+    answering = by_hash[: options.answer_packages]
+    with Workers(options.processes) as workers:
+        every = [name for names in packages.values() for name in names]
+        heads = _read(out, every, answering, pins=pins, offline=options.offline, workers=workers)
+        if not options.offline:
+            for failure in download(never_names, out / "never" / "raw", pins={}):
+                _say(f"not recognisable: {failure}")
+        kept = out / "never" / "fingerprints.npz"
+        never = gather_never(out / "never" / "raw", never_names, options.never_documents, kept, workers=workers)
+    _say(f"{len(never.exact):,} definitions of evaluations are recognised")
+    corpus = gather([shard_path(out, PackageName(*head.id.split(":", 1))) for head in heads], never)
+    for name in answering:
+        if answers_path(out, name).exists():
+            corpus.add_answers(name.id, answer_shard(name, out / "raw", answers_path(out, name)), "python")
+    _say(f"{len(corpus.pairs):,} questions and {len(corpus.answers):,} answers are gathered")
     if options.pairs is not None:
         keep_share(corpus, options.pairs)
     counts = write(corpus, out, options.seed)
@@ -69,6 +75,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--pairs", type=int, help="keep about this many training pairs and the documents they need")
     add("--seed", type=int, default=0, help="seed of the order in the result")
     add("--newest", action="store_true", help="ignore the manifest's versions")
+    add("--processes", type=int, default=os.cpu_count() or 1, help="that read packages")
     add("--offline", action="store_true", help="use only what was downloaded before")
     return parser.parse_args(arguments)
 
@@ -77,38 +84,25 @@ def _wanted(ecosystem: str, projects: frozenset[str], limit: int | None) -> list
     return [name for name in listed(ecosystem) if not is_excluded(name.name, projects)][:limit]
 
 
-def _shard(out: Path, name: PackageName) -> Path:
-    return out / "shards" / name.ecosystem / (name.name.replace("/", "__") + ".jsonl.zst")
-
-
-def _extract(out: Path, names: list[PackageName]) -> list[ShardHead]:
-    heads: list[ShardHead] = []
-
-    def one(name: PackageName) -> None:
-        shard = _shard(out, name)
-        if shard.exists():
-            heads.append(read_head(shard))
-        elif (name.folder(out / "raw") / ".complete").exists():
-            heads.append(extract(name, out / "raw", shard))
-
-    _each("read", names, one)
-    return heads
-
-
-def _answers(out: Path, corpus: Corpus, names: list[PackageName]) -> None:
-    def one(name: PackageName) -> None:
-        if (name.folder(out / "raw") / ".complete").exists():
-            shard = out / "answers" / f"{name.name}.{ANSWERS_FORMAT}.json.zst"
-            corpus.add_answers(name.id, answer_shard(name, out / "raw", shard), "python")
-
-    _each("answered", names, one)
-
-
-def _each(what: str, names: list[PackageName], action: Callable[[PackageName], None]) -> None:
-    for number, name in enumerate(names, start=1):
-        action(name)
-        if number % 25 == 0 or number == len(names):
-            _say(f"{what} {number} of {len(names)} packages")
+def _read(
+    out: Path,
+    names: list[PackageName],
+    answering: list[PackageName],
+    *,
+    pins: dict[str, Pin],
+    offline: bool,
+    workers: Workers,
+) -> list[ShardHead]:
+    """Fetches packages and reads each as soon as it is there; heads in the order of the names."""
+    chosen = set(answering)
+    futures: dict[PackageName, Future[ShardHead | None]] = {}
+    fetched = ((name, None) for name in names) if offline else fetch(names, out / "raw", pins=pins)
+    for name, failure in fetched:
+        if failure:
+            _say(f"left out: {failure}")
+        futures[name] = workers.submit(read_package, out, name, answers=name in chosen)
+    _say(f"fetched what could be had of {len(names)} packages")
+    return results((futures[name] for name in names), _say, "read")
 
 
 def _manifest(heads: list[ShardHead]) -> str:
@@ -118,7 +112,7 @@ def _manifest(heads: list[ShardHead]) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from .extract import LEFT_OUT, TEST, repository_path
 from .python_fact_reader import add_file
 from .python_facts import PackageFacts, Passage
 
-ANSWERS_FORMAT = 2
+ANSWERS_FORMAT = 3
 UNANSWERABLE_SHARE = 0.2
 MAX_FILES = 800  # a few packages hold thousands; the limits of each kind are reached long before
 _DISTRACTORS = (3, 4, 5, 6)
@@ -40,17 +40,39 @@ class AnswerShard:
 def answer_shard(package: PackageName, raw: Path, shard: Path) -> AnswerShard:
     """Return the records of a package, from `shard` if it exists, else by reading the archives."""
     if shard.exists():
-        content = json.loads(zstandard.ZstdDecompressor().decompress(shard.read_bytes()))
-        return AnswerShard([Passage(*pair) for pair in content["passages"]], content["records"])
+        return read_kept(shard)["python"]
     paths = list(archives(package, raw))
     facts = _facts(package, paths) if is_permissive(licence_of(package.ecosystem, paths)) else PackageFacts()
     result = records_of_package(package.id, facts)
-    content = {"passages": [[p.header, p.text] for p in result.passages], "records": result.records}
-    shard.parent.mkdir(parents=True, exist_ok=True)
-    temporary = shard.with_name(shard.name + ".part")
+    write_kept(shard, {"python": result})
+    return read_kept(shard)["python"]
+
+
+def read_kept(path: Path) -> dict[str, AnswerShard]:
+    """What `write_kept` wrote."""
+    content = json.loads(zstandard.ZstdDecompressor().decompress(path.read_bytes()))
+    return {
+        language: AnswerShard([Passage(*pair) for pair in part["passages"]], part["records"])
+        for language, part in content.items()
+    }
+
+
+def write_kept(path: Path, found: dict[str, AnswerShard]) -> None:
+    """Keeps records by language, of their passages those that a record refers to."""
+    content = {}
+    for language, shard in found.items():
+        used = sorted({n for record in shard.records for n in (*record["gold"], *record["distractors"])})
+        place = {old: new for new, old in enumerate(used)}
+        moved = [
+            {**record, **{name: [place[n] for n in record[name]] for name in ("gold", "distractors")}}
+            for record in shard.records
+        ]
+        passages = [[shard.passages[n].header, shard.passages[n].text] for n in used]
+        content[language] = {"passages": passages, "records": moved}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(zstandard.ZstdCompressor(3).compress(json.dumps(content).encode()))
-    temporary.rename(shard)
-    return result
+    temporary.rename(path)
 
 
 def _facts(package: PackageName, paths: list[Path]) -> PackageFacts:

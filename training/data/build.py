@@ -11,7 +11,7 @@ from typing import Any
 
 from .answer_shards import AnswerShard
 from .definition import MIN_CHARACTERS, Definition
-from .definition_answers import answers_from_definitions
+from .definition_answers import kept_answers
 from .extract import read_shard
 from .fingerprint import Fingerprint, SeenTexts, fingerprint
 from .prepare import Prepared, prepared
@@ -43,6 +43,8 @@ class Row:
     negatives: list[int]
     kind: str
     language: str
+    same: list[int] = field(default_factory=list)
+    """Neither: other documents of a file that is asked for."""
 
 
 @dataclass(slots=True)
@@ -90,8 +92,13 @@ class Corpus:
                 found = (places[place] for place in question.negatives)
                 row.negatives.extend(index for index in found if index is not None and self._held_out(index) == dev)
             row.positives = list(dict.fromkeys([*row.positives, *positives]))
+            beside = (index for place in question.same if (index := places[place]) is not None)
+            row.same = [i for i in dict.fromkeys([*row.same, *beside]) if i not in row.positives]
             texts = {self.documents[index][1] for index in row.positives}
-            row.negatives = [i for i in dict.fromkeys(row.negatives) if self.documents[i][1] not in texts]
+            others = set(row.same)
+            row.negatives = [
+                i for i in dict.fromkeys(row.negatives) if i not in others and self.documents[i][1] not in texts
+            ]
             if len(row.positives) > MAX_POSITIVES:  # "Initialise self." asks for nothing in particular
                 del self.pairs[key]
                 self._overfull.add(key)
@@ -171,9 +178,8 @@ def gather(shards: Iterable[Path], never: SeenTexts) -> Corpus:
             continue
         corpus.add_package(head.id, definitions, prepared(shard, definitions))
         if shard.parent.name != "pypi":  # Python's answers come from its syntax trees
-            for language in head.languages:
-                own = [definition for definition in definitions if definition.language == language]
-                corpus.add_answers(head.id, answers_from_definitions(head.id, own), language)
+            for language, answers in kept_answers(shard, head, definitions).items():
+                corpus.add_answers(head.id, answers, language)
     return corpus
 
 
@@ -217,6 +223,8 @@ def write(corpus: Corpus, out: Path, seed: int) -> dict[str, int]:
             positives = [renumbered[index] for index in row.positives]
             negatives = [renumbered[index] for index in row.negatives]
             line = {"q": text, "pos": positives, "neg": negatives, "kind": row.kind, "language": row.language}
+            if same := [renumbered[index] for index in row.same if index in renumbered]:
+                line["same"] = same
             (held_out if dev else train).write(line)
             counts[f"{'dev ' if dev else ''}pairs {row.language} {row.kind}"] += 1
     answers = sorted(corpus.answers, key=lambda item: (item[1]["question"], item[1]["answer"], item[1]["gold"]))

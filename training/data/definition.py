@@ -37,7 +37,7 @@ class Definition:
     language: str
     """tree-sitter-language-pack's name of the grammar."""
     kind: str
-    """'function', 'method', 'class' or 'window'."""
+    """'function', 'method', 'class', 'window' (a part of a file) or 'text' (a section of prose)."""
     name: str
     scope: str
     """Names of the enclosing definitions joined by '.'."""

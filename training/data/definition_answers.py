@@ -5,10 +5,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 from .answer_forms import Answered, pick
-from .answer_shards import AnswerShard, Pool, records_of
+from .answer_shards import ANSWERS_FORMAT, AnswerShard, Pool, read_kept, records_of, write_kept
 from .definition import Definition, question_of
+from .extract import ShardHead
 from .python_facts import Passage
 
 MOST_OF_A_KIND = 30
@@ -18,18 +20,32 @@ _DOES = ("What does `{n}` do?", "What is {n} for?", "Explain {n} in one sentence
 _CALLER = ("Which function calls `{n}`?", "Who calls {n}?", "Where is {n} called?", "What uses `{n}`?")
 
 
+def kept_answers(shard: Path, head: ShardHead, definitions: list[Definition]) -> dict[str, AnswerShard]:
+    """Records of a package by language, from beside its shard where they are kept and not older, else made and kept."""
+    kept = shard.with_name(shard.name.replace(".jsonl.zst", f".answers{ANSWERS_FORMAT}"))
+    if kept.exists() and kept.stat().st_mtime >= shard.stat().st_mtime:
+        return read_kept(kept)
+    found = {
+        language: answers_from_definitions(head.id, [d for d in definitions if d.language == language])
+        for language in head.languages
+        if language != "markdown"
+    }
+    write_kept(kept, found)
+    return found
+
+
 def answers_from_definitions(package: str, definitions: list[Definition]) -> AnswerShard:
     """Return records for a package of any language, of names that stand for one definition only."""
     groups: dict[str, list[Definition]] = defaultdict(list)
     for definition in definitions:
-        if definition.kind != "window":
+        if definition.kind not in ("window", "text"):
             groups[definition.name].append(definition)
     names = [name for name, found in groups.items() if len(found) == 1 and len(name) >= 5 and not found[0].test]
     names.sort(key=lambda name: hashlib.blake2b(f"{package}{name}".encode("utf-8", "replace"), digest_size=8).digest())
     unique = {name: groups[name][0] for name in names}
     kinds = (_placed(unique), _described(unique), _called(unique, definitions))
     chosen = [record for records in kinds for record in islice(records, MOST_OF_A_KIND)]
-    passages = [Passage(d.header, d.text) for d in definitions if d.kind != "window"]
+    passages = [Passage(d.header, d.text) for d in definitions if d.kind not in ("window", "text")]
     return records_of(package, chosen, Pool(passages, chosen), [])
 
 

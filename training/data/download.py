@@ -8,15 +8,19 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 ECOSYSTEMS = ("pypi", "npm", "debian-binary", "debian-source")
 MAX_ARCHIVE_BYTES = 64 * 2**20
+TOGETHER = {"pypi": 10, "npm": 10, "debian-binary": 30, "debian-source": 6}
+"""Packages asked for in one call of a client: starting npm takes longer than most downloads."""
 
 _HERE = Path(__file__).parent
 _APT_SOURCES = """\
@@ -72,44 +76,89 @@ def mismatches(folder: Path, pin: Pin) -> list[str]:
     ]
 
 
-def download(packages: list[PackageName], raw: Path, *, pins: dict[str, Pin], workers: int = 2) -> list[str]:
-    """Fetch what is not yet there; return the ids that could not be had, with the reason.
+def download(packages: list[PackageName], raw: Path, *, pins: dict[str, Pin], workers: int = 4) -> list[str]:
+    """Fetch what is not yet there; return the ids that could not be had, with the reason."""
+    found = dict(fetch(packages, raw, pins=pins, workers=workers))
+    return [failure for package in packages if (failure := found[package])]
+
+
+def fetch(
+    packages: list[PackageName], raw: Path, *, pins: dict[str, Pin], workers: int = 4
+) -> Iterator[tuple[PackageName, str | None]]:
+    """Fetch what is not yet there; yield every package as it is done, with the reason if it could not be had.
 
     What `pins` does not name is taken in its newest version; what it names must have the manifest's bytes.
     """
     apt = _apt_configuration(raw.parent / "apt") if any(p.ecosystem.startswith("debian") for p in packages) else None
+    environment = {**os.environ, **({"APT_CONFIG": str(apt)} if apt else {})}
 
-    def one(package: PackageName) -> str | None:
-        folder = package.folder(raw)
-        if (folder / ".complete").exists():
-            return None
-        folder.mkdir(parents=True, exist_ok=True)
-        pin = pins.get(package.id)
-        command = _command(package, pin.version if pin else None)
-        environment = {**os.environ, **({"APT_CONFIG": str(apt)} if apt else {})}
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode and not any(folder.glob("*.orig.tar.*")):
-            return f"{package.id}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
-        if pin and (wrong := mismatches(folder, pin)):
-            return f"{package.id}: {', '.join(wrong)} differ from the manifest"
-        (folder / ".complete").touch()
-        return None
+    def several(batch: list[PackageName]) -> list[tuple[PackageName, str | None]]:
+        if len(batch) > 1:
+            _fetch_together(batch, raw, pins, environment)
+        return [(package, _fetch_one(package, raw, pins.get(package.id), environment)) for package in batch]
 
     with ThreadPoolExecutor(workers) as pool:
-        return [failure for failure in pool.map(one, packages) if failure]
+        for done in as_completed([pool.submit(several, batch) for batch in _batches(packages, raw, pins)]):
+            yield from done.result()
 
 
-def _command(package: PackageName, version: str | None) -> list[str]:
-    name = package.name
-    if package.ecosystem == "pypi":
+def _batches(packages: list[PackageName], raw: Path, pins: dict[str, Pin]) -> Iterator[list[PackageName]]:
+    """Pinned packages that are not there in batches, the others by themselves."""
+    waiting: dict[str, list[PackageName]] = {}
+    for package in packages:
+        if package.id not in pins or (package.folder(raw) / ".complete").exists():
+            yield [package]
+            continue
+        batch = waiting.setdefault(package.ecosystem, [])
+        batch.append(package)
+        if len(batch) == TOGETHER[package.ecosystem]:
+            yield waiting.pop(package.ecosystem)
+    yield from waiting.values()
+
+
+def _fetch_together(batch: list[PackageName], raw: Path, pins: dict[str, Pin], environment: dict[str, str]) -> None:
+    """One client's call for a batch. Whoever's archives are not all there afterwards is asked for by itself."""
+    raw.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=raw) as name:
+        there = Path(name)
+        command = _command(batch[0].ecosystem, [(p.name, pins[p.id].version) for p in batch])
+        subprocess.run(command, cwd=there, env=environment, capture_output=True, check=False)
+        for package in batch:
+            pin, folder = pins[package.id], package.folder(raw)
+            if not all((there / archive).exists() for archive in pin.sha256) or mismatches(there, pin):
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            for archive in (*pin.sha256, *(path.name for path in there.glob(f"{package.name}_*.dsc"))):
+                shutil.move(there / archive, folder / archive)
+            (folder / ".complete").touch()
+
+
+def _fetch_one(package: PackageName, raw: Path, pin: Pin | None, environment: dict[str, str]) -> str | None:
+    folder = package.folder(raw)
+    if (folder / ".complete").exists():
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    command = _command(package.ecosystem, [(package.name, pin.version if pin else None)])
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode and not any(folder.glob("*.orig.tar.*")):
+        return f"{package.id}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+    if pin and (wrong := mismatches(folder, pin)):
+        return f"{package.id}: {', '.join(wrong)} differ from the manifest"
+    (folder / ".complete").touch()
+    return None
+
+
+def _command(ecosystem: str, wanted: Sequence[tuple[str, str | None]]) -> list[str]:
+    """The client's call for packages of one ecosystem, each with its version or None for the newest."""
+    if ecosystem == "pypi":
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        return [*pip, "--only-binary=:all:", "--dest=.", f"{name}=={version}" if version else name]
-    if package.ecosystem == "npm":
-        return ["npm", "pack", "--ignore-scripts", "--silent", f"{name}@{version}" if version else name]
-    wanted = f"{name}={version}" if version else name
-    if package.ecosystem == "debian-binary":
-        return ["apt-get", "download", "--quiet", wanted]
-    return ["apt-get", "source", "--quiet", "--download-only", "--only-source", wanted]
+        return [*pip, "--only-binary=:all:", "--dest=.", *(f"{n}=={v}" if v else n for n, v in wanted)]
+    if ecosystem == "npm":
+        return ["npm", "pack", "--ignore-scripts", "--silent", *(f"{n}@{v}" if v else n for n, v in wanted)]
+    named = [f"{n}={v}" if v else n for n, v in wanted]
+    if ecosystem == "debian-binary":
+        return ["apt-get", "download", "--quiet", *named]
+    return ["apt-get", "source", "--quiet", "--download-only", "--only-source", *named]
 
 
 def _apt_configuration(folder: Path) -> Path:

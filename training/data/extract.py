@@ -12,18 +12,18 @@ from pathlib import Path
 
 import zstandard
 
-from . import python_definitions, treesitter_definitions
+from . import prose, python_definitions, treesitter_definitions
 from .archive import has_restricted_notice, is_permissive, licence_of, members
 from .definition import Definition
 from .download import PackageName, archives
 
-SHARD_FORMAT = 2
+SHARD_FORMAT = 3
 MAX_DOCUMENTED = 3000
 MAX_UNDOCUMENTED = 2000
 
 _SUFFIXES = {".py": "python", **treesitter_definitions.SUFFIXES}
-_WANTED = re.compile(r"\.(?:" + "|".join(suffix[1:] for suffix in _SUFFIXES) + r")$")
-_WANTED_OF_WHEELS = re.compile(r"\.py$")  # what else a wheel holds is mostly bundled
+_WANTED = re.compile(r"\.(?:" + "|".join(suffix[1:] for suffix in _SUFFIXES) + r")$|" + prose.WANTED.pattern, re.I)
+_WANTED_OF_WHEELS = re.compile(r"\.py$|\.dist-info/METADATA$")  # what else a wheel holds is mostly bundled
 LEFT_OUT = re.compile(
     r"(?:^|/)(?:_?vendor(?:ed)?|_vendored_packages|third[-_]?party|3rdparty|extern(?:als?)?|node_modules|__cjs|cjs|umd|esm5|es5|bundled|patched"
     r"|embedded|deps|site-packages|typeshed|bower_components|contrib/minizip)/|_pb2|\.pb\.|\.min\.|\.d\.[cm]?ts$|\.bundle\.|[.-]umd\.|zz_generated"
@@ -134,6 +134,9 @@ def definitions_of(package: PackageName, paths: list[Path]) -> Iterator[Definiti
         try:
             for member in members(archive, wanted):
                 path = repository_path(package, member.path)
+                if prose.WANTED.search(member.path):
+                    yield from _sections(path, member.data)
+                    continue
                 digest = hashlib.sha256(member.data).hexdigest()
                 if LEFT_OUT.search("/" + path) or digest in seen:
                     continue
@@ -143,9 +146,18 @@ def definitions_of(package: PackageName, paths: list[Path]) -> Iterator[Definiti
             continue
 
 
+def _sections(path: str, data: bytes) -> Iterator[Definition]:
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+    if path.endswith("METADATA"):
+        path, text = "README.md", prose.metadata_body(text)
+    yield from prose.sections(path, text)
+
+
 def _file_definitions(path: str, data: bytes) -> list[Definition]:
     text = data.decode("utf-8", "replace").replace("\r\n", "\n")
     lines = text.count("\n") + 1
+    if "." not in path.rsplit("/", 1)[-1] or "." + path.rsplit(".", 1)[1] not in _SUFFIXES:
+        return []
     if _GENERATED.search(text[:600]) or has_restricted_notice(text) or len(text) / lines > 200:
         return []
     language = _SUFFIXES["." + path.rsplit(".", 1)[1]]
@@ -159,6 +171,9 @@ def _file_definitions(path: str, data: bytes) -> list[Definition]:
 def _bounded(found: Iterator[Definition]) -> Iterator[Definition]:
     """Keep a share of very large packages, chosen by hash, so that none outweighs the others."""
     everything = list(found)
+    texts = [row for row in everything if row.kind == "text"]
+    everything = [row for row in everything if row.kind != "text"]
+    yield from prose.bounded(texts)
     for documented, limit in ((True, MAX_DOCUMENTED), (False, MAX_UNDOCUMENTED)):
         rows = [row for row in everything if bool(row.documentation) == documented]
         if len(rows) > limit:

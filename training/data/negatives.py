@@ -58,6 +58,7 @@ class Siblings:
             len(chosen) < limit
             and index not in chosen
             and index not in question.positives
+            and index not in question.same
             and not any(self._same(index, positive) for positive in question.positives)
         ):
             chosen.append(index)

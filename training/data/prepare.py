@@ -3,17 +3,19 @@
 import io
 import json
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import zstandard
 
 from .definition import Definition
+from .file_questions import file_questions
 from .fingerprint import Fingerprint, fingerprint
 from .negatives import Siblings
 from .questions import questions
 
-PREPARED_FORMAT = 2
+PREPARED_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class PreparedQuestion:
     positives: tuple[int, ...]
     negatives: tuple[int, ...]
     kind: str
+    same: tuple[int, ...] = ()
+    """Places that are neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,8 @@ def prepare(package: str, definitions: list[Definition]) -> Prepared:
     """Ask every question by rule about a package's definitions, with negatives from the same package."""
     siblings = Siblings(definitions)
     found = [
-        PreparedQuestion(question.text, question.positives, tuple(siblings.negatives(question)), question.kind)
-        for question in questions(package, definitions)
+        PreparedQuestion(q.text, q.positives, tuple(siblings.negatives(q)), q.kind, q.same)
+        for q in chain(questions(package, definitions), file_questions(package, definitions))
     ]
     return Prepared([fingerprint(definition.text) for definition in definitions], found)
 
@@ -57,7 +61,7 @@ def prepare(package: str, definitions: list[Definition]) -> Prepared:
 def _write(path: Path, value: Prepared) -> None:
     lengths = np.array([len(print_.shingles) for print_ in value.prints], dtype=np.uint32)
     shingles = np.concatenate([print_.shingles for print_ in value.prints] or [np.empty(0, dtype=np.uint32)])
-    rows = json.dumps([[q.text, q.positives, q.negatives, q.kind] for q in value.questions])
+    rows = json.dumps([[q.text, q.positives, q.negatives, q.kind, q.same] for q in value.questions])
     buffer = io.BytesIO()
     np.savez(
         buffer,
@@ -78,4 +82,5 @@ def _read(path: Path) -> Prepared:
         exact = arrays["exact"].tobytes()
         rows = json.loads(arrays["questions"].tobytes())
     prints = [Fingerprint(exact[8 * number : 8 * number + 8], part) for number, part in enumerate(parts)]
-    return Prepared(prints, [PreparedQuestion(text, tuple(pos), tuple(neg), kind) for text, pos, neg, kind in rows])
+    found = [PreparedQuestion(text, tuple(pos), tuple(neg), kind, tuple(same)) for text, pos, neg, kind, same in rows]
+    return Prepared(prints, found)

@@ -11,7 +11,7 @@ from .definition import Definition, fold, question_of, split_name
 MAX_POSITIVES = 8
 
 # First words of documentation that turn into an instruction, with the base form of the third person.
-_VERBS = frozenset(
+VERBS = frozenset(
     re.findall(
         r"\S+",
         """
@@ -56,22 +56,24 @@ class Question:
     text: str
     positives: tuple[int, ...]
     kind: str
+    same: tuple[int, ...] = ()
+    """Places that might answer too, so that they are no negatives: the other documents of a file that is asked for."""
 
 
-def _chance(*parts: str) -> float:
+def chance(*parts: str) -> float:
     """A number in [0, 1) that depends on the parts alone, so that a limit or an order changes no choice."""
     return int.from_bytes(hashlib.blake2b("\0".join(parts).encode(), digest_size=6).digest(), "big") / 2**48
 
 
-def _pick(options: tuple[str, ...], key: str) -> str:
-    return options[int(_chance("pick", key) * len(options))]
+def pick(options: tuple[str, ...], key: str) -> str:
+    return options[int(chance("pick", key) * len(options))]
 
 
 def questions(package: str, definitions: list[Definition]) -> Iterator[Question]:
     """Yield every question of a package; one text may come up several times."""
     by_name: dict[str, list[int]] = defaultdict(list)
     for index, definition in enumerate(definitions):
-        if definition.kind != "window":
+        if definition.kind not in ("window", "text"):
             by_name[definition.name].append(index)
     yield from _documented(definitions)
     yield from _names(package, definitions, by_name)
@@ -84,14 +86,13 @@ def _documented(definitions: list[Definition]) -> Iterator[Question]:
         text = question_of(definition.documentation) if definition.documentation else None
         if text is None:
             continue
-        if definition.kind == "window":
-            yield Question(text, (index,), "module")
+        if definition.kind == "window":  # asked about by file_questions
             continue
         bare = without_name(text, definition.name)
         key = f"{definition.header}{definition.name}"
         # Go's and much of C's documentation opens with the name: half of it is asked without.
-        yield Question(bare if len(bare) >= 25 and _chance("bare", key) < 0.5 else text, (index,), "documentation")
-        if (prose := as_request(bare, key)) and _chance("prose", key) < 0.3:
+        yield Question(bare if len(bare) >= 25 and chance("bare", key) < 0.5 else text, (index,), "documentation")
+        if (prose := as_request(bare, key)) and chance("prose", key) < 0.3:
             yield Question(prose, (index,), "prose")
 
 
@@ -113,10 +114,10 @@ def as_request(text: str, key: str) -> str | None:
     word = first.lower()
     base = _IRREGULAR.get(word)
     for candidate in (word, word.removesuffix("s"), word.removesuffix("es"), re.sub("ies$", "y", word)):
-        base = base or (candidate if candidate in _VERBS else None)
+        base = base or (candidate if candidate in VERBS else None)
     if base is None or len(rest) < 15:
         return None
-    return _pick(_PROSE, key).format(f"{base} {rest}".rstrip(". "))
+    return pick(_PROSE, key).format(f"{base} {rest}".rstrip(". "))
 
 
 def _names(package: str, definitions: list[Definition], by_name: dict[str, list[int]]) -> Iterator[Question]:
@@ -127,20 +128,23 @@ def _names(package: str, definitions: list[Definition], by_name: dict[str, list[
             continue
         key = f"{package}:{name}"
         wanted = tuple(places)
-        choice = _chance("name", key) * 10  # three names in ten are asked for, in one form each
-        if choice < 0.8:
+        choice = (
+            chance("name", key) * 10
+        )  # four names in ten are asked for, in one form each; types oftener as they are
+        exact = 3.5 if any(owner.kind == "class" for owner in owners) else 1.5
+        if choice < exact:
             yield Question(name, wanted, "name")
-        elif choice < 1.3 and len(parts) >= 2:
+        elif choice < exact + 0.5 and len(parts) >= 2:
             yield Question(" ".join(parts), wanted, "split name")
-        elif choice < 1.7:
-            yield Question(_pick(_WHERE, key).format(name), wanted, "where")
-        elif choice < 2.2 and len(parts) >= 3:
-            yield Question(" ".join(parts[1:] if _chance("end", key) < 0.5 else parts[:-1]), wanted, "partial name")
+        elif choice < exact + 0.9:
+            yield Question(pick(_WHERE, key).format(name), wanted, "where")
+        elif choice < exact + 1.4 and len(parts) >= 3:
+            yield Question(" ".join(parts[1:] if chance("end", key) < 0.5 else parts[:-1]), wanted, "partial name")
         for place, owner in zip(places, owners, strict=True):
-            scoped = _chance("scoped", key, owner.header) * 10
+            scoped = chance("scoped", key, owner.header) * 10
             last = owner.scope.rsplit(".", 1)[-1]
             if owner.scope and scoped < 0.7:
-                joined = _pick(("{} {}", "{}.{}", "{}::{}", "where is {}.{} defined"), key).format(last, name)
+                joined = pick(("{} {}", "{}.{}", "{}::{}", "where is {}.{} defined"), key).format(last, name)
                 same = tuple(p for p in places if definitions[p].scope.rsplit(".", 1)[-1] == last)
                 yield Question(joined, same, "scoped name")
             elif scoped < 1.1 and 20 <= len(owner.signature) <= 160:
@@ -158,7 +162,7 @@ def _usages(package: str, definitions: list[Definition], by_name: dict[str, list
             if len(places) != 1 or taken[name] >= 2 or not 25 <= len(line) <= 200:
                 continue
             target = definitions[places[0]]
-            if target is caller or target.test or _chance("usage", package, name, caller.name) > 0.25:
+            if target is caller or target.test or chance("usage", package, name, caller.name) > 0.25:
                 continue
             taken[name] += 1
             yield Question(line, (places[0],), "usage")

@@ -14,6 +14,7 @@ from tree_sitter import Node, Parser
 from tree_sitter_language_pack import SupportedLanguage, get_parser
 
 from .definition import MIN_CHARACTERS, Definition, call_sites, fold
+from .prose import opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,39 @@ def definitions(path: str, text: str, language: str, *, test: bool) -> list[Defi
                 test=test,
             )
         )
+    if not test and (head := _opening(path, text, language, tree.root_node)) is not None:
+        found.append(head)
     return found
+
+
+def _opening(path: str, text: str, language: str, root: Node) -> Definition | None:
+    """The head of a file that opens with a comment about all of it: one that a blank line parts from what follows, or
+    that is marked as such (`//!` of Rust, `@file`, `@module`, a comment on Go's package)."""
+    last: Node | None = None
+    for node in root.children:
+        if node.type not in _COMMENTS or node.text is None:
+            break
+        if last is not None and node.start_point.row - last.end_point.row > 1 and not _is_licence(last):
+            break
+        last = node if last is None or not _is_licence(node) else last
+    if last is None or last.text is None or _is_licence(last):
+        return None
+    after = last.next_sibling
+    if after is None:
+        return None
+    parted = after.start_point.row - last.end_point.row > (0 if last.end_point.column == 0 else 1)
+    comment = text[: len(root.text[: last.end_byte].decode("utf-8", "replace"))] if root.text else ""
+    block = re.split(r"\n\s*\n", comment.strip())[-1]
+    marked = re.search(r"^\s*//!|@(?:file|module|package|overview)", block, re.MULTILINE)
+    if not (parted or marked or after.type == "package_clause"):
+        return None
+    words = re.sub(r"[@\\](?:file(?:overview)?|module|overview)\b[^\n]*?(?=\n|$)", "", strip_comment(block))
+    return opening(path, "typescript" if language == "tsx" else language, text, words.strip(), len(comment))
+
+
+def _is_licence(node: Node) -> bool:
+    head = (node.text or b"")[:2000].lower()
+    return any(word in head for word in (b"copyright", b"licen", b"spdx", b"all rights"))
 
 
 def _walk(root: Node, grammar: Grammar, language: str) -> Iterator[tuple[Node, str, str, bool]]:
