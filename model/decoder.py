@@ -119,12 +119,17 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     """SwiGLU. Gate and up share one matrix, in this order."""
 
+    rows_together = 256
+    """On a processor, so that what stands between the products (40 KB a row of the default) stays in its cache."""
+
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.gate_up_proj = Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
         self.down_proj = Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu" and len(x) > self.rows_together and not torch.is_grad_enabled():
+            return torch.cat([self.down_proj(gated(self.gate_up_proj(rows))) for rows in x.split(self.rows_together)])
         out: Tensor = self.down_proj(gated(self.gate_up_proj(x)))
         return out
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from codemem.model.allocator import keep_freed_memory
 from codemem.model.errors import ModelError
 
 
@@ -29,6 +30,8 @@ def choose_device(name: str) -> torch.device:
         # cuDNN's attention plans anew for every shape, some 45 ms each on an H100 with torch 2.11, and every question,
         # document and cache has a length of its own.
         torch.backends.cuda.enable_cudnn_sdp(False)
+    if name == "cpu":
+        keep_freed_memory()
     return torch.device(name)
 
 

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from codemem.model import int8
-from codemem.model.int8 import Int8Linear
+from codemem.model.config import DecoderConfig
+from codemem.model.decoder import Mlp
+from codemem.model.int8 import Int8Linear, quantise_linears
 
 
 @pytest.fixture(params=["at once", "later"])
@@ -44,3 +46,24 @@ def test_both_products_of_a_single_token_agree(monkeypatch: pytest.MonkeyPatch) 
     first = [layer(row) for row in rows]
     monkeypatch.setattr(int8, "_HAS_ONE", False)
     assert all(torch.equal(layer(row), known) for row, known in zip(rows, first, strict=True))
+
+
+def test_an_mlp_gives_a_row_the_same_bits_wherever_it_stands() -> None:
+    """Rows go through an MLP in blocks, so that entries must not depend on where a block begins."""
+    config = DecoderConfig(
+        vocab_size=16, hidden_size=32, layers=1, heads=2, kv_heads=1, head_dim=16, intermediate_size=48, qkv_bias=False,
+        qk_norm=False, tied=True, rope_theta=1e4, rms_eps=1e-6,
+    )  # fmt: skip
+    torch.manual_seed(4)
+    mlp = Mlp(config)
+    for parameter in mlp.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    x = torch.randn(2 * Mlp.rows_together + 37, 32)
+    dense = mlp(x)
+    assert dense.requires_grad
+    quantise_linears(mlp)
+    with torch.no_grad():
+        whole = mlp(x)
+        shifted = mlp(x[5:])
+    assert torch.equal(whole[5:], shifted)
+    assert torch.allclose(whole, dense, atol=0.05 * float(dense.detach().abs().max()))
