@@ -18,6 +18,9 @@ from codemem.model.config import DecoderConfig, MemoryConfig
 from codemem.model.packed import attend_within
 from codemem.model.routers import Routers
 
+ROWS_TOGETHER = 256
+"""Rows of a long text that attend together on a processor: what lies behind the last of them is not even multiplied."""
+
 
 @dataclass(frozen=True, slots=True)
 class PooledLayer:
@@ -150,11 +153,27 @@ def attend_cached(q_THD: Tensor, k_SGD: Tensor, v_SGD: Tensor, *, causal: bool =
         # One kernel for every length; torch's would choose by shape, and some plan anew for each (model/device.py).
         return attend(q_THD, k_SGD[:0], v_SGD[:0], k_SGD, v_SGD, causal=causal)
     t, s = len(q_THD), len(k_SGD)
-    mask = None
-    if causal and t > 1:
-        mask = torch.ones(t, s, dtype=torch.bool, device=q_THD.device).tril_(s - t)
+    if not causal or t == 1:
+        return _attend_masked(q_THD, k_SGD, v_SGD, None)
+    if t <= ROWS_TOGETHER:
+        return _attend_masked(q_THD, k_SGD, v_SGD, _causal(t, s, q_THD.device))
+    out = torch.empty_like(q_THD)
+    for start in range(0, t, ROWS_TOGETHER):
+        end = min(t, start + ROWS_TOGETHER)
+        seen = s - t + end
+        mask = _causal(end - start, seen, q_THD.device)
+        out[start:end] = _attend_masked(q_THD[start:end], k_SGD[:seen], v_SGD[:seen], mask)
+    return out
+
+
+def _causal(t: int, s: int, device: torch.device) -> Tensor:
+    """[t, s]: the last t of s rows see what stands before them, and themselves."""
+    return torch.ones(t, s, dtype=torch.bool, device=device).tril_(s - t)
+
+
+def _attend_masked(q_THD: Tensor, k_SGD: Tensor, v_SGD: Tensor, mask_TS: Tensor | None) -> Tensor:
     q, k, v = (x.transpose(0, 1)[None] for x in (q_THD, k_SGD, v_SGD))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)[0].transpose(0, 1)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask_TS, enable_gqa=True)[0].transpose(0, 1)
 
 
 class TextContext:
