@@ -1,13 +1,13 @@
 """A bank: the entries of one or more manifests, placed for search and attention."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from codemem.kernels.route import RoutingKeys, route, score_chunks
+from codemem.kernels.route import RoutingKeys, route, score_chunks, score_documents_summed
 from codemem.model.encode import layers_of
 from codemem.model.entry import EntryLayout
 from codemem.model.memory import LayerRoute
@@ -73,6 +73,36 @@ class Bank:
     def chunk_scores(self, layer: int, query_TW: Tensor) -> Tensor:
         """[C] float32."""
         return score_chunks(query_TW, self._keys[layer])
+
+    def rank(self, queries: Mapping[int, Tensor]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+        """Of each document [N] the sum over the bank's layers of its best chunk's score, and the chunk that is best in
+        all of them together; -inf and 0 for a document of none. `queries`: folded [T, W] a layer."""
+        counts = np.diff(self.offsets)
+        full = np.flatnonzero(counts)
+        starts = self.offsets[:-1][full]
+        scores = np.full(len(self), -np.inf, np.float32)
+        best = np.zeros(len(self), np.int32)
+        if not len(full):
+            return scores, best
+        summed = np.zeros(self.chunks, np.float32)
+        scores[full] = 0.0
+        for layer in self.layers:
+            chunk_scores = self.chunk_scores(layer, queries[layer]).cpu().numpy()
+            scores[full] += np.maximum.reduceat(chunk_scores, starts)
+            summed += chunk_scores
+        tops = np.repeat(np.maximum.reduceat(summed, starts), counts[full])
+        # Written from the back, so that of equal chunks the first stays.
+        rows = np.flatnonzero(summed == tops)[::-1]
+        owners = np.repeat(full, counts[full])[rows]
+        best[owners] = rows - self.offsets[owners]
+        return scores, best
+
+    def score_batch(self, queries: Sequence[Mapping[int, Tensor]]) -> Tensor:
+        """[B, N] float32 on the device: the scores of `rank` for several questions, each key read once."""
+        offsets = [0, *np.cumsum([len(query[self.layers[0]]) for query in queries]).tolist()]
+        together = [torch.cat([query[layer] for query in queries]) for layer in self.layers]
+        keys = [self._keys[layer] for layer in self.layers]
+        return score_documents_summed(together, keys, self.chunk_offsets, query_offsets=offsets)
 
     def route(self, layer: int, query_TW: Tensor, k: int) -> LayerRoute:
         """The k best documents of one layer; documents without an entry never come first and are left out."""

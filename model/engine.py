@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from codemem.model.adapter import AdapterFile
 from codemem.model.answer import Conversation, Limits, answer
@@ -137,6 +138,12 @@ class Engine:
     def rank(self, query: str, bank: Bank) -> Ranking:
         """Scores every document by the sum over the bank's layers of its best chunk's score."""
         began = time.perf_counter()
+        scores, best = bank.rank(self.queries(query, bank.layers))
+        return Ranking(scores, best, (time.perf_counter() - began) * 1e3)
+
+    @torch.inference_mode()
+    def queries(self, query: str, layers: Sequence[int]) -> dict[int, Tensor]:
+        """The query by itself: its folded routing queries [T, W] at each of the routed layers given."""
         ids = self._prompts.question(query)
         tokens = torch.tensor([*ids.template, *ids.routing], device=self._torch_device)
         first = len(ids.template)
@@ -144,9 +151,8 @@ class Engine:
         positions = torch.arange(len(tokens), device=self._torch_device)
         positions = torch.where(routing, positions - first + question_position(self._memory), positions)
         context = QuestionContext(self._decoder.config, self._memory, self._routers, routing)
-        self._decoder(tokens, positions, context, observe_only=bank.layers[-1])
-        scores, best = _rank(bank, context)
-        return Ranking(scores, best, (time.perf_counter() - began) * 1e3)
+        self._decoder(tokens, positions, context, observe_only=layers[-1])
+        return {layer: context.queries[layer] for layer in layers}
 
     def answer(
         self,
@@ -196,27 +202,3 @@ def _load_modules(
         quantise_linears(routers)
         save_prepared(prepared, decoder, routers)
     return decoder, routers
-
-
-def _rank(bank: Bank, context: QuestionContext) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Document scores and best chunks."""
-    documents = len(bank)
-    counts = np.diff(bank.offsets)
-    full = np.flatnonzero(counts)
-    starts = bank.offsets[:-1][full]
-    scores = np.full(documents, -np.inf, np.float32)
-    best = np.zeros(documents, np.int32)
-    if not len(full):
-        return scores, best
-    summed = np.zeros(bank.chunks, np.float32)
-    scores[full] = 0.0
-    for layer in bank.layers:
-        chunk_scores = bank.chunk_scores(layer, context.queries[layer]).cpu().numpy()
-        scores[full] += np.maximum.reduceat(chunk_scores, starts)
-        summed += chunk_scores
-    owner = np.repeat(np.arange(len(full)), counts[full])
-    # Stable by falling sum within each document: the first row of each document is its best chunk.
-    order = np.lexsort((-summed, owner))
-    firsts = order[np.concatenate(([0], np.cumsum(counts[full])[:-1]))]
-    best[full] = (firsts - starts).astype(np.int32)
-    return scores, best
