@@ -113,6 +113,8 @@ def load_one(
             ranking=ranking,
             rankings=rankings_file(settings),
         )
+    if entry.weights != "bf16":
+        raise UsageError(f"{entry.called!r}: only an MSA checkpoint can be kept in {entry.weights}")
     if ranking is not None:
         raise UsageError(f"--ranking chooses between the rules of an MSA checkpoint; {name!r} has one rule of its own")
     adapter = adapter_path(entry, checkpoint)
@@ -147,7 +149,7 @@ def model_name(workspace: Workspace, settings: Settings, manifest: Manifest | No
     if chosen:
         from codemem.model.weights.registry import find_model
 
-        return find_model(chosen, settings.user.models).name
+        return find_model(chosen, settings.user.models).called
     return kept or workspace.config.model or settings.user.model or DEFAULT_MODEL
 
 

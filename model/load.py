@@ -10,12 +10,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from codemem.kernels.narrow import Bits, NarrowMatrix
 from codemem.model.config import DecoderConfig
 from codemem.model.decoder import Decoder, Rope
 from codemem.model.errors import WeightsCorrupt
+from codemem.model.narrow import NarrowEmbedding, NarrowLinear, bits_of
 from codemem.model.routers import Routers
+from codemem.model.weights.kept import Weights
 
 Shape = tuple[int, ...]
+
+NARROWED_BYTES = 64 << 20
+"""Of float32 numbers that are rounded at a time, when a matrix is kept in 8 or 4 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +90,30 @@ def router_layout(config: DecoderConfig, layers: Iterable[int]) -> Layout:
 
 
 def load_decoder(
-    config: DecoderConfig, tensors: Mapping[str, Tensor], *, device: torch.device, dtype: torch.dtype
+    config: DecoderConfig,
+    tensors: Mapping[str, Tensor],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    weights: Weights = "bf16",
 ) -> Decoder:
     """Builds the decoder on `device` from a checkpoint's tensors, one tensor in memory at a time.
 
-    Raises `WeightsCorrupt` naming the first tensor that is missing or misshapen, before anything is allocated.
+    `weights`: matrices are rounded to 8 or 4 bits on the device, a block of rows at a time. Raises `WeightsCorrupt`
+    naming the first tensor that is missing or misshapen, before anything is allocated.
     """
     layout = decoder_layout(config)
     check_layout(layout, tensors)
     with torch.device("meta"):
         decoder = Decoder(config)
     decoder.rope = Rope(config.head_dim, config.rope_theta).to(device)  # a buffer, which meta would leave empty
-    _fill(decoder, layout, tensors, device, dtype)
+    _fill(decoder, layout, tensors, device, dtype, weights=weights)
     if config.tied:
-        decoder.lm_head.weight = decoder.embed_tokens.weight
+        table = decoder.embed_tokens
+        if isinstance(table, NarrowEmbedding):
+            decoder.lm_head = NarrowLinear(table.matrix, None)  # type: ignore[assignment]
+        else:
+            decoder.lm_head.weight = table.weight
     return decoder.eval()
 
 
@@ -140,11 +156,25 @@ def _shape(tensors: Mapping[str, Tensor], name: str) -> Shape:
 
 
 def _fill(
-    module: nn.Module, layout: Layout, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype
+    module: nn.Module,
+    layout: Layout,
+    tensors: Mapping[str, Tensor],
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    weights: Weights = "bf16",
 ) -> None:
-    """Replaces the module's parameters by ones on `device`, filled part by part and frozen."""
+    """Replaces the module's parameters by ones on `device`, filled part by part and frozen.
+
+    A matrix that is kept narrow takes its module's place: parameters come after their module's matrix in a layout.
+    """
     for name, parts in layout.items():
         owner_name, _, leaf = name.rpartition(".")
+        bits = bits_of(name, len(parts[0].shape), weights)
+        if bits is not None:
+            matrix = _narrow(parts, tensors, bits, device)
+            _put(module, owner_name, matrix, dtype)
+            continue
         rows = sum(part.shape[0] for part in parts)
         parameter = torch.empty((rows, *parts[0].shape[1:]), device=device, dtype=dtype)
         start = 0
@@ -154,10 +184,35 @@ def _fill(
         setattr(module.get_submodule(owner_name), leaf, nn.Parameter(parameter, requires_grad=False))
 
 
-def _copy(tensors: Mapping[str, Tensor], name: str, target: Tensor) -> None:
-    """Block by block where the mapping can do that, so that no whole tensor lies in memory beside its target."""
+def _put(module: nn.Module, name: str, matrix: NarrowMatrix, dtype: torch.dtype) -> None:
+    """The narrow stand-in for the layer of this name."""
+    owner_name, _, leaf = name.rpartition(".")
+    table = isinstance(module.get_submodule(name), nn.Embedding)
+    stands_in = NarrowEmbedding(matrix, dtype) if table else NarrowLinear(matrix, None)
+    setattr(module.get_submodule(owner_name), leaf, stands_in)
+
+
+def _narrow(parts: tuple[Part, ...], tensors: Mapping[str, Tensor], bits: Bits, device: torch.device) -> NarrowMatrix:
+    """Rounded on the device, block by block: neither a whole tensor nor a wide copy of it lies in memory."""
+    inputs = parts[0].shape[1]
+    matrix = NarrowMatrix.empty(sum(part.shape[0] for part in parts), inputs, bits, device)
+    at_once = max(1, NARROWED_BYTES // (4 * inputs))
+    start = 0
+    for part in parts:
+        for first in range(0, part.shape[0], at_once):
+            count = min(at_once, part.shape[0] - first)
+            block = torch.empty((count, inputs), device=device, dtype=torch.float32)
+            _copy(tensors, part.name, block, first)
+            matrix.set_rows(start + first, block)
+        start += part.shape[0]
+    return matrix
+
+
+def _copy(tensors: Mapping[str, Tensor], name: str, target: Tensor, first: int = 0) -> None:
+    """Rows from `first` on. Block by block where the mapping can do that, so that no whole tensor lies in memory
+    beside its target."""
     copy_into = getattr(tensors, "copy_into", None)
     if copy_into is not None:
-        copy_into(name, target)
+        copy_into(name, target, first)
     else:
-        target.copy_(tensors[name])
+        target.copy_(tensors[name][first : first + len(target)])

@@ -9,26 +9,34 @@ import torch
 from torch import Tensor, nn
 
 from codemem.kernels.gemv import Norm, gemv, serves_gemv
+from codemem.kernels.narrow import multiply_one, serves_one
 from codemem.model.decoder import AttentionContext, Decoder, Layer, RmsNorm
+from codemem.model.narrow import NarrowLinear
 
 
 def can_run_single(decoder: Decoder) -> bool:
-    """Whether kernels serve every product of this decoder: plain 16-bit matrices on a GPU."""
+    """Whether kernels serve every product of this decoder: 16-bit or narrow matrices on a GPU, 16-bit activations."""
     products = [product for layer in decoder.layers for product in _products(layer)]
     products.append(_Product(decoder.lm_head, decoder.norm))
-    if not all(isinstance(product.module, nn.Linear) for product in products):
+    if not all(isinstance(product.module, nn.Linear | NarrowLinear) for product in products):
         return False
     like = decoder.norm.weight
-    distinct = {(*p.module.weight.shape, p.gated, p.adds, p.norm is None): p for p in products}
-    for product in distinct.values():
-        module = product.module
-        outputs, inputs = module.weight.shape
-        x, residual = (torch.zeros(1, n, dtype=like.dtype, device=like.device) for n in (inputs, outputs))
-        added = residual if product.adds else None
-        norm, gated = _of(product.norm), product.gated
-        if not serves_gemv(x, module.weight, module.bias, norm=norm, gated=gated, residual_1N=added):
-            return False
-    return True
+    distinct = {(type(p.module), *_size(p.module), p.gated, p.adds, p.norm is None): p for p in products}
+    return all(_serves(product, like) for product in distinct.values())
+
+
+def _size(module: nn.Linear | NarrowLinear) -> tuple[int, int]:
+    return module.out_features, module.in_features
+
+
+def _serves(product: "_Product", like: Tensor) -> bool:
+    module = product.module
+    outputs, inputs = _size(module)
+    x, residual = (torch.zeros(1, n, dtype=like.dtype, device=like.device) for n in (inputs, outputs))
+    added, norm, gated = residual if product.adds else None, _of(product.norm), product.gated
+    if isinstance(module, NarrowLinear):
+        return serves_one(x, module.matrix, module.bias, norm=norm, gated=gated, residual_1N=added)
+    return serves_gemv(x, module.weight, module.bias, norm=norm, gated=gated, residual_1N=added)
 
 
 def run_single(decoder: Decoder, id_1: Tensor, position_1: Tensor, context: AttentionContext) -> Tensor:
@@ -49,7 +57,7 @@ def run_single(decoder: Decoder, id_1: Tensor, position_1: Tensor, context: Atte
 class _Product(NamedTuple):
     """A matrix and what `run_single` does around it."""
 
-    module: nn.Linear
+    module: nn.Linear | NarrowLinear
     norm: RmsNorm | None = None
     gated: bool = False
     adds: bool = False
@@ -71,7 +79,7 @@ def _of(norm: RmsNorm | None) -> Norm | None:
 
 
 def _apply(
-    module: nn.Linear,
+    module: nn.Linear | NarrowLinear,
     x_1K: Tensor,
     *,
     norm: RmsNorm | None = None,
@@ -79,5 +87,8 @@ def _apply(
     residual: Tensor | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    bias = module.bias
-    return gemv(x_1K, module.weight, bias, norm=_of(norm), gated=gated, residual_1N=residual, dtype=dtype)
+    if isinstance(module, NarrowLinear):
+        narrow = module.matrix, module.bias
+        return multiply_one(x_1K, *narrow, norm=_of(norm), gated=gated, residual_1N=residual, dtype=dtype)
+    wide = module.weight, module.bias
+    return gemv(x_1K, *wide, norm=_of(norm), gated=gated, residual_1N=residual, dtype=dtype)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from codemem.kernels.attend.step import attend_step, runs_kernel
 from codemem.model.config import DecoderConfig
-from codemem.model.decoder import Decoder
+from codemem.model.decoder import Decoder, Layer
 from codemem.model.memory import LayerCache, TextContext
 from codemem.model.single import can_run_single, run_single
 
@@ -54,8 +54,8 @@ class _Recording:
     logits: Tensor
 
 
-_fastest: dict[tuple[DecoderConfig, torch.dtype, torch.device], Way] = {}
-"""What was found fastest; other decoders of the same shape need not be timed again."""
+_fastest: dict[tuple[DecoderConfig, type, torch.dtype, torch.device], Way] = {}
+"""What was found fastest; other decoders of the same shape and kind of matrix need not be timed again."""
 
 
 class StaticDecode:
@@ -126,7 +126,7 @@ class StaticDecode:
     def _choose(self, key: tuple[int, ...], rows: tuple[int, ...]) -> _Recording | None:
         """The fastest way that can be recorded; a step may be repeated, since it writes the same row again."""
         decoder = self.decoder
-        shape = (decoder.config, decoder.norm.weight.dtype, decoder.norm.weight.device)
+        shape = (decoder.config, _kind(decoder), decoder.norm.weight.dtype, decoder.norm.weight.device)
         if shape in _fastest:
             return self._try(_fastest[shape], key, rows)
         best: _Recording | None = None
@@ -160,6 +160,13 @@ class StaticDecode:
         with torch.cuda.graph(graph):
             logits = self._run(way, rows)
         return graph, logits
+
+
+def _kind(decoder: Decoder) -> type:
+    """Of the matrices between the tables: whichever it is, it is the same in all layers."""
+    layer = decoder.layers[0]
+    assert isinstance(layer, Layer)
+    return type(layer.mlp.down_proj)
 
 
 def _milliseconds(graph: torch.cuda.CUDAGraph) -> float:

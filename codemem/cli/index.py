@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from codemem.cli.options import Device, Json, Model
+from codemem.cli.options import Device, Json, Model, Weights, with_weights
 
 
 def index(
@@ -26,6 +26,7 @@ def index(
         bool, typer.Option("--upgrade", help="Read and encode everything anew with the present version of the model.")
     ] = False,
     model: Model = None,
+    weights: Weights = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
@@ -39,6 +40,8 @@ def index(
     `codemem index` reads the repository you are in.
 
     `codemem index ~/src/project/docs --for find` reads one folder, for finding alone.
+
+    `codemem index --model msa-4b --weights int8` keeps the model's matrices in 8 bits, for a GPU of 8 GB.
     """
     from codemem.cli import output
     from codemem.config import Settings
@@ -48,7 +51,7 @@ def index(
     from codemem.workspace import open_workspace
 
     settings = Settings.load()
-    options = IndexOptions(purpose, model, upgrade)
+    options = IndexOptions(purpose, with_weights(model, weights), upgrade)
     with open_workspace(path or Path(), settings, whole=path is None) as workspace:
         try:
             with output.progress() as report:

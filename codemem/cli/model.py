@@ -70,7 +70,8 @@ def info(name: Name, *, json: Json = False) -> None:
         return
     flat = {key: value for key, value in described.items() if key != "msa"} | (described["msa"] or {})
     for key, value in flat.items():
-        output.line(f"{key:15} {value if value is not None else '-'}")
+        shown = "-" if value is None else _sizes(value) if key == "loaded_bytes" else value
+        output.line(f"{key:15} {shown}")
 
 
 def _describe(model: "ModelEntry", settings: "Settings") -> dict[str, Any]:
@@ -83,9 +84,9 @@ def _describe(model: "ModelEntry", settings: "Settings") -> dict[str, Any]:
     except ModelError:
         path = None
     return {
-        "name": model.name,
+        "name": model.called,
         "title": model.title,
-        "default": model.name == (settings.user.model or DEFAULT_MODEL),
+        "default": model.called == (settings.user.model or DEFAULT_MODEL),
         "path": path,
         "licence": model.licence,
         "repository": model.repository,
@@ -94,6 +95,10 @@ def _describe(model: "ModelEntry", settings: "Settings") -> dict[str, Any]:
         "bytes": model.file.bytes if model.file else None,
         "sha256": model.file.sha256 if model.file else None,
     }
+
+
+def _sizes(by_weights: dict[str, int]) -> str:
+    return ", ".join(f"{weights} {count / 1e9:.2f} GB" for weights, count in by_weights.items())
 
 
 def _size(count: int | None) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codemem.cli.options import Device, Json
+from codemem.cli.options import Device, Json, Weights, with_weights
 
 if TYPE_CHECKING:
     from codemem.config import Settings
@@ -60,6 +60,7 @@ def check(
     facts: Annotated[int, typer.Option(min=1, max=768, help="Facts to ask for.")] = 12,
     documents: Annotated[int, typer.Option(min=1, max=768, help="Documents to plant, a fact each.")] = 64,
     record: Annotated[bool, typer.Option("--record/--no-record", help="Use the better rule from now on.")] = True,
+    weights: Weights = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
@@ -82,15 +83,16 @@ def check(
     if facts > documents:
         raise UsageError(f"--facts {facts} cannot be asked for in --documents {documents}")
     settings = Settings.load()
-    folder = locate(find_model(name, settings.user.models), settings.places.weights)
+    entry = find_model(with_weights(name, weights) or name, settings.user.models)
+    folder = locate(entry, settings.places.weights)
     if not is_msa(folder):
         raise UsageError(f"{name!r} is no MSA checkpoint: it ranks by one rule, which `codemem eval` measures")
     place = choose_device(device or settings.user.device)
     output.note(f"loading {folder}")
-    model = load_msa4b(folder, device=place, dtype=choose_precision(place).dtype)
+    model = load_msa4b(folder, device=place, dtype=choose_precision(place).dtype, weights=entry.weights)
     report = run(model, facts=facts, documents=documents, progress=output.note)
     if record and report["better"]:
-        record_ranking(rankings_file(settings), model.fingerprint, report["better"], {"trials": report["trials"]})
+        record_ranking(rankings_file(settings), model.checkpoint, report["better"], {"trials": report["trials"]})
     if json:
         output.print_json(report)
     else:
@@ -99,11 +101,14 @@ def check(
 
 def describe(path: str, settings: "Settings") -> dict[str, Any] | None:
     """What an MSA checkpoint's files say; None for any other model."""
+    import torch
+
     from codemem.engines import rankings_file
-    from codemem.model.msa4b.checkpoint import is_msa, read_json, weights_fingerprint
+    from codemem.model.msa4b.checkpoint import is_msa, loaded_bytes, read_json, weights_fingerprint
     from codemem.model.msa4b.config import read_config
     from codemem.model.msa4b.ranking import recorded_ranking
     from codemem.model.msa4b.shards import Shards
+    from codemem.model.weights.kept import WEIGHTS
 
     folder = Path(path)
     if not is_msa(folder):
@@ -121,6 +126,7 @@ def describe(path: str, settings: "Settings") -> dict[str, Any] | None:
         "chunk_tokens": memory.chunk_tokens,
         "tied": decoder.tied,
         "weights_bytes": sum(shards.nbytes(tensor) for tensor in shards),
+        "loaded_bytes": {weights: loaded_bytes(raw, weights, torch.bfloat16) for weights in WEIGHTS},
         "chunk_bytes": row * len(memory.routed_layers),
         "aux_loss_method": config.aux_loss_method,
         "ranking": noted or ("cosine" if memory.cosine else "scaled"),

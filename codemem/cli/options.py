@@ -32,6 +32,33 @@ Model = Annotated[
         help="A model of `codemem model list`, or the path of your own (a folder or a .gguf file).",
     ),
 ]
+WeightsName = Literal["bf16", "int8", "int4"]
+Weights = Annotated[
+    WeightsName | None,
+    typer.Option(
+        "--weights",
+        help="How an MSA checkpoint's matrices are kept: as they are, or in 8 or 4 bits for smaller GPUs. The same as "
+        "NAME:int8. A memory stays with what it was made with.",
+    ),
+]
+
+
+def with_weights(model: str | None, weights: WeightsName | None) -> str | None:
+    """The model's name with the weights asked for. Raises UsageError for weights of no model, or of two kinds."""
+    from codemem.errors import UsageError
+
+    if weights is None:
+        return model
+    if model is None:
+        raise UsageError(f"--weights {weights} belongs to a model: name it with --model")
+    base, _, said = model.rpartition(":")
+    if not base or said not in ("bf16", "int8", "int4"):
+        base, said = model, weights
+    if said != weights:
+        raise UsageError(f"--weights {weights} contradicts the name {model!r}")
+    return base if weights == "bf16" else f"{base}:{weights}"
+
+
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Device = Annotated[DeviceName | None, typer.Option("--device", help="Where the model runs. Default: auto.")]
 Overlay = Annotated[

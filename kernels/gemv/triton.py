@@ -10,7 +10,6 @@ waits for a row's length before it begins to read weights.
 # ruff: noqa: PLR0917 - kernels take their arguments by position
 # mypy: disable-error-code="no-untyped-call"
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +18,7 @@ import triton.language as tl
 from torch import Tensor
 
 from codemem.kernels.launch import launch_kernel
+from codemem.kernels.trial import milliseconds
 
 
 @triton.jit
@@ -94,10 +94,6 @@ class Tile:
 
 TILES = (Tile(4, 512, 4), Tile(4, 1024, 4, 3), Tile(8, 512, 4, 4))
 """Tried on the device; the first is taken where nothing can be measured."""
-L2_BYTES = 1 << 27
-"""Written between trials: more than a GPU's second cache holds, which would else keep a small matrix."""
-FLUSHES = 4
-"""So often, which takes longer than the launch that is to be waiting when it ends."""
 
 
 def gemv(
@@ -150,29 +146,14 @@ def fastest_tile(weight_NK: Tensor, *, gated: bool) -> Tile:
     if key not in _fastest:
         if torch.cuda.is_current_stream_capturing():
             return TILES[0]
-        times = [_milliseconds(weight_NK, gated, tile) for tile in TILES]
+        x = torch.zeros(1, weight_NK.shape[1], dtype=weight_NK.dtype, device=weight_NK.device)
+
+        def one(tile: Tile) -> Tensor:
+            return gemv(x, weight_NK, None, None, gated, None, x.dtype, tile=tile)
+
+        times = [milliseconds(lambda tile=tile: one(tile), x.device) for tile in TILES]  # type: ignore[misc]
         _fastest[key] = TILES[times.index(min(times))]
     return _fastest[key]
 
 
 _fastest: dict[tuple[object, ...], Tile] = {}
-
-
-def _milliseconds(weight: Tensor, gated: bool, tile: Tile) -> float:
-    """Median of five, the matrix in memory and not in a cache; infinite for a tile that does not run."""
-    x = torch.zeros(1, weight.shape[1], dtype=weight.dtype, device=weight.device)
-    flushed = torch.empty(L2_BYTES, dtype=torch.uint8, device=weight.device)
-    times: list[float] = []
-    try:
-        for _ in range(6):
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            for _ in range(FLUSHES):
-                flushed.zero_()
-            begin.record()
-            gemv(x, weight, None, None, gated, None, weight.dtype, tile=tile)
-            end.record()
-            end.synchronize()
-            times.append(float(begin.elapsed_time(end)))
-    except Exception:  # compilers raise what they like; another tile serves
-        return math.inf
-    return sorted(times[1:])[2]

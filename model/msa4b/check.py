@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from codemem.model.events import Answer, Round
+from codemem.model.load import decoder_layout, router_layout
 from codemem.model.msa4b.checkpoint import Msa4bModel
 from codemem.model.msa4b.config import Ranking
 from codemem.model.msa4b.facts import Fact, plant
@@ -104,15 +105,17 @@ def check(
 def about(model: Msa4bModel) -> dict[str, Any]:
     """What the files say where the protocol's description left it open."""
     config, protocol = model.config, model.protocol
+    layout = decoder_layout(config.decoder) | router_layout(config.decoder, config.memory.routed_layers)
     return {
-        "fingerprint": model.fingerprint,
+        "fingerprint": model.checkpoint,
+        "weights": model.weights,
         "aux_loss_method": config.aux_loss_method,
         "layers": config.decoder.layers,
         "routed_layers": list(config.memory.routed_layers),
         "top_k": config.memory.top_k,
         "chunk_tokens": config.memory.chunk_tokens,
         "tied": config.decoder.tied,
-        "parameters": sum(p.numel() for module in (model.decoder, model.routers) for p in module.parameters()),
+        "parameters": sum(torch.Size(part.shape).numel() for parts in layout.values() for part in parts),
         "dtype": str(model.dtype).removeprefix("torch."),
         "end_of_retrieve_is_a_token": protocol.retrieval_end is not None,
         "stop_tokens": sorted(protocol.stop),

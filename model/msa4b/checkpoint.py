@@ -14,8 +14,10 @@ from codemem.model.load import check_layout, decoder_layout, load_decoder, load_
 from codemem.model.msa4b.config import Msa4bConfig, Ranking, read_config
 from codemem.model.msa4b.shards import Shards
 from codemem.model.msa4b.tokens import Protocol
+from codemem.model.narrow import format_name, parameter_bytes
 from codemem.model.routers import Routers
 from codemem.model.tokenizer import Tokenizer
+from codemem.model.weights.kept import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,11 @@ class Msa4bModel:
     device: torch.device
     dtype: torch.dtype
     fingerprint: str
-    """Hex sha256 over what determines an entry: configuration and tensors (`weights_fingerprint`)."""
+    """Hex sha256 over what determines an entry: configuration and tensors (`weights_fingerprint`), and how the
+    decoder's matrices are kept (`entries_fingerprint`)."""
+    checkpoint: str
+    """`weights_fingerprint` alone: what is found out about the checkpoint holds however its matrices are kept."""
+    weights: Weights = "bf16"
 
 
 def load_msa4b(
@@ -38,11 +44,13 @@ def load_msa4b(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.bfloat16,
     ranking: Ranking = "engine",
+    weights: Weights = "bf16",
 ) -> Msa4bModel:
     """Opens a checkpoint folder in the published layout.
 
-    Tensors go from their file to the device through one 64 MiB buffer, cast to `dtype` there. Raises `WeightsMissing`
-    for a file that is not there, `WeightsCorrupt` naming the first tensor or field that is missing or wrong.
+    Tensors go from their file to the device through one 64 MiB buffer, cast to `dtype` there, or rounded to 8 or 4 bits
+    (`weights`) a block at a time. Raises `WeightsMissing` for a file that is not there, `WeightsCorrupt` naming the
+    first tensor or field that is missing or wrong.
     """
     raw = read_json(folder / "config.json")
     config = read_config(raw, ranking=ranking)
@@ -50,11 +58,13 @@ def load_msa4b(
     device = torch.device(device)
     # Both are checked before either is filled: a missing router is found at once, not after 8 GB were read.
     check_layout(decoder_layout(config.decoder) | router_layout(config.decoder, config.memory.routed_layers), shards)
-    decoder = load_decoder(config.decoder, shards, device=device, dtype=dtype)
+    decoder = load_decoder(config.decoder, shards, device=device, dtype=dtype, weights=weights)
     routers = load_routers(config.decoder, config.memory.routed_layers, shards, device=device, dtype=dtype)
     protocol = Protocol(Tokenizer.from_folder(folder), config.memory.chunk_tokens)
     _check_vocabulary(protocol, config)
-    return Msa4bModel(config, decoder, routers, protocol, device, dtype, weights_fingerprint(raw, shards))
+    checkpoint = weights_fingerprint(raw, shards)
+    fingerprint = entries_fingerprint(checkpoint, weights)
+    return Msa4bModel(config, decoder, routers, protocol, device, dtype, fingerprint, checkpoint, weights)
 
 
 def is_msa(folder: Path) -> bool:
@@ -86,6 +96,26 @@ def weights_fingerprint(raw: dict[str, Any], shards: Shards) -> str:
     for name in sorted(shards):
         digest.update(f"{name}{shards.shape(name)}".encode() + shards.start(name))
     return digest.hexdigest()
+
+
+def entries_fingerprint(checkpoint: str, weights: Weights) -> str:
+    """What entries made with this checkpoint are known by: rounded matrices make other entries."""
+    if weights == "bf16":
+        return checkpoint
+    return hashlib.sha256(f"{checkpoint} {format_name(weights)}".encode()).hexdigest()
+
+
+def loaded_bytes(raw: dict[str, Any], weights: Weights, dtype: torch.dtype) -> int:
+    """Bytes that a checkpoint of this configuration takes on its device: decoder and routers."""
+    config = read_config(raw)
+    decoder = decoder_layout(config.decoder)
+    routers = router_layout(config.decoder, config.memory.routed_layers)
+    total = 0
+    for layout, kept in ((decoder, weights), (routers, "bf16")):
+        for name, parts in layout.items():
+            rows = sum(part.shape[0] for part in parts)
+            total += parameter_bytes(name, (rows, *parts[0].shape[1:]), kept, dtype)
+    return total
 
 
 def _check_vocabulary(protocol: Protocol, config: Msa4bConfig) -> None:

@@ -69,9 +69,10 @@ class Msa4bEngine:
         if threads:
             torch.set_num_threads(threads)
         place = choose_device(device)
-        model = load_msa4b(locate(entry, directory), device=place, dtype=choose_precision(place).dtype)
-        noted = recorded_ranking(rankings, model.fingerprint) if rankings else None
-        return cls(entry.name, with_ranking(model, ranking or noted or "engine"), Numbering(numbers))
+        dtype = choose_precision(place).dtype
+        model = load_msa4b(locate(entry, directory), device=place, dtype=dtype, weights=entry.weights)
+        noted = recorded_ranking(rankings, model.checkpoint) if rankings else None
+        return cls(entry.called, with_ranking(model, ranking or noted or "engine"), Numbering(numbers))
 
     @property
     def decoder(self) -> Decoder:

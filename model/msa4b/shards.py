@@ -82,23 +82,27 @@ class Shards(Mapping[str, Tensor]):
             file.seek(place.offset)
             return file.read(min(size, self.nbytes(name)))
 
-    def copy_into(self, name: str, target: Tensor) -> None:
-        """Fills `target` (contiguous, of the tensor's shape, any device and floating type) a block at a time."""
+    def copy_into(self, name: str, target: Tensor, first: int = 0) -> None:
+        """Fills `target` (contiguous, any device and floating type) with the tensor's rows from `first` on, a block at
+        a time. A tensor without dimensions is one row."""
         place = self._places[name]
-        if target.shape != place.shape:
-            raise ValueError(f"{name} is {list(place.shape)}, its target {list(target.shape)}")
+        rows = place.shape[0] if place.shape else 1
+        count = len(target) if target.dim() else 1
+        if target.shape[1:] != place.shape[1:] or target.dim() != len(place.shape) or not 0 <= first <= rows - count:
+            raise ValueError(f"rows {first} to {first + count} of {name}, {list(place.shape)}, are no target")
         flat = target.view(-1)
         if self._buffer is None:
             self._buffer = bytearray(BLOCK_BYTES)
-        numbers = BLOCK_BYTES // place.dtype.itemsize
+        width = place.dtype.itemsize
+        numbers = BLOCK_BYTES // width
         with place.path.open("rb") as file:
-            file.seek(place.offset)
+            file.seek(place.offset + first * torch.Size(place.shape[1:]).numel() * width)
             for start in range(0, len(flat), numbers):
-                count = min(numbers, len(flat) - start)
-                block = memoryview(self._buffer)[: count * place.dtype.itemsize]
+                taken = min(numbers, len(flat) - start)
+                block = memoryview(self._buffer)[: taken * width]
                 if file.readinto(block) != len(block):
                     raise WeightsCorrupt(f"{place.path} ends within the tensor {name!r}")
-                flat[start : start + count].copy_(torch.frombuffer(block, dtype=place.dtype))
+                flat[start : start + taken].copy_(torch.frombuffer(block, dtype=place.dtype))
 
 
 def _read_index(folder: Path) -> dict[str, str]:

@@ -3,11 +3,12 @@
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from codemem.model.errors import WeightsMissing
+from codemem.model.weights.kept import WEIGHTS, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,19 @@ class ModelEntry:
     """File name of the adapter that ships for this base; none if the base has routers of its own, or none."""
     path: Path | None = None
     """Where a user's own model lies: a folder with config.json and safetensors, or a .gguf file."""
+    weights: Weights = "bf16"
+    """How the matrices of an MSA checkpoint are kept in memory: as they are, or in 8 or 4 bits."""
 
     def __post_init__(self) -> None:
         if (self.repository is None) == (self.path is None):
             raise ValueError(f"model {self.name!r} needs either a repository or a path")
         if self.mirror is not None and self.file is None:
             raise ValueError(f"model {self.name!r} has a mirror but no file with a sha256")
+
+    @property
+    def called(self) -> str:
+        """What memories name the model by; entries of narrow weights are another model's."""
+        return self.name if self.weights == "bf16" else f"{self.name}:{self.weights}"
 
 
 @cache
@@ -79,8 +87,13 @@ def find_model(name: str, own: Mapping[str, Path] | None = None) -> ModelEntry:
     """The model called `name`: the user's (`own`, name -> path) before the registry's, else a path itself.
 
     A model given by path is called by its absolute path, so that a memory can name it from wherever it is asked.
+    ':int8' or ':int4' behind the name keeps the matrices of an MSA checkpoint in 8 or 4 bits.
     Raises `WeightsMissing` for a name that is neither.
     """
+    base, _, suffix = name.rpartition(":")
+    kept = next((weights for weights in WEIGHTS if weights == suffix), None)
+    if base and kept is not None:
+        return replace(find_model(base, own), weights=kept)
     own = own or {}
     if name in own:
         return ModelEntry(name=name, title=own[name].name, path=own[name])

@@ -19,7 +19,7 @@ ANSWERS = {
     "--json",
 }  # fmt: skip
 OPTIONS = {
-    "index": {"path", "--for", "--upgrade", "--model", "--device", "--json"},
+    "index": {"path", "--for", "--upgrade", "--model", "--weights", "--device", "--json"},
     "find": {
         "query", "-k", "--router", "-C", "--overlay", "--batch", "--catch-up", "--model", "--device", "--ranking",
         "--gpu-memory", "--host-memory", "--json",
@@ -36,7 +36,7 @@ OPTIONS = {
     "model convert": {
         "source", "target", "--layers", "--top-k", "--chunk-tokens", "--aux-loss-method", "--seed", "--json",
     },
-    "model check": {"name", "--facts", "--documents", "--record", "--device", "--json"},
+    "model check": {"name", "--facts", "--documents", "--record", "--weights", "--device", "--json"},
     "bench route": {
         "--shape", "--tokens", "--query-tokens", "--batches", "--formats", "--engine", "--seconds", "--out", "--device",
         "--json",

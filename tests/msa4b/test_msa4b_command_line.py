@@ -195,6 +195,42 @@ def test_convert_from_the_command_line(codemem: Commands, checkpoint: Callable[.
     assert "--layers" in codemem("model", "convert", str(plain), str(tmp_path / "x"), "--layers", "3-2", code=2)[1]
 
 
+@pytest.mark.parametrize("weights", ["int8", "int4"])
+def test_weights_in_few_bits_from_index_to_answer(codemem: Commands, weights: str) -> None:
+    """Chosen once, at `index`: the memory stays with them, and no other weights serve it unasked."""
+    assert codemem.json("index", "--model", "msa-4b")["encoded"] == 3
+    indexed = codemem.json("index", "--model", "msa-4b", "--weights", weights)
+    assert (indexed["model"], indexed["encoded"], indexed["reused"]) == (f"msa-4b:{weights}", 3, 0)
+    assert codemem.json("status")["model"] == f"msa-4b:{weights}"
+    assert codemem.json("index")["encoded"] == 0
+    found = codemem.json("find", "where is the store opened", "--router", "memory")
+    assert (found["model"], len(found["results"])) == (f"msa-4b:{weights}", 3)
+    answered = codemem.json("ask", "What is the limit?")
+    assert answered["model"] == f"msa-4b:{weights}"
+    assert [layer["layer"] for layer in answered["rounds"][0]["layers"]] == [1, 2]
+    refused = codemem("find", "store", "--router", "memory", "--model", "msa-4b", code=2)[1]
+    assert f"the memory is of model msa-4b:{weights}" in refused
+    back = codemem.json("index", "--model", "msa-4b", "--weights", "bf16")
+    assert (back["model"], back["reused"]) == ("msa-4b", 3)  # the entries of the first run are still there
+
+
+def test_what_weights_are_for(codemem: Commands) -> None:
+    described = codemem.json("model", "info", "msa-4b:int8")
+    assert described["name"] == "msa-4b:int8"
+    loaded = described["msa"]["loaded_bytes"]
+    assert set(loaded) == {"bf16", "int8", "int4"}  # 4 bits are filled up to 64 inputs, twice what these matrices have
+    assert loaded["bf16"] > loaded["int8"] > 0
+    assert "loaded_bytes    bf16 0.00 GB, int8" in codemem("model", "info", "msa-4b")[0]
+    assert "name it with --model" in codemem("index", "--weights", "int8", code=2)[1]
+    contradiction = codemem("index", "--model", "msa-4b:int4", "--weights", "int8", code=2)[1]
+    assert "contradicts" in contradiction
+    checked = codemem.json("model", "check", "msa-4b", "--weights", "int8", "--facts", "1", "--documents", "2")
+    assert checked["checkpoint"]["weights"] == "int8"
+    plain = codemem.json("model", "check", "msa-4b", "--facts", "1", "--documents", "2")["checkpoint"]
+    for same in ("fingerprint", "parameters"):
+        assert checked["checkpoint"][same] == plain[same]
+
+
 def test_a_memory_keeps_to_its_budget(codemem: Commands) -> None:
     codemem("index", "--model", "msa-4b")
     asked = ("find", "What is the limit?", "--router", "memory", "--json")
