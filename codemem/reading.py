@@ -24,7 +24,7 @@ PARALLEL_BYTES = 4 << 20
 """Fewer bytes are read by this process alone: starting others takes a second."""
 BATCH_BYTES = 256 << 10
 MAX_WORKERS = 8
-RECENT_BYTES, RECENT_FILES = 8 << 20, 2048
+RECENT_BYTES, RECENT_FILES = 8 << 20, 1024
 """How much, and how many, is kept of files as they were read: packed, a third of their size."""
 
 

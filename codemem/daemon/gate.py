@@ -21,7 +21,7 @@ from codemem.recent import Recent
 FIND, ASK, INDEX = range(3)
 """Urgency, the most urgent first: a query takes milliseconds, an answer streams, indexing can wait."""
 
-TOKENS_BYTES, TOKENS_DOCUMENTS = 16 << 20, 4096
+TOKENS_BYTES, TOKENS_DOCUMENTS = 8 << 20, 2048
 """How much, and how many documents, is kept of what a model tokenised."""
 
 _T = TypeVar("_T")

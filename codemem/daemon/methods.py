@@ -69,6 +69,8 @@ class Methods:
         self._warming = 0
         self._started = time.monotonic()
         self._running = 0
+        self.served = 0
+        """Pieces of work begun so far."""
 
     @property
     def idle(self) -> bool:
@@ -118,6 +120,7 @@ class Methods:
     def _start(self, lane: Lane, work: Callable[[], Any], cancelled: threading.Event) -> "Future[Any]":
         with self._lock:
             self._running += 1
+            self.served += 1
         future = lane.submit(work, cancelled)
         future.add_done_callback(self._ended)
         return future

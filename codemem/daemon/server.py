@@ -16,7 +16,7 @@ from typing import Any
 
 import filelock
 
-from codemem.daemon import protocol
+from codemem.daemon import frugal, protocol
 from codemem.daemon.address import Address
 from codemem.daemon.gate import CancelledError
 from codemem.daemon.methods import Call, Methods
@@ -27,6 +27,8 @@ from codemem.model.errors import ModelError, WeightsCorrupt, WeightsMissing
 
 IDLE_SECONDS = 30 * 60.0
 LOG_BYTES = 1_000_000
+LOOK_SECONDS = 60.0
+"""Between looks at whether it is idle, and at what memory can be given back."""
 
 log = logging.getLogger("codemem.daemon")
 """Methods, durations and kinds of errors; never a question, a path or code."""
@@ -43,6 +45,7 @@ def serve(address: Address, methods: Callable[[], Methods], *, idle_seconds: flo
         return False
     try:
         _log_to(address)
+        frugal.prepare()
         asyncio.run(_Server(address, methods(), idle_seconds).run())
     finally:
         lock.release()
@@ -90,6 +93,7 @@ class _Server:
             log.info("ended")
 
     async def _watch_idle(self) -> None:
+        looked, served = time.monotonic(), 0
         while True:
             if self._clients or not self._methods.idle:
                 self._last = time.monotonic()
@@ -98,7 +102,10 @@ class _Server:
                 log.info("idle for %.0f s", self._idle_seconds)
                 self._end.set()
                 return
-            await asyncio.sleep(min(max(left, 0.05), 60.0))
+            if served != self._methods.served and time.monotonic() - looked >= LOOK_SECONDS:
+                looked, served = time.monotonic(), self._methods.served
+                await asyncio.to_thread(frugal.give_back_memory)
+            await asyncio.sleep(min(max(left, 0.05), LOOK_SECONDS))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients += 1

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from soak.engines import NAMES, make_engine
+from soak.engines import NAMES, make_engine, tiny_config
 from soak.histories import STEPS_A_REPOSITORY, check_history
 from soak.kills import check_kills
 from soak.load import check_load, start_daemon
@@ -41,14 +41,21 @@ def run_kills(folder: Path, engine_name: str, *, seed: int, kills: int) -> None:
             f"{seen.entries:,} entries, {time.monotonic() - started:.0f} s")  # fmt: skip
 
 
-def run_load(folder: Path, *, seed: int, minutes: float) -> bool:
-    """With the fake model, whose daemon does everything else for real. Whether memory stayed flat."""
-    os.environ |= {"CODEMEM_HOME": str(folder / "home"), "XDG_RUNTIME_DIR": str(folder)}
+def run_load(folder: Path, engine_name: str, *, seed: int, minutes: float) -> bool:
+    """Of the daemon as it is installed, or one with the fake model alone in its place. Whether memory stayed flat."""
+    home = folder / "home"
+    home.mkdir()
+    os.environ |= {"CODEMEM_HOME": str(home), "XDG_RUNTIME_DIR": str(folder)}
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     from app.conftest import FILES, commit, git, write
     from daemon import fake_daemon
 
     from codemem.config import Settings
+
+    command = [fake_daemon.__file__]
+    if engine_name == "tiny":
+        (home / "config.toml").write_text(tiny_config(folder / "model"), encoding="utf-8")
+        command = ["-m", "codemem", "serve", "run"]
     from codemem.daemon.address import address_of
 
     roots = [folder / name for name in ("one", "two", "three")]
@@ -59,7 +66,7 @@ def run_load(folder: Path, *, seed: int, minutes: float) -> bool:
         commit(root)
     address = address_of(Settings.load())
     address.prepare()
-    daemon = start_daemon(Path(fake_daemon.__file__), address)
+    daemon = start_daemon(command, address)
     try:
         seen = check_load(
             roots, address, daemon.pid, seed=seed, seconds=minutes * 60, samples=max(40, int(minutes * 6))
@@ -67,6 +74,7 @@ def run_load(folder: Path, *, seed: int, minutes: float) -> bool:
     finally:
         daemon.terminate()
         daemon.wait()
+    say(f"MB: {' '.join(f'{size / 1e6:.0f}' for size in seen.resident)}")
     low, high = min(seen.resident) / 1e6, max(seen.resident) / 1e6
     counts = ", ".join(f"{count:,} {what}" for what, count in sorted(seen.requests.items()))
     say(f"{minutes:g} min of load: {counts}; memory {low:.0f} to {high:.0f} MB, growth {seen.growth:+.1%}")
@@ -96,7 +104,7 @@ def main() -> int:
         if chosen.only in (None, "kills"):
             run_kills(folder, chosen.engine, seed=chosen.seed, kills=chosen.kills)
         if chosen.only in (None, "load"):
-            flat = run_load(folder, seed=chosen.seed, minutes=chosen.minutes)
+            flat = run_load(folder, chosen.engine, seed=chosen.seed, minutes=chosen.minutes)
     return 0 if flat else 1
 
 

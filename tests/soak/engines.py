@@ -10,6 +10,8 @@ from codemem.engine_interface import MemoryEngine
 from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
 
 NAMES = ("fake", "tiny")
+ADAPTER = "codemem-adapter.safetensors"
+"""Where a model that is named by its folder has its adapter."""
 
 
 class Slow(FakeEngine):
@@ -30,10 +32,21 @@ def make_engine(name: str, home: Path, *, pause: float = 0.0) -> MemoryEngine:
         engine.pause = pause
         return engine
     from codemem.model.engine import Engine
+
+    checkpoint = _tiny_weights(home)
+    return Engine.open("tiny", checkpoint, checkpoint / ADAPTER, device="cpu", threads=1)
+
+
+def tiny_config(home: Path) -> str:
+    """A user's configuration that makes the tiny model the default."""
+    return f'model = "tiny"\ndevice = "cpu"\nthreads = 1\n[models]\ntiny = "{_tiny_weights(home)}"\n'
+
+
+def _tiny_weights(home: Path) -> Path:
     from codemem.model.testing import write_tiny_adapter, write_tiny_checkpoint
 
-    checkpoint, adapter = home / "tiny", home / "tiny-adapter.safetensors"
-    if not adapter.exists():
+    checkpoint = home / "tiny"
+    if not (checkpoint / ADAPTER).exists():
         write_tiny_checkpoint(checkpoint)
-        write_tiny_adapter(adapter)
-    return Engine.open("tiny", checkpoint, adapter, device="cpu", threads=1)
+        write_tiny_adapter(checkpoint / ADAPTER)
+    return checkpoint

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,9 @@ class Load:
         return (sorted(late)[len(late) // 2] / sorted(early)[len(early) // 2] - 1) if early else 0.0
 
 
-def start_daemon(script: Path, address: Address) -> "subprocess.Popen[bytes]":
-    process = subprocess.Popen([sys.executable, str(script)], cwd="/", env=os.environ)
+def start_daemon(command: Sequence[str], address: Address) -> "subprocess.Popen[bytes]":
+    """Python with these arguments, once it listens."""
+    process = subprocess.Popen([sys.executable, *command], cwd="/", env=os.environ)
     deadline = time.monotonic() + 60
     while (connection := connect(address)) is None:
         assert time.monotonic() < deadline, "the daemon did not start"
@@ -134,7 +135,7 @@ def _request(choose: random.Random, repositories: list[Path]) -> tuple[str, dict
     if method == "find":
         return method, {"paths": [root], "query": choose.choice(WORDS), "k": 5, "catch_up": choose.choice((0, 0.2, 2))}
     if method == "ask":
-        return method, {"paths": [root], "question": f"What does {choose.choice(WORDS)} do?"}
+        return method, {"paths": [root], "question": f"What does {choose.choice(WORDS)} do?", "max_tokens": 32}
     return (method, {"path": root}) if method == "index" else (method, {})
 
 

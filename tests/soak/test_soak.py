@@ -34,7 +34,7 @@ def test_mixed_load_is_answered(tmp_path: Path, address: Address, monkeypatch: p
     git(root, "init", "-q")
     write(root, FILES)
     commit(root)
-    daemon = start_daemon(Path(fake_daemon.__file__), address)
+    daemon = start_daemon([fake_daemon.__file__], address)
     try:
         before = private_bytes(daemon.pid)
         seen = check_load([root], address, daemon.pid, seed=1, seconds=3.0, samples=8)
