@@ -113,7 +113,7 @@ def fetch(packages: Sequence[Package], raw: Path, *, workers: int = 2) -> dict[P
         wrong = [n for n, digest in package.sha256 if (folder / n).is_file() and _sha256(folder / n) != digest]
         if wrong:
             return f"{', '.join(wrong)} differ from the manifest"
-        if not any(archives(package, raw)):
+        if done.returncode or not any(archives(package, raw)):
             return (done.stderr.strip().splitlines() or ["nothing came"])[-1]
         (folder / ".complete").touch()
         return None

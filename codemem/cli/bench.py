@@ -1,6 +1,7 @@
 """`codemem bench`: how fast, and what growing costs."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ import typer
 from codemem.cli.options import Device, Json, Model
 
 if TYPE_CHECKING:
+    from codemem.benchmarks.scaling.options import Options
     from codemem.model.parallel import Group
 
 app = typer.Typer(
@@ -132,16 +134,32 @@ def find(
 
 @app.command("scale")
 def scale(
-    corpus: Annotated[list[Path], typer.Argument(help="Folders of real code that the model was not trained on.")],
+    corpus: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A folder of `codemem.benchmarks.scaling.pack`, or folders of code that was not trained on."
+        ),
+    ],
     *,
     sizes: Annotated[Any, _counts("Nested memories, in tokens.")] = "16K,128K,1M",
-    facts: Annotated[int, typer.Option(min=1, max=768, help="Facts planted and asked for.")] = 32,
+    layers: Annotated[
+        Literal["ranking", "all"],
+        typer.Option(help="Remembered: those that `find` ranks by, or all that `ask` attends to."),
+    ] = "ranking",
     pool: Annotated[
         Path | None, typer.Option(help="Folder of `codemem.evals.functions_pool`, for questions about functions.")
     ] = None,
-    questions: Annotated[int, typer.Option(min=1, help="Questions of the pool, at most.")] = 200,
-    answers: Annotated[int, typer.Option(min=0, help="Facts that are also answered, at every size.")] = 0,
-    bm25: Annotated[bool, typer.Option("--bm25/--no-bm25", help="Beside BM25 and the fusion of both.")] = True,
+    answers: Annotated[
+        int, typer.Option(min=0, help="Questions of a kind that are also answered, at every size and by every system.")
+    ] = 0,
+    bm25: Annotated[bool, typer.Option("--bm25/--no-bm25", help="Beside BM25.")] = True,
+    minilm: Annotated[
+        bool, typer.Option("--minilm/--no-minilm", help="Beside all-MiniLM-L6-v2 and its fusion with BM25.")
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, help="That encode and answer, on the GPUs in turn.")] = 1,
+    work: Annotated[
+        Path, typer.Option(help="Folder for what the run makes; one that was cut off goes on from it.")
+    ] = Path(".work/scale"),
     plot: Annotated[Path | None, typer.Option(help="Write R@10 against the size into this SVG file.")] = None,
     out: Out = None,
     model: Model = None,
@@ -149,25 +167,71 @@ def scale(
     json: Json = False,
 ) -> None:
     """What a memory loses as it grows: the same questions to nested memories of real code."""
-    from codemem.benchmarks import scale as bench
+    from codemem.benchmarks.scaling import run as bench
+    from codemem.benchmarks.scaling.pool import QUESTIONS
     from codemem.cli import output
-    from codemem.config import Settings
-    from codemem.engines import DEFAULT_MODEL, loader
     from codemem.errors import UsageError
 
-    settings = Settings.load()
-    with output.progress() as report:
-        engine = loader(settings, device=device, fetch=True, report=report)(
-            model or settings.user.model or DEFAULT_MODEL
-        )
-    options = bench.Options(corpus, sorted(sizes), facts, pool, questions, answers, bm25)
+    packed = corpus[0] if len(corpus) == 1 and (corpus[0] / QUESTIONS).is_file() else work / "corpus"
+    options = _scale_options(packed, work, model, device)
+    options = replace(
+        options,
+        sizes=tuple(sorted(sizes)),
+        layers=layers,
+        encoders=processes,
+        answerers=processes,
+        answers=answers,
+        bm25=bm25,
+        minilm=_minilm_folder() if minilm else None,
+    )
     try:
-        result = bench.run(options, engine, progress=output.note)
+        if packed != corpus[0]:
+            _pack(corpus, packed, pool, options.checkpoint)
+        result = bench.run(options, say=output.note)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if plot is not None:
         plot.write_text(bench.as_plot(result), encoding="utf-8")
     _show(result, bench.as_text, out, json=json)
+
+
+def _scale_options(corpus: Path, work: Path, model: str | None, device: str | None) -> "Options":
+    """Model and device by name; weights are fetched if need be."""
+    from codemem.benchmarks.scaling.options import Options
+    from codemem.cli import output
+    from codemem.config import Settings
+    from codemem.engines import DEFAULT_MODEL, fetch_weights
+    from codemem.model.device import choose_device
+    from codemem.model.weights.adapters import adapter_path
+    from codemem.model.weights.registry import find_model
+
+    settings = Settings.load()
+    name = model or settings.user.model or DEFAULT_MODEL
+    with output.progress() as report:
+        checkpoint = fetch_weights(settings, name, report=report)
+    return Options(
+        corpus=corpus,
+        work=work,
+        checkpoint=checkpoint,
+        adapter=adapter_path(find_model(name, settings.user.models), checkpoint),
+        model=name,
+        device=choose_device(device or settings.user.device).type,
+        threads=settings.user.threads,
+    )
+
+
+def _pack(folders: list[Path], packed: Path, pool: Path | None, checkpoint: Path) -> None:
+    from codemem.benchmarks.scaling.folders import pack_folders
+    from codemem.model.tokenizer import Tokenizer
+    from codemem.model.weights import checkpoint_folder
+
+    pack_folders(folders, packed, pool=pool, tokenizer=Tokenizer.from_folder(checkpoint_folder(checkpoint)))
+
+
+def _minilm_folder() -> Path:
+    from codemem.evals.minilm import model_folder
+
+    return model_folder()
 
 
 class _Group:

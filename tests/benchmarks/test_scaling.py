@@ -2,6 +2,7 @@
 
 import json
 import lzma
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,7 @@ def test_memories_are_nested_and_each_world_has_its_own_while_not_all_fit(corpus
         (100_000, None, 60),
     ]
     assert [np.flatnonzero(m.chosen).tolist() for m in every[:2]] == [[0, 1, 4], [2, 3, 4]]
-    for small, large in zip(every[:3], every[1:], strict=True):
+    for small, large in pairwise(every):
         assert small.world != large.world or bool((large.chosen >= small.chosen).all())
     assert [every[1].asks(world) for world in (0, 1)] == [False, True]
     with pytest.raises(ValueError, match="begin larger"):

@@ -47,10 +47,10 @@ OPTIONS = {
     "bench decode": {"--shape", "--memory-rows", "--text-tokens", "--steps", "--out", "--device", "--json"},
     "bench find": {"--shape", "--tokens", "--query-tokens", "--tier", "--answer", "--out", "--device", "--json"},
     "bench scale": {
-        "corpus", "--sizes", "--facts", "--pool", "--questions", "--answers", "--bm25", "--plot", "--out", "--model",
-        "--device", "--json",
+        "corpus", "--sizes", "--layers", "--pool", "--answers", "--bm25", "--minilm", "--processes", "--work", "--plot",
+        "--out", "--model", "--device", "--json",
     },
-    "eval golden": {"directory", "--json"},
+    "eval golden": {"directory", "--device", "--json"},
     "eval facts": ANSWERS,
     "eval hops": ANSWERS,
     "eval swe-qa": {
