@@ -101,7 +101,7 @@ class Feed:
     def _step(self) -> StepData:
         batch = self._routing.next()
         answers = self._phase.answers if self._corpus.answers else 0
-        conversations = [self._conversations.next() for _ in range(answers)]
+        conversations = [self._conversations.next(batch.documents) for _ in range(answers)]
         index = {document: i for i, document in enumerate(batch.documents)}
         for conversation in conversations:
             for document in conversation.documents:

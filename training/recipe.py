@@ -49,8 +49,8 @@ class Recipe:
     """Whether the questions of each of several processes compete over the documents of all."""
     answer_tokens: int = 1536
     """A conversation's sources are cut so that it fits."""
-    memory_documents: int = 8
-    """Documents in the attended memory of a conversation, its own sources included."""
+    memory_documents: int = 12
+    """Documents in the attended memory of a conversation: its own sources, then others of the step."""
     bucket_tokens: int = 49152
     """Padded tokens that go through the layers at once."""
     adapter_rate: float = 4e-4
@@ -63,6 +63,10 @@ class Recipe:
     """How many times as often a kind of answer is drawn as by the square root of its number."""
     answer_weight: float = 0.3
     """Weight of the language-model loss; the routing loss has weight 1."""
+    decision_weight: float = 4.0
+    """How many times as much a token counts that decides whether to name more, to refuse or to answer."""
+    choice_weight: float = 2.0
+    """How many times as much a choice between the documents counts that can be named."""
     clip: float = 1.0
     names: bool = True
     """Whether the result is asked to name documents; otherwise routing alone decides what is read."""

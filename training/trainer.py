@@ -46,6 +46,31 @@ class StepReport:
     """Without padding, of this process."""
 
 
+def written_loss(logits_NV: Tensor, wanted_N: Tensor, conversations: list[Conversation], recipe: Recipe) -> Tensor:
+    """Weighted mean cross-entropy of the N learnt tokens, conversation after conversation.
+
+    Where decoding offers some tokens only, the loss is over those.
+    """
+    learnt = [(c, at) for c in conversations for at, learn in enumerate(c.learn) if learn]
+    weight = [
+        recipe.decision_weight if at in c.decisions else recipe.choice_weight if at in c.choices else 1.0
+        for c, at in learnt
+    ]
+    losses = F.cross_entropy(logits_NV, wanted_N, reduction="none")
+    chosen = [(row, c.choices[at]) for row, (c, at) in enumerate(learnt) if at in c.choices]
+    if chosen:
+        device = logits_NV.device
+        most = max(len(offered) for _, offered in chosen)
+        rows = torch.as_tensor([row for row, _ in chosen], device=device)
+        offered = torch.as_tensor([[*o, *[o[0]] * (most - len(o))] for _, o in chosen], device=device)
+        spare = torch.arange(most, device=device) >= torch.as_tensor([[len(o)] for _, o in chosen], device=device)
+        some = logits_NV[rows[:, None], offered].masked_fill(spare, -torch.inf)
+        own = (offered == wanted_N[rows][:, None]).to(torch.uint8).argmax(1)
+        losses = losses.index_copy(0, rows, F.cross_entropy(some, own, reduction="none"))
+    weights = torch.as_tensor(weight, device=logits_NV.device)
+    return (losses * weights).sum() / weights.sum()
+
+
 @dataclass(slots=True)
 class Competing:
     """Documents that questions are scored against. Q questions, D documents, C chunks, W the keys' width."""
@@ -121,7 +146,7 @@ class Trainer:
         hidden = self.network.read(ids, mask, where.to(self.device), stored)
         targets = learn[:, 1:].to(self.device)
         logits = self.network.decoder.logits(hidden[:, :-1][targets]).float()
-        return F.cross_entropy(logits, ids[:, 1:][targets])
+        return written_loss(logits, ids[:, 1:][targets], conversations, self.recipe)
 
     def _memories(
         self, documents: EncodedDocuments, at: list[list[int]], layers: tuple[int, ...]

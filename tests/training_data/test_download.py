@@ -14,6 +14,8 @@ import pytest
 
 from codemem.training.data import download as downloads
 from codemem.training.data.archive import members
+from codemem.training.data.build import DEV_PACKAGES
+from codemem.training.data.choosing import chosen
 from codemem.training.data.download import ECOSYSTEMS, PackageName, Pin, download, listed, mismatches, pinned
 from codemem.training.data.exclusion import is_excluded, listed_projects
 
@@ -86,6 +88,18 @@ def test_pinned_packages_are_fetched_together_and_a_missing_one_costs_no_other(
     assert failure.startswith("npm:gone: ")
     assert (names[2].folder(tmp_path) / "two-1.0.tgz").read_text() == "two"
     assert calls == [["one 1.0", "gone 1.0", "two 1.0"], ["gone 1.0"]]
+
+
+def test_a_smaller_choice_keeps_every_language_and_what_is_held_out() -> None:
+    every = [name for ecosystem in ECOSYSTEMS for name in listed(ecosystem)]
+    rows = {row["id"]: row["languages"] for row in json.loads(downloads.MANIFEST.read_text())}
+    some = chosen(every, 200, downloads.MANIFEST)
+    assert some == chosen(every, 200, downloads.MANIFEST)
+    assert len(some) == 200
+    assert DEV_PACKAGES & {name.id for name in every} <= {name.id for name in some}
+    main = [max(rows[name.id], key=rows[name.id].__getitem__) for name in some if name.id in rows]
+    assert len(set(main)) >= 12
+    assert 0.35 < main.count("python") / len(main) < 0.5
 
 
 def test_what_the_answers_evaluation_is_made_of_is_recognised() -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from .answer_shards import answer_shard
 from .build import gather, keep_share, write
-from .download import ECOSYSTEMS, PackageName, Pin, download, fetch, listed, pinned
+from .choosing import chosen
+from .download import ECOSYSTEMS, MANIFEST, PackageName, Pin, download, fetch, listed, pinned
 from .exclusion import is_excluded, listed_projects
 from .extract import ShardHead
 from .never import gather_never
@@ -29,6 +30,9 @@ def main(arguments: list[str] | None = None) -> None:
     out: Path = options.out
     projects = listed_projects(options.never_train_on)
     packages = {ecosystem: _wanted(ecosystem, projects, options.limit) for ecosystem in ECOSYSTEMS}
+    if options.packages:
+        some = set(chosen([name for names in packages.values() for name in names], options.packages, MANIFEST))
+        packages = {ecosystem: [name for name in names if name in some] for ecosystem, names in packages.items()}
     pins = {} if options.newest else pinned()
     never_names = (
         [name for ecosystem in ECOSYSTEMS for name in listed(ecosystem, never=True)] if not options.limit else []
@@ -71,6 +75,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="JSON lines whose `text` must not be resembled",
     )
     add("--limit", type=int, help="at most this many packages of each ecosystem")
+    add("--packages", type=int, help="about this many packages of all languages, for less time")
     add("--answer-packages", type=int, default=120, help="Python packages that answer records are made from")
     add("--pairs", type=int, help="keep about this many training pairs and the documents they need")
     add("--seed", type=int, default=0, help="seed of the order in the result")

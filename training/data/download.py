@@ -23,6 +23,7 @@ TOGETHER = {"pypi": 10, "npm": 10, "debian-binary": 30, "debian-source": 6}
 """Packages asked for in one call of a client: starting npm takes longer than most downloads."""
 
 _HERE = Path(__file__).parent
+MANIFEST = _HERE / "manifest.json"
 _APT_SOURCES = """\
 deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main
 deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main
@@ -61,7 +62,7 @@ class Pin:
     """Archive file name -> sha256."""
 
 
-def pinned(manifest: Path = _HERE / "manifest.json") -> dict[str, Pin]:
+def pinned(manifest: Path = MANIFEST) -> dict[str, Pin]:
     """Return package id -> pin from the committed manifest."""
     rows = json.loads(manifest.read_text(encoding="utf-8"))
     return {row["id"]: Pin(row["version"], row["sha256"]) for row in rows}

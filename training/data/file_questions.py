@@ -37,6 +37,8 @@ _USES = (
 _EMPTY = frozenset(
     re.findall(r"\w+", "init index main mod utils util helpers helper common base types misc lib core test tests src")
 )
+_SURELY_OURS = 8
+"""Longer names of several words are hardly another library's method too."""
 _WORDS = re.compile(r"[A-Za-z_][A-Za-z0-9_]+")
 
 
@@ -103,8 +105,8 @@ def _paths(package: str, definitions: list[Definition], files: Files) -> Iterato
         if len(places) < 2 or definitions[places[0]].test or chance("path", package, path) > 0.4:
             continue
         *folders, name = path.split("/")
-        words = [w for w in split_name(name.split(".")[0]) if len(w) > 1]
-        parent = [w for w in split_name(folders[-1]) if len(w) > 1] if folders else []
+        words = [w for w in split_name(name.split(".")[0]) if len(w) > 1 and not w.isdigit()]
+        parent = [w for w in split_name(folders[-1]) if len(w) > 1 and not w.isdigit()] if folders else []
         if not set(words) - _EMPTY:
             words = parent if set(parent) - _EMPTY else []
         elif (len(words) < 2 or chance("parent", path) < 0.3) and set(parent) - _EMPTY:
@@ -156,6 +158,8 @@ def _together(package: str, definitions: list[Definition], by_name: dict[str, li
             found = by_name.get(name, [])
             if len(found) != 1 or definitions[found[0]].path == caller.path:
                 continue
+            if len(name) <= _SURELY_OURS or len(split_name(name)) < 2:
+                continue
             if chance("uses", package, caller.header, caller.name, name) > 0.06:
                 continue
             owner = caller.scope.rsplit(".", 1)[-1]
@@ -180,7 +184,10 @@ def _mentions(definitions: list[Definition], files: Files, by_name: dict[str, li
             text = sentence.replace("`", "")
             if chance("bare", sentence) < 0.4:
                 without = fold(re.sub(r"\b(?:" + "|".join(map(re.escape, sorted(named))) + r")\b(?:\(\))?", "", text))
-                text = without if question_of(without) else text
+                whole = (
+                    question_of(without) and re.match(r"\w", without) and not re.search(r"[{(\[]\W*[,})\]]", without)
+                )
+                text = without if whole else text
             same = {p for place in places for p in files.places[definitions[place].path]} - set(places)
             kind = "changelog" if is_change(section.path) else "readme"
             yield Question(text, tuple(places), kind, tuple(sorted(same))[:MOST_SAME])

@@ -15,7 +15,7 @@ from .fingerprint import Fingerprint, fingerprint
 from .negatives import Siblings
 from .questions import questions
 
-PREPARED_FORMAT = 3
+PREPARED_FORMAT = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,9 +49,9 @@ def sentences(section: Definition) -> Iterator[str]:
     plain = re.sub(r"```.*?```|`{3,}.*|^\s{4,}.*$|^\|.*$|<!--.*?-->", "", section.code, flags=re.DOTALL | re.MULTILINE)
     plain = re.sub(r"\(?\[?#\d+\]?(?:\([^)]*\))?\)?|\[([^\]]+)\]\([^)]*\)|\*\*|:\w+:(?=`)", r"\1", plain)
     for item in re.split(r"\n\s*\n|\n(?=\s*[-*+]\s)", plain):
-        line = fold(item).lstrip("-*+ ")
+        line = re.sub(r"^(?:[-*+o]\s+)?(?:[A-Z]+-\d+:?\s+)?", "", fold(item))
         first = re.split(r"(?<=[.!?])\s+(?=[A-Z`])", line)[0]
-        if question_of(first):
+        if re.match(r"[A-Z`]", first) and question_of(first):
             yield first
 
 
@@ -65,7 +65,7 @@ def opening(path: str, language: str, text: str, comment: str, after: int) -> De
 
     None if the comment says nothing that could be asked or if too little code follows.
     """
-    if question_of(comment) is None:
+    if question_of(comment) is None or re.match(r"go:build|\+build", comment):
         return None
     code = text[after : after + MAX_CHARACTERS]
     code = code[: code.rfind("\n") if len(text) > after + MAX_CHARACTERS else len(code)]

@@ -159,26 +159,27 @@ def definitions(path: str, text: str, language: str, *, test: bool) -> list[Defi
 def _opening(path: str, text: str, language: str, root: Node) -> Definition | None:
     """The head of a file that opens with a comment about all of it: one that a blank line parts from what follows, or
     that is marked as such (`//!` of Rust, `@file`, `@module`, a comment on Go's package)."""
-    last: Node | None = None
+    run: list[Node] = []
     for node in root.children:
-        if node.type not in _COMMENTS or node.text is None:
+        if node.type not in _COMMENTS:
             break
-        if last is not None and node.start_point.row - last.end_point.row > 1 and not _is_licence(last):
-            break
-        last = node if last is None or not _is_licence(node) else last
-    if last is None or last.text is None or _is_licence(last):
+        lines = (node.text or b"").strip()
+        if run and (node.start_point.row - run[-1].end_point.row > 1 or lines.startswith((b"/*", b"{-"))):
+            run = []  # a comment of its own: the last one counts
+        run.append(node)
+    if not run or any(map(_is_licence, run)):
         return None
-    after = last.next_sibling
+    last, after = run[-1], run[-1].next_sibling
     if after is None:
         return None
     parted = after.start_point.row - last.end_point.row > (0 if last.end_point.column == 0 else 1)
-    comment = text[: len(root.text[: last.end_byte].decode("utf-8", "replace"))] if root.text else ""
-    block = re.split(r"\n\s*\n", comment.strip())[-1]
-    marked = re.search(r"^\s*//!|@(?:file|module|package|overview)", block, re.MULTILINE)
+    comment = "\n".join((node.text or b"").decode("utf-8", "replace").rstrip("\n") for node in run)
+    marked = re.search(r"^\s*//!|@(?:file|module|package|overview)", comment, re.MULTILINE)
     if not (parted or marked or after.type == "package_clause"):
         return None
-    words = re.sub(r"[@\\](?:file(?:overview)?|module|overview)\b[^\n]*?(?=\n|$)", "", strip_comment(block))
-    return opening(path, "typescript" if language == "tsx" else language, text, words.strip(), len(comment))
+    words = re.sub(r"[@\\](?:file(?:overview)?|module|overview)\b[^\n]*?(?=\n|$)", "", strip_comment(comment))
+    start = len(text.encode("utf-8")[: last.end_byte].decode("utf-8", "replace"))
+    return opening(path, "typescript" if language == "tsx" else language, text, words.strip(), start)
 
 
 def _is_licence(node: Node) -> bool:
