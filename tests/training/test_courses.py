@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from codemem.training.data.courses import HOW, first_course, how_questions, main, second_course
+from codemem.training.data.courses import HOW, first_course, how_questions, main, second_course, third_course
 from codemem.training.data.read import DOCUMENTS, PAIRS, QA, Writer, rows
 from codemem.training.explain import explained
 
@@ -45,6 +45,18 @@ def test_a_course_keeps_what_its_questions_lead_to(data: Path, tmp_path: Path) -
                    row["question"].replace("?", " ").replace(".", " ").split())  # fmt: skip
         assert {after[d]["package"] for d in row["distractors"]} == {after[row["gold"][0]]["package"]}
         assert row["gold"][0] not in row["distractors"]
+
+
+def test_a_third_course_asks_the_answers_questions_and_keeps_what_competes(data: Path, tmp_path: Path) -> None:
+    main(["third", "--data", str(data), "--out", str(tmp_path / "course")])
+    after = list(rows(tmp_path / "course" / DOCUMENTS))
+    asked = list(rows(tmp_path / "course" / PAIRS))
+    answers = {row["q"]: row for row in asked if row["kind"] == "asked"}
+    assert set(answers) == {f"What does f{i} do?" for i in range(5)}
+    assert after[answers["What does f3 do?"]["pos"][0]]["text"].startswith("def f3(")
+    assert [after[d]["text"][:7] for d in answers["What does f3 do?"]["neg"]] == ["def f5("]
+    assert all(row["neg"] for row in asked)
+    assert third_course(data).pairs == third_course(data).pairs
 
 
 def test_python_is_held_to_its_share(data: Path) -> None:

@@ -2,7 +2,9 @@
 
 `first` takes all kinds of questions, Python less often than other languages. `second` keeps packages whole and takes
 questions in prose, so that a batch's negatives come from the same package, and adds questions of how things are done
-(`how.jsonl.zst`), which `codemem.training.explain` has the base model answer from the source.
+(`how.jsonl.zst`), which `codemem.training.explain` has the base model answer from the source. `third` takes whole
+packages too, with questions about files, names as they are and the questions of the answer records, which lead to all
+documents that an answer needs; and it keeps what its questions compete with, so that `codemem.training.mine` finds it.
 """
 
 import argparse
@@ -40,6 +42,10 @@ class Course:
     how: list[Row]
     positives: int
     """Documents kept of a question's own."""
+    negatives: int = 0
+    """Documents kept of those that a question is told apart from by rule."""
+    packages: frozenset[str] = frozenset()
+    """Whose sections of prose are kept."""
 
 
 def first_course(folder: Path, *, pairs: int = 700_000, python: float = 0.45) -> Course:
@@ -60,26 +66,66 @@ def second_course(folder: Path, *, python: int = 95_000, others: int = 75_000, h
     draw = random.Random(7)  # noqa: S311
     every, documents = list(rows(folder / PAIRS)), list(rows(folder / DOCUMENTS))
     named = ("name", "split name", "partial name", "scoped name", "usage", "where")
+    wanted = (
+        pair
+        for pair in every
+        if pair["kind"] in ("documentation", "prose") or (pair["kind"] in named and draw.random() < 0.12)
+    )
+    kept, _ = _whole_packages(wanted, documents, {True: python, False: others}, draw, most=960)
+    answers = _capped(folder, draw, lambda kind: 1500 if kind == "unanswerable" else 700)
+    return Course(kept, answers, how_questions(kept, documents, how), positives=2)
+
+
+SHARES = {
+    "name": 0.6, "scoped name": 0.5, "where": 0.4, "split name": 0.4, "partial name": 0.4, "test": 0.5, "usage": 0.15,
+    "file and name": 0.25, "signature": 0.1,
+}  # fmt: skip
+"""Of each kind of question that needs little understanding, what a third course keeps; of the others all."""
+
+
+def third_course(
+    folder: Path, *, python: int = 190_000, others: int = 250_000, answers: int = 60_000, how: int = 2400
+) -> Course:
+    """Whole packages with every kind of question, up to so many, and `answers` questions of answer records."""
+    draw = random.Random(11)  # noqa: S311
+    documents = list(rows(folder / DOCUMENTS))
+    every = (pair for pair in rows(folder / PAIRS) if draw.random() < SHARES.get(pair["kind"], 1.0))
+    kept, packages = _whole_packages(every, documents, {True: python, False: others}, draw, most=1536)
+    records = _capped(folder, draw, lambda kind: 6000 if kind == "unanswerable" else 2500)
+    asked = [row for row in rows(folder / QA) if row["gold"] and documents[row["gold"][0]]["package"] in packages]
+    draw.shuffle(asked)
+    known = {pair["q"] for pair in kept}
+    for row in asked[:answers]:
+        if row["question"] not in known:
+            known.add(row["question"])
+            pair = {"q": row["question"], "pos": row["gold"], "neg": row["distractors"], "kind": "asked"}
+            kept.append({**pair, "language": row["language"]})
+    return Course(kept, records, how_questions(kept, documents, how), 4, 2, frozenset(packages))
+
+
+def _whole_packages(
+    pairs: Iterable[Row], documents: list[Row], room: dict[bool, int], draw: random.Random, *, most: int
+) -> tuple[list[Row], set[str]]:
+    """Questions of packages drawn until there is no room (mostly Python: True), at most `most` of each, and which."""
     packages: dict[str, list[Row]] = defaultdict(list)
-    for pair in every:
-        if pair["kind"] in ("documentation", "prose") or (pair["kind"] in named and draw.random() < 0.12):
-            packages[documents[pair["pos"][0]]["package"]].append(pair)
+    for pair in pairs:
+        packages[documents[pair["pos"][0]]["package"]].append(pair)
     order = sorted(packages)
     draw.shuffle(order)
     kept: list[Row] = []
-    room = {True: python, False: others}
+    taken: set[str] = set()
     for package in order:
         members = packages[package]
         draw.shuffle(members)
-        members = members[:960]
+        members = members[:most]
         if len(members) < 96:
             continue
         mostly = Counter(pair["language"] for pair in members).most_common(1)[0][0] == "python"
         if room[mostly] > 0:
             room[mostly] -= len(members)
             kept += members
-    answers = _capped(folder, draw, lambda kind: 1500 if kind == "unanswerable" else 700)
-    return Course(kept, answers, how_questions(kept, documents, how), positives=2)
+            taken.add(package)
+    return kept, taken
 
 
 def _capped(folder: Path, draw: random.Random, limit: Callable[[str], int]) -> list[Row]:
@@ -129,8 +175,13 @@ def _how(pair: Row, text: str, draw: random.Random) -> str | None:
 def write_course(folder: Path, course: Course, out: Path) -> dict[str, int]:
     """Writes the course with the documents that it needs, those of a package and a file side by side; counts."""
     needed = {d for pair in course.pairs for d in pair["pos"][: course.positives]}
+    needed |= {d for pair in course.pairs for d in pair["neg"][: course.negatives]}
     needed |= {d for row in (*course.answers, *course.how) for d in (*row["gold"], *row["distractors"])}
-    documents = {i: row for i, row in enumerate(rows(folder / DOCUMENTS)) if i in needed}
+    documents = {
+        i: row
+        for i, row in enumerate(rows(folder / DOCUMENTS))
+        if i in needed or (row["language"] == "markdown" and row["package"] in course.packages)
+    }
     order = sorted(documents, key=lambda i: (documents[i]["package"], documents[i]["header"]))
     place = {old: new for new, old in enumerate(order)}
     out.mkdir(parents=True, exist_ok=True)
@@ -139,7 +190,11 @@ def write_course(folder: Path, course: Course, out: Path) -> dict[str, int]:
             writer.write(documents[index])
     with Writer(out / PAIRS) as writer:
         for pair in course.pairs:
-            writer.write({**pair, "pos": [place[d] for d in pair["pos"] if d in place], "neg": []})
+            # All answers that are here for some reason, so that none becomes a negative.
+            lists = {"pos": pair["pos"], "neg": pair["neg"][: course.negatives]}
+            if pair.get("same"):
+                lists["same"] = pair["same"]
+            writer.write({**pair, **{name: [place[d] for d in found if d in place] for name, found in lists.items()}})
     for name, answers in ((QA, course.answers), (HOW, course.how)):
         with Writer(out / name) as writer:
             for row in answers:
@@ -149,14 +204,17 @@ def write_course(folder: Path, course: Course, out: Path) -> dict[str, int]:
     return {**counts, "documents": len(order)}
 
 
+COURSES: dict[str, Callable[[Path], Course]] = {"first": first_course, "second": second_course, "third": third_course}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Writes one course; counts as a JSON object to stdout."""
     parser = argparse.ArgumentParser(prog="python -m codemem.training.data.courses", description=__doc__)
-    parser.add_argument("course", choices=("first", "second"))
+    parser.add_argument("course", choices=sorted(COURSES))
     parser.add_argument("--data", type=Path, required=True, help="what `python -m codemem.training.data` wrote")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    course = first_course(options.data) if options.course == "first" else second_course(options.data)
+    course = COURSES[options.course](options.data)
     print(json.dumps(write_course(options.data, course, options.out)))
 
 
