@@ -12,7 +12,7 @@ from codemem.model.encode import layers_of
 from codemem.model.entry import EntryLayout
 from codemem.model.memory import LayerRoute
 from codemem.model.store import LoadedEntries
-from codemem.model.tiers import Budget, Limits, TieredRows, place
+from codemem.model.tiers import Budget, Limits, TieredRows, fetch_pair, place
 
 _ROWS = ("k", "v")
 
@@ -38,6 +38,7 @@ class Bank:
         self.chunk_offsets = torch.from_numpy(np.asarray(entries.offsets, np.int64)).to(device)
         self.chunk_ends = entries.chunk_ends
         self.offsets = np.asarray(entries.offsets, np.int64)
+        self._has_empty = bool((np.diff(self.offsets) == 0).any())
         self._keys: dict[int, RoutingKeys] = {}
         self._rows: dict[str, TieredRows] = {}
         self._place(entries, budget or Budget())
@@ -107,14 +108,16 @@ class Bank:
     def route(self, layer: int, query_TW: Tensor, k: int) -> LayerRoute:
         """The k best documents of one layer; documents without an entry never come first and are left out."""
         documents, scores = route(query_TW, self._keys[layer], self.chunk_offsets, k)
-        real = torch.isfinite(scores)
-        return LayerRoute(documents[real], scores[real])
+        if self._has_empty:  # choosing rows makes the processor wait for a GPU
+            real = torch.isfinite(scores)
+            documents, scores = documents[real], scores[real]
+        return LayerRoute(documents, scores)
 
     def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled keys and values [M, G, D], documents ascending."""
         order = sorted(documents.tolist())
         spans = [(int(self.offsets[d]), int(self.offsets[d + 1])) for d in order]
-        return self._rows[f"k.{layer}"].fetch(spans), self._rows[f"v.{layer}"].fetch(spans)
+        return fetch_pair(self._rows[f"k.{layer}"], self._rows[f"v.{layer}"], spans)
 
     def holds(self, layer: int) -> bool:
         return layer in self._keys

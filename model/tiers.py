@@ -1,7 +1,8 @@
 """Where a bank's parts lie: routing keys on the device, keys and values there too, in host memory, or on disk.
 
-The device is the GPU, or the processor standing for one: the same code then runs with the same budgets. Rows outside
-the device are fetched into it by document, on a stream of their own.
+The device is the GPU, or the processor standing for one: the same code then runs with the same budgets. A kernel takes
+rows from the device or from pinned host memory by itself (`kernels/gather`); from mapped files, or where it does not
+serve, they are copied on a stream of their own.
 
 Shapes: C chunks, G key heads, D head_dim, M rows fetched.
 """
@@ -12,10 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from codemem.kernels.gather import gather_pair, reads_directly
 from codemem.kernels.route.keys import quantise_groups
+from codemem.model.ahead import begin_copy
 from codemem.model.errors import OutOfMemory
 
 Tier = Literal["device", "host", "disk"]
@@ -196,6 +200,16 @@ class TieredRows:
         current.wait_stream(stream)
         target.record_stream(current)
         return target
+
+
+def fetch_pair(keys: TieredRows, values: TieredRows, spans: Spans) -> tuple[Tensor, Tensor]:
+    """What both would fetch, [M, G, D] each: by one kernel where both lie in its reach, else one after the other."""
+    k, v = (keys.values, keys.scales), (values.values, values.scales)
+    in_reach = "disk" not in (keys.tier, values.tier) and keys.dtype == values.dtype
+    if in_reach and spans and reads_directly(k, v, keys.device, keys.dtype):
+        rows = torch.from_numpy(np.concatenate([np.arange(start, end) for start, end in spans]))
+        return gather_pair(k, v, begin_copy(rows, keys.device), keys.dtype)
+    return keys.fetch(spans), values.fetch(spans)
 
 
 _streams: dict[torch.device, torch.cuda.Stream] = {}

@@ -18,7 +18,7 @@ from codemem.model.msa4b.checkpoint import Msa4bModel
 from codemem.model.msa4b.memory import LayerEntries, Msa4bMemory
 from codemem.model.msa4b.tokens import NumberedDocument
 from codemem.model.store import LoadedEntries
-from codemem.model.tiers import Budget, Limits, Placement, TieredRows, place, quantised
+from codemem.model.tiers import Budget, Limits, Placement, TieredRows, fetch_pair, place, quantised
 
 _ROWS = ("k", "v")
 _SCALE_BYTES = 2
@@ -120,7 +120,7 @@ class Msa4bBank(Msa4bMemory):
     def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
         offsets = self._host_offsets
         spans = [(offsets[d], offsets[d + 1]) for d in sorted(documents.tolist())]
-        return self._rows[f"k.{layer}"].fetch(spans), self._rows[f"v.{layer}"].fetch(spans)
+        return fetch_pair(self._rows[f"k.{layer}"], self._rows[f"v.{layer}"], spans)
 
     def chunk_scores(self, layer: int, query_TW: Tensor) -> Tensor:
         return score_chunks(query_TW, self._keys[layer])
