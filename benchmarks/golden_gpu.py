@@ -81,7 +81,7 @@ def run(folder: Path, device: str) -> dict[str, Any]:
 
 
 def _wrong(exact: dict[str, Any]) -> dict[str, Any]:
-    return {name: case["worst"] for name, case in exact["cases"].items() if not case["ok"]}
+    return {name: case.get("error") or case["worst"] for name, case in exact["cases"].items() if not case["ok"]}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -40,6 +40,8 @@ class Replay:
     """Boolean, by tensor name: where a padded batch holds something. Absent: everywhere."""
     facts: dict[str, object] = field(default_factory=dict)
     """What the case's JSON states: compared for equality."""
+    documents: dict[int, int] = field(default_factory=dict)
+    """A document's place by its number."""
 
     @torch.inference_mode()
     def run(self) -> None:
@@ -50,11 +52,16 @@ class Replay:
     def _encode(self) -> Msa4bMemory:
         """All documents in one pack, to the top of the decoder."""
         model, chunk_tokens = self.model, self.model.config.memory.chunk_tokens
-        documents = [_document(document, chunk_tokens) for document in self.case["documents"]]
-        self.facts["documents.input_ids"] = [
-            document["input_ids"] if document.get("text") is None else self.tokenizer.document(document)
+        read = [
+            document["input_ids"] if document["text"] is None else self.tokenizer.document(document)
             for document in self.case["documents"]
         ]
+        self.facts["documents.input_ids"] = read
+        documents = [
+            _document(document["id"], document["input_ids"] or ids, chunk_tokens)
+            for document, ids in zip(self.case["documents"], read, strict=True)
+        ]
+        self.documents = {document.number: index for index, document in enumerate(documents)}
         lengths = torch.tensor([len(document.ids) for document in documents])
         context = EncodingContext(lengths.tolist(), model.routers, model.config.memory)
         ids = torch.from_numpy(np.concatenate([document.ids for document in documents]).astype(np.int64))
@@ -79,9 +86,9 @@ class Replay:
         self.tensors["memory.tokens"] = (lengths[owner] - before).clamp_max(chunk_tokens)
 
     def _call(self, name: str, call: dict[str, Any], memory: Msa4bMemory, passes: int) -> None:
-        texts = {d["id"]: d["text"] for d in self.case["documents"] if d.get("text") is not None}
+        texts = {d["id"]: d["text"] for d in self.case["documents"] if d["text"] is not None}
         batch = Batch(self.tokenizer, self.model.protocol, call, texts)
-        first = self.case.get("first_prompt_position", self.model.config.question_position)
+        first = self.case.get("first_prompt_position") or self.model.config.question_position
         self._keep_prompt(name, batch, first)
         rows = []
         for prompt in batch.prompts:
@@ -147,6 +154,8 @@ class Replay:
             ("attention_mask", mask),
         ):
             self.tensors[f"{name}prompt.{leaf}"] = torch.tensor(value)
+            if leaf != "attention_mask":  # what a padded place holds means nothing
+                self.valid[f"{name}prompt.{leaf}"] = torch.tensor(mask).bool()
 
     def _keep_rows(self, name: str, rows: list[dict[str, Tensor]], batch: Batch) -> None:
         """Stacks the prompts of a batch, padded on the left."""
@@ -207,10 +216,10 @@ def _recording(model: Msa4bModel) -> Iterator[_Recorded]:
         model.decoder.observer = None
 
 
-def _document(document: dict[str, Any], chunk_tokens: int) -> NumberedDocument:
-    ids = np.asarray(document["input_ids"], dtype=np.uint32)
+def _document(number: int, token_ids: list[int], chunk_tokens: int) -> NumberedDocument:
+    ids = np.asarray(token_ids, dtype=np.uint32)
     chunks = -(-len(ids) // chunk_tokens)
-    return NumberedDocument(int(document["id"]), ids, np.zeros(chunks, dtype=np.uint32))
+    return NumberedDocument(number, ids, np.zeros(chunks, dtype=np.uint32))
 
 
 def _left_padded(x: Tensor, length: int, *, dim: int) -> Tensor:

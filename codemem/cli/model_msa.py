@@ -101,8 +101,6 @@ def check(
 
 def describe(path: str, settings: "Settings") -> dict[str, Any] | None:
     """What an MSA checkpoint's files say; None for any other model."""
-    import torch
-
     from codemem.engines import rankings_file
     from codemem.model.msa4b.checkpoint import is_msa, loaded_bytes, read_json, weights_fingerprint
     from codemem.model.msa4b.config import read_config
@@ -126,7 +124,7 @@ def describe(path: str, settings: "Settings") -> dict[str, Any] | None:
         "chunk_tokens": memory.chunk_tokens,
         "tied": decoder.tied,
         "weights_bytes": sum(shards.nbytes(tensor) for tensor in shards),
-        "loaded_bytes": {weights: loaded_bytes(raw, weights, torch.bfloat16) for weights in WEIGHTS},
+        "loaded_bytes": {weights: loaded_bytes(raw, weights) for weights in WEIGHTS},
         "chunk_bytes": row * len(memory.routed_layers),
         "aux_loss_method": config.aux_loss_method,
         "ranking": noted or ("cosine" if memory.cosine else "scaled"),

@@ -105,7 +105,7 @@ def entries_fingerprint(checkpoint: str, weights: Weights) -> str:
     return hashlib.sha256(f"{checkpoint} {format_name(weights)}".encode()).hexdigest()
 
 
-def loaded_bytes(raw: dict[str, Any], weights: Weights, dtype: torch.dtype) -> int:
+def loaded_bytes(raw: dict[str, Any], weights: Weights, dtype: torch.dtype = torch.bfloat16) -> int:
     """Bytes that a checkpoint of this configuration takes on its device: decoder and routers."""
     config = read_config(raw)
     decoder = decoder_layout(config.decoder)

@@ -24,7 +24,6 @@ _FIXED: dict[str, tuple[Any, Any]] = {
 }
 _FIXED_DECODER: dict[str, tuple[Any, Any]] = {
     "hidden_act": ("silu", "silu"),
-    "rope_scaling": (None, None),
     "use_sliding_window": (False, False),
 }
 
@@ -57,6 +56,7 @@ def read_config(raw: Mapping[str, Any], *, ranking: Ranking = "engine") -> Msa4b
             "`codemem model convert` makes an MSA checkpoint of a Qwen2 or Qwen3 one"
         )
     _refuse_unsupported(raw, _FIXED_DECODER, "")
+    _refuse_scaled_positions(raw)
     _refuse_unsupported(msa, _FIXED, "msa_config.")
     decoder = DecoderConfig.from_huggingface(raw)
     if bool(raw.get("attention_bias", decoder.qkv_bias)) != decoder.qkv_bias:
@@ -81,6 +81,17 @@ def _refuse_unsupported(found: Mapping[str, Any], fixed: Mapping[str, tuple[Any,
         value = found.get(name, default)
         if value != only:
             raise WeightsCorrupt(f"config.json: {prefix}{name} is {value!r}; only {only!r} is supported")
+
+
+def _refuse_scaled_positions(raw: Mapping[str, Any]) -> None:
+    """Transformers 5 writes `rope_parameters`, also where nothing is scaled; earlier versions `rope_scaling`."""
+    for name in ("rope_scaling", "rope_parameters"):
+        scaling = raw.get(name)
+        if scaling is None:
+            continue
+        kind = scaling.get("rope_type", scaling.get("type", "default")) if isinstance(scaling, Mapping) else scaling
+        if kind != "default":
+            raise WeightsCorrupt(f"config.json: {name} is {scaling!r}; scaled rotary positions are not supported")
 
 
 def _routed_layers(spelled: object, layers: int) -> tuple[int, ...]:

@@ -38,10 +38,13 @@ class Shards(Mapping[str, Tensor]):
         """Reads headers only. Raises `WeightsMissing` or `WeightsCorrupt` naming the file or tensor."""
         self._places: dict[str, _Place] = {}
         listed = _read_index(folder)
+        held: dict[str, str] = {}
         for file in sorted(set(listed.values())) if listed else ["model.safetensors"]:
-            self._places.update(_read_header(folder / file))
+            places, names = _read_header(folder / file)
+            self._places.update(places)
+            held |= dict.fromkeys(names, file)
         for name, file in listed.items():
-            if name not in self._places or self._places[name].path.name != file:
+            if held.get(name) != file:
                 raise WeightsCorrupt(f"{folder / file} lacks the tensor {name!r} that {INDEX} places there")
         self._buffer: bytearray | None = None
 
@@ -120,7 +123,8 @@ def _read_index(folder: Path) -> dict[str, str]:
     return dict(listed)
 
 
-def _read_header(path: Path) -> dict[str, _Place]:
+def _read_header(path: Path) -> tuple[dict[str, _Place], list[str]]:
+    """Where floating-point tensors lie, and the names of all: nothing of ours is stored as integers."""
     if not path.is_file():
         raise WeightsMissing(f"{path} is missing")
     size = path.stat().st_size
@@ -135,7 +139,7 @@ def _read_header(path: Path) -> dict[str, _Place]:
         places = {}
         for name, entry in header.items():
             if entry["dtype"] not in _DTYPES:
-                continue  # nothing of ours is stored as integers
+                continue
             dtype, shape = _DTYPES[entry["dtype"]], tuple(int(n) for n in entry["shape"])
             start, end = entry["data_offsets"]
             if end - start != dtype.itemsize * torch.Size(shape).numel() or start < 0 or 8 + length + end > size:
@@ -143,4 +147,4 @@ def _read_header(path: Path) -> dict[str, _Place]:
             places[name] = _Place(path, 8 + length + start, shape, dtype)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsCorrupt(f"{path} is not a whole safetensors file ({error})") from error
-    return places
+    return places, list(header)
