@@ -224,10 +224,24 @@ def _copy_stream(device: torch.device) -> torch.cuda.Stream:
 def _settle(x: Tensor, tier: Tier, device: torch.device, spill: Path | None, *, mapped: bool) -> Tensor:
     """The tensor in its tier."""
     if tier == "device":
-        return x.to(device)
+        try:
+            return x.to(device)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                f"the device has no room for {x.nbytes / 1e9:.2f} GB more of the bank: lower --gpu-memory, so that "
+                "rows lie in host memory, or use several GPUs (torchrun)"
+            ) from error
     if tier == "disk":
         return x if mapped else _spilled(x, spill)
-    return x.pin_memory() if device.type == "cuda" else x
+    return _pinned(x) if device.type == "cuda" else x
+
+
+def _pinned(x: Tensor) -> Tensor:
+    """Where the system locks no more pages the rows stay as they are: copied more slowly, and the same."""
+    try:
+        return x.pin_memory()
+    except RuntimeError:
+        return x
 
 
 def _spilled(x: Tensor, folder: Path | None) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from codemem.benchmarks.scaling.corpus import Text
@@ -38,12 +39,16 @@ def encode_part(
     progress: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Writes this process's files; returns the tokens they hold. `tokens`: of all processes together."""
+
+    def name(block: int) -> Path:
+        return folder / f"{part}-of-{parts}-{block:03}.safetensors"
+
     folder.mkdir(parents=True, exist_ok=True)
     mine = list(range(part, len(documents), parts))
     blocks = sorted(folder.glob(f"{part}-of-{parts}-*.safetensors"))
     held = done = 0
     for block in blocks:
-        kept = load_file(block)
+        kept = _load(block, layout)
         held, done = held + int(kept["tokens"].sum()), done + len(kept["tokens"])
     started, before = time.perf_counter(), held
     entries: list[Entry] = []
@@ -58,18 +63,29 @@ def encode_part(
         size += sum(len(document.ids) for document in batch)
         held += sum(len(document.ids) for document in batch)
         if size >= BLOCK_TOKENS:
-            _save(folder / f"{part}-of-{parts}-{len(blocks):03}.safetensors", entries, mine[done : done + len(entries)])
-            blocks.append(folder)
+            blocks.append(_save(name(len(blocks)), entries, mine[done:], layout))
             done, size, entries = done + len(entries), 0, []
         progress(f"part {part}: {held:,} tokens, {(held - before) / (time.perf_counter() - started):,.0f} a second")
     if entries:
-        _save(folder / f"{part}-of-{parts}-{len(blocks):03}.safetensors", entries, mine[done : done + len(entries)])
+        _save(name(len(blocks)), entries, mine[done:], layout)
     return held
 
 
-def _save(path: Path, entries: Sequence[Entry], numbers: Sequence[int]) -> None:
+def _load(path: Path, layout: EntryLayout) -> dict[str, npt.NDArray[Any]]:
+    """A file's arrays. Raises `ValueError` if another model, layout or a damaged disk wrote it."""
+    try:
+        with safe_open(str(path), "np") as file:
+            fingerprint = (file.metadata() or {}).get("fingerprint")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it, and it is made again") from error
+    if fingerprint != layout.fingerprint:
+        raise ValueError(f"{path} was made by another model or of other layers: use an empty folder")
+    return load_file(path)
+
+
+def _save(path: Path, entries: Sequence[Entry], numbers: Sequence[int], layout: EntryLayout) -> Path:
     tensors: dict[str, Any] = {
-        "number": np.array(numbers, np.int64),
+        "number": np.array(numbers[: len(entries)], np.int64),
         "tokens": np.array([entry.tokens for entry in entries], np.int64),
         "chunks": np.array([entry.chunks for entry in entries], np.int64),
         "chunk_ends": np.concatenate([entry.chunk_ends for entry in entries]),
@@ -77,8 +93,9 @@ def _save(path: Path, entries: Sequence[Entry], numbers: Sequence[int]) -> None:
     for name in entries[0].tensors:
         tensors[f"tensor.{name}"] = np.concatenate([entry.tensors[name] for entry in entries])
     partial = path.with_suffix(".writing")
-    save_file(tensors, str(partial))
+    save_file(tensors, str(partial), {"fingerprint": layout.fingerprint})
     partial.rename(path)
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +132,12 @@ def spans(starts: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.N
     return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
 
 
-def load_encoded(folder: Path) -> Encoded:
-    """Everything in a folder up to the first document that is missing. Raises `ValueError` if the first one is."""
-    blocks = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
+def load_encoded(folder: Path, layout: EntryLayout) -> Encoded:
+    """Everything in a folder up to the first document that is missing.
+
+    Raises `ValueError` if the first one is, or if a file is of another layout or damaged.
+    """
+    blocks = [_load(path, layout) for path in sorted(folder.glob("*.safetensors"))]
     numbers = np.concatenate([block["number"] for block in blocks]) if blocks else np.zeros(0, np.int64)
     order = np.argsort(numbers, kind="stable")
     ordered = numbers[order]

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from codemem.benchmarks import measure
@@ -22,14 +24,14 @@ from codemem.benchmarks.plot import line_plot
 from codemem.benchmarks.scaling.answers import answer_rows, read_answers
 from codemem.benchmarks.scaling.entries import load_encoded
 from codemem.benchmarks.scaling.options import Options
-from codemem.benchmarks.scaling.pool import Pool, memories, read_pool_folder
+from codemem.benchmarks.scaling.pool import Memory, Pool, memories, read_pool_folder
 from codemem.benchmarks.scaling.ranking import RANKS, rank_everything
 from codemem.benchmarks.scaling.ranks import table_rows
-from codemem.benchmarks.scaling.work import open_engine
+from codemem.benchmarks.scaling.work import layout_of, open_engine
 from codemem.errors import CodememError
 
 PHASES = ("encode", "rank", "answer", "report")
-RESULT, SECONDS = "scale.json", "seconds.json"
+RESULT, SECONDS, HELD = "scale.json", "seconds.json", "held.json"
 Say = Callable[[str], None]
 
 
@@ -78,27 +80,34 @@ def _workers(phase: str, options: Path, parts: int, say: Say) -> None:
 def rank(options: Options, say: Say) -> dict[str, float]:
     """Ranks of all questions in all memories, in this process."""
     pool, engine = read_pool_folder(options.corpus), open_engine(options)
-    encoded = load_encoded(options.work / "entries")
-    layout = engine.layout if options.layers == "all" else engine.find_layout
+    layout = layout_of(engine, options)
+    encoded = load_encoded(options.work / "entries", layout)
     every = memories(pool, encoded.tokens, options.sizes)
+    about = {
+        "documents": len(encoded.tokens),
+        "tokens": int(encoded.tokens.sum()),
+        "entry_bytes": sum(array.nbytes for array in encoded.tensors.values()),
+        "sizes": _held(encoded.tokens, every),
+    }
+    (options.work / HELD).write_text(json.dumps(about), encoding="utf-8")
     return rank_everything(options, pool, engine, layout=layout, encoded=encoded, every=every, progress=say)
 
 
 def report(options: Options) -> dict[str, Any]:
     """The result as JSON, also written to `work/scale.json`."""
     pool = read_pool_folder(options.corpus)
-    encoded = load_encoded(options.work / "entries")
+    known = json.loads((options.work / HELD).read_text(encoding="utf-8"))
     ranks = json.loads((options.work / RANKS).read_text(encoding="utf-8"))
-    held = _held(pool, encoded.tokens, options.sizes)
+    held = {int(size): row for size, row in known["sizes"].items()}
     device = torch.device(options.device)
     result = {
         "bench": "scale",
         "model": options.model,
         "machine": measure.machine(device),
         "layers": options.layers,
-        "documents": len(encoded.tokens),
-        "tokens": int(encoded.tokens.sum()),
-        "entry_bytes": sum(array.nbytes for array in encoded.tensors.values()),
+        "documents": known["documents"],
+        "tokens": known["tokens"],
+        "entry_bytes": known["entry_bytes"],
         "asked": {k: sum(q.kind == k for q in pool.questions.asked) for k in _kinds(pool)},
         "seconds": json.loads((options.work / SECONDS).read_text(encoding="utf-8")),
         "rows": [*table_rows(ranks, held), *answer_rows(read_answers(options.work))],
@@ -111,10 +120,10 @@ def _kinds(pool: Pool) -> list[str]:
     return list(dict.fromkeys(question.kind for question in pool.questions.asked))
 
 
-def _held(pool: Pool, tokens: Any, sizes: Sequence[int]) -> dict[int, dict[str, int]]:
+def _held(tokens: npt.NDArray[np.int64], every: Sequence[Memory]) -> dict[int, dict[str, int]]:
     """By size, tokens and documents of its largest memory."""
     found: dict[int, dict[str, int]] = {}
-    for memory in memories(pool, tokens, sizes):
+    for memory in every:
         held = {"held_tokens": int(tokens[memory.chosen].sum()), "documents": int(memory.chosen.sum())}
         found[memory.size] = max(found.get(memory.size, held), held, key=lambda h: h["held_tokens"])
     return found

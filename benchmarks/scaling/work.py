@@ -16,6 +16,7 @@ from codemem.benchmarks.scaling.options import Options
 from codemem.benchmarks.scaling.pool import memories, read_pool_folder
 from codemem.benchmarks.scaling.ranking import read_tops
 from codemem.model.engine import Engine
+from codemem.model.entry import EntryLayout
 
 
 def open_engine(options: Options) -> Engine:
@@ -25,10 +26,15 @@ def open_engine(options: Options) -> Engine:
     )
 
 
+def layout_of(engine: Engine, options: Options) -> EntryLayout:
+    """What is remembered of a document."""
+    return engine.layout if options.layers == "all" else engine.find_layout
+
+
 def encode(options: Options, part: int, parts: int) -> None:
     """This process's documents."""
     pool, engine = read_pool_folder(options.corpus), open_engine(options)
-    layout = engine.layout if options.layers == "all" else engine.find_layout
+    layout = layout_of(engine, options)
     held = encode_part(
         pool.documents,
         engine,
@@ -45,8 +51,8 @@ def encode(options: Options, part: int, parts: int) -> None:
 def answer(options: Options, part: int, parts: int) -> None:
     """This process's questions, in every memory and by every system."""
     pool, engine = read_pool_folder(options.corpus), open_engine(options)
-    layout = engine.layout if options.layers == "all" else engine.find_layout
-    encoded = load_encoded(options.work / "entries")
+    layout = layout_of(engine, options)
+    encoded = load_encoded(options.work / "entries", layout)
     every = memories(pool, encoded.tokens, options.sizes)
     chosen = to_answer(pool.questions.asked, options.answers)[part::parts]
     answering = Answering(pool, engine, layout, encoded, Limits(options.source_tokens, options.answer_tokens))

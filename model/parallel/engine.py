@@ -47,7 +47,18 @@ class Worker:
     def __init__(self, engine: AnyEngine, group: Group) -> None:
         self.engine, self.group = engine, group
         self.banks: dict[int, SharedBank | SharedMsa4bBank] = {}
+        self._agree_on_the_model()
         engine.decoder.agree = group.broadcast
+
+    def _agree_on_the_model(self) -> None:
+        """Raises `ModelError`, in every process, naming one whose weights, adapter or format are not the first's."""
+        found = self.group.gather_bytes(self.engine.layout.fingerprint.encode())
+        for rank, fingerprint in enumerate(found):
+            if fingerprint != found[0]:
+                raise ModelError(
+                    f"{self.group.members[rank]} loaded another model or format than {self.group.members[0]}: "
+                    "bring the same weights, adapter and release to every host"
+                )
 
     def serve(self) -> None:
         """Until the first process ends. Raises `WorkerLost` if it dies."""

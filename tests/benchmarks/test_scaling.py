@@ -173,7 +173,7 @@ def test_entries_of_several_processes_are_put_together_in_order(
     for part in range(3):
         encode_part(TEXTS, engine, engine.find_layout, folder, part=part, parts=3, tokens=10**9)
     assert len(list(folder.glob("0-of-3-*"))) > 1
-    encoded = load_encoded(folder)
+    encoded = load_encoded(folder, engine.find_layout)
     expected = list(engine.encode(engine.tokenise(TEXTS), engine.find_layout))
     assert encoded.tokens.tolist() == [entry.tokens for entry in expected]
     loaded = encoded.part(np.arange(len(TEXTS)))
@@ -186,13 +186,21 @@ def test_entries_of_several_processes_are_put_together_in_order(
     last = sorted(folder.glob("1-of-3-*"))[-1]
     kept = last.read_bytes()
     last.unlink()
-    assert 0 < len(load_encoded(folder).tokens) < len(TEXTS)
+    assert 0 < len(load_encoded(folder, engine.find_layout).tokens) < len(TEXTS)
     encode_part(TEXTS, engine, engine.find_layout, folder, part=1, parts=3, tokens=10**9)
     assert last.read_bytes() == kept
+    with pytest.raises(ValueError, match="another model"):
+        load_encoded(folder, engine.layout)
+    with pytest.raises(ValueError, match="another model"):
+        encode_part(TEXTS, engine, engine.layout, folder, part=1, parts=3, tokens=10**9)
+    last.write_bytes(kept[:100])
+    with pytest.raises(ValueError, match="damaged"):
+        load_encoded(folder, engine.find_layout)
+    last.write_bytes(kept)
     for block in folder.glob("0-of-3-*"):
         block.unlink()
     with pytest.raises(ValueError, match="no entries"):
-        load_encoded(folder)
+        load_encoded(folder, engine.find_layout)
 
 
 def test_rows_of_spans() -> None:
@@ -204,7 +212,7 @@ def test_answers_are_judged_kept_and_not_asked_again(tmp_path: Path, corpus: Pat
     engine, pool = tiny_engine(tmp_path / "engine"), read_pool_folder(corpus)
     folder = tmp_path / "entries"
     encode_part(pool.documents, engine, engine.find_layout, folder, part=0, parts=1, tokens=10**9)
-    encoded = load_encoded(folder)
+    encoded = load_encoded(folder, engine.find_layout)
     every = memories(pool, encoded.tokens, (10**6,))
     answering = Answering(pool, engine, engine.find_layout, encoded, Limits(64, 3))
     chosen = to_answer(pool.questions.asked, 1)

@@ -1,6 +1,7 @@
 """Tiers of a bank on the processor, which stands for the GPU: the same answers wherever the rows lie."""
 
 import itertools
+import resource
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from codemem.model.errors import OutOfMemory
 from codemem.model.events import Answer, Source
 from codemem.model.store import LoadedEntries, Store
 from codemem.model.testing import tiny_engine
-from codemem.model.tiers import TIERS, Budget, Limits, TieredRows, place, quantised
+from codemem.model.tiers import TIERS, Budget, Limits, TieredRows, _pinned, place, quantised
 
 TEXTS = [(f"f{i}.py\n", f"def f{i}(x):\n    return x + {i}\n" * (i + 1)) for i in range(7)]
 QUESTION = "what does f3 return"
@@ -120,6 +121,47 @@ def test_no_room_anywhere_is_an_error(engine: Engine, entries: LoadedEntries, tm
         bank_of(engine, copied, nowhere)
     with pytest.raises(ValueError, match="negative"):
         Budget(device_bytes=-1)
+
+
+def test_a_bank_larger_than_the_disk_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    """The system refuses the file's growth, as a full disk does."""
+    rows = torch.zeros(4096, 2, 64)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (rows.nbytes // 2, before[1]))
+    try:
+        with pytest.raises(OutOfMemory, match="nor the disk"):
+            TieredRows(rows, None, "disk", device=torch.device("cpu"), dtype=torch.float32, spill=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_placing_that_is_cancelled_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        assert list(tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "from_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        TieredRows(torch.zeros(9, 2, 4), None, "disk", device=torch.device("cpu"), dtype=torch.float32, spill=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_that_is_full_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program took what was free when the bank was planned."""
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.Tensor, "to", full)
+    with pytest.raises(OutOfMemory, match="lower --gpu-memory"):
+        TieredRows(torch.zeros(9, 2, 4), None, "device", device=torch.device("cpu"), dtype=torch.float32)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="pages can be locked here")
+def test_memory_that_cannot_be_locked_is_taken_as_it_is() -> None:
+    rows = torch.randn(5, 2, 4)
+    assert _pinned(rows) is rows
 
 
 def test_rows_in_eight_bits_lose_less_than_half_a_step() -> None:

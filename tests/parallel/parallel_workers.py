@@ -4,6 +4,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch.distributed as dist
 
 from codemem.model.engine import Engine
 from codemem.model.entry import Entry
-from codemem.model.errors import WorkerLost
+from codemem.model.errors import ModelError, WorkerLost
 from codemem.model.events import Answer, Round, Source
 from codemem.model.msa4b import Limits
 from codemem.model.msa4b import engine as msa4b_engine
@@ -128,6 +129,19 @@ def load(folder: Path) -> Engine | Msa4bEngine:
     msa4b_engine.Limits = partial(Limits, retrieval_tokens=8)  # type: ignore[misc, assignment]
     entry = ModelEntry(name="tiny", title="tiny", path=folder)
     return Msa4bEngine.load(entry, directory=folder, numbers=None, device="cpu")
+
+
+def another_model(join: Join, folder: Path, who: int) -> str:
+    """Process `who` has an adapter of its own."""
+    g, engine = join(), load(folder)
+    if g.rank == who:
+        engine.layout = replace(engine.layout, fingerprint="00" * 32)  # type: ignore[misc]
+    try:
+        Worker(engine, g)
+    except ModelError as error:
+        g.leave()
+        return str(error)
+    return "no error"
 
 
 def same_as_one(join: Join, folder: Path) -> Any:

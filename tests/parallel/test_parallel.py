@@ -1,4 +1,4 @@
-"""Memory Parallel with 2 and 4 processes over gloo: the same as one process, and errors that name who failed."""
+"""Memory Parallel with 2, 4 and 8 processes over gloo: the same as one process, and errors that name who failed."""
 
 import json
 import os
@@ -55,7 +55,15 @@ def test_top_documents_are_merged_exactly(processes: Run) -> None:
         assert several == ([[3, 2], [0, 1]], [[3.0, 2.0], [0.0, -1.0]])
 
 
-@pytest.mark.parametrize(("size", "kind"), [(4, "own"), (2, "msa")])
+@pytest.mark.parametrize(
+    ("size", "kind"),
+    [
+        (4, "own"),
+        (2, "msa"),
+        pytest.param(8, "own", marks=pytest.mark.slow),
+        pytest.param(4, "msa", marks=pytest.mark.slow),
+    ],
+)
 def test_several_processes_are_as_one(processes: Run, folders: dict[str, Path], size: int, kind: str) -> None:
     first, *others = processes(workers.same_as_one, size, folders[kind])
     assert isinstance(first, dict), first
@@ -79,6 +87,21 @@ def test_a_process_that_fails_is_named(processes: Run, how: str, words: str) -> 
         assert message.startswith(f"worker 1 (process {pid} on "), message
         assert words.format(pid=pid) in message
         assert seconds < 30  # not a measurement: without the watch it would be the patience of a minute, or for ever
+
+
+@pytest.mark.slow
+def test_of_eight_the_one_that_ends_is_named_by_all_others(processes: Run) -> None:
+    found = processes(workers.dies, 8, 5, "ends")
+    for rank in set(range(8)) - {5}:
+        message, seconds, pid = found[rank]
+        assert message.startswith(f"worker 5 (process {pid} on "), message
+        assert seconds < 30
+
+
+def test_a_process_with_another_model_is_named_by_all(processes: Run, folders: dict[str, Path]) -> None:
+    for message in processes(workers.another_model, 3, folders["own"], 2):
+        assert message.startswith("worker 2 (process "), message
+        assert "loaded another model or format than worker 0" in message
 
 
 def test_the_others_end_when_the_first_does(processes: Run) -> None:
