@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from codemem.absence import Absent, absent
 from codemem.config import RepositoryConfig
 from codemem.errors import CodememError, NotIndexedError
 from codemem.find import find, outline_candidates
@@ -47,6 +48,8 @@ AskEvent = RoundDone | Piece | AskResult
 class _Progress:
     """What the events so far said."""
 
+    lost: Absent
+    """What of the question stands nowhere in the files."""
     rounds: list[RoundDone] = field(default_factory=list)
     last: Round | None = None
 
@@ -67,7 +70,10 @@ def ask(
         raise NotIndexedError("nothing is in memory yet: run `codemem index`, or `codemem find --router outline`")
     if session.snapshots[0].manifest.info.purpose != "ask":
         raise CodememError("this memory was made for `find` alone: run `codemem index --for ask`")
-    seen = _Progress()
+    seen = _Progress(absent(session.snapshots, question))
+    if seen.lost.decisive:
+        yield _nothing_here(session, recall, question, seen)
+        return
     events = recall.memory.engine.answer(
         question,
         recall.bank,
@@ -89,6 +95,15 @@ def ask(
             yield _result(session, recall, question, event, seen)
 
 
+def _nothing_here(session: Session, recall: Recall, question: str, seen: _Progress) -> AskResult:
+    """What is asked about stands nowhere in the files: the model is not even asked."""
+    nothing = Answer(
+        text="", found=False, cited=[], read=[], route_ms=0.0, first_token_ms=0.0, tokens=0, tokens_per_second=0.0,
+        stopped="absent",
+    )  # fmt: skip
+    return _result(session, recall, question, nothing, seen)
+
+
 def _reader(recall: Recall) -> Callable[[int], Source]:
     """Documents as the model reads them. One whose file changed since reads as empty: it cannot be cited then."""
 
@@ -106,7 +121,7 @@ def _reader(recall: Recall) -> Callable[[int], Source]:
 
 def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.float32]:
     """[documents in the bank] how memory and outline together rank them: the rule of `find`, document by document."""
-    scores = recall.memory.engine.rank(question, recall.bank).scores
+    scores = recall.rank(question).scores
     named: dict[str, float] = {}
     for candidate in outline_candidates(session.snapshots, question, PRIOR_PLACES):
         tree = session.snapshots.index(candidate.snapshot)
@@ -143,7 +158,7 @@ def _path(recall: Recall, index: int) -> str:
 def _result(session: Session, recall: Recall, question: str, answer: Answer, seen: _Progress) -> AskResult:
     citations = [c for read in answer.cited if (c := _citation(recall, read, seen.last))]
     found = answer.found and bool(answer.text.strip())
-    notes = list(session.notes)
+    notes = [*session.notes, *([seen.lost.note] if seen.lost.note else [])]
     if found and answer.cited and not citations:
         notes.append("the files that the answer was read from changed meanwhile: ask again")
     places: Sequence[FoundPlace] = ()

@@ -51,7 +51,7 @@ def find(session: Session, query: str, *, k: int, router: str | None = None) -> 
         router = "outline"
         candidates = outline_candidates(session.snapshots, query, SPARE * k)
     else:
-        ranking = session.recall.memory.engine.rank(query, session.recall.bank)
+        ranking = session.recall.rank(query)
         route_ms = ranking.route_ms
         candidates = memory_candidates(session.recall, ranking, SPARE * k)
         if router == "both":

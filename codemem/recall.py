@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,10 @@ from codemem.engine_interface import Bank
 from codemem.index import settle
 from codemem.memory import Memory, Plan, complete_files, encoding_order
 from codemem.model.errors import StoreError
+from codemem.model.events import Ranking
 from codemem.model.store import LoadedEntries
+from codemem.outline.mix import weigh_kinds
+from codemem.outline.query import asked_kinds
 from codemem.passages import Passages
 from codemem.snapshot import Behind, Snapshot
 
@@ -111,23 +114,36 @@ class Recall:
         pairs = zip(self.owners.tolist(), self.documents.tolist(), strict=True)
         return {pair: index for index, pair in enumerate(pairs)}
 
+    @cached_property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """[documents in the bank] the row of its file in its tree's manifest."""
+        found = [
+            np.searchsorted(tree.work.manifest.columns.document_starts, self.documents[self.owners == owner], "right")
+            for owner, tree in enumerate(self.trees)
+        ]
+        rows: npt.NDArray[np.int64] = np.concatenate(found).astype(np.int64) - 1
+        return rows
+
+    def rank(self, query: str) -> Ranking:
+        """The memory's ranking of the documents in the bank, kinds of files weighed as the question asks for them."""
+        ranking = self.memory.engine.rank(query, self.bank)
+        if not len(self):
+            return ranking
+        kinds = np.concatenate(
+            [tree.work.manifest.columns.kinds[self.rows[self.owners == owner]] for owner, tree in enumerate(self.trees)]
+        )
+        return replace(ranking, scores=weigh_kinds(ranking.scores, kinds, asked_kinds(query)))
+
     def best_of_files(self, scores: npt.NDArray[np.float32]) -> dict[str, int]:
         """`file_key` -> index of the file's best document, for every file in the bank."""
         if not len(self):
             return {}
-        rows = np.concatenate(
-            [
-                np.searchsorted(
-                    tree.work.manifest.columns.document_starts, self.documents[self.owners == owner], "right"
-                )
-                for owner, tree in enumerate(self.trees)
-            ]
-        )
+        rows = self.rows
         # Documents stand tree by tree and file by file; within a file, the best comes first by score.
         order = np.lexsort((-scores, rows, self.owners))
         moved = (np.diff(rows[order]) != 0) | (np.diff(self.owners[order]) != 0)
         best = order[np.concatenate(([True], moved))].tolist()
-        paths = (self.trees[int(self.owners[index])].work.manifest.paths[int(rows[index]) - 1] for index in best)
+        paths = (self.trees[int(self.owners[index])].work.manifest.paths[int(rows[index])] for index in best)
         return {file_key(int(self.owners[index]), path): index for index, path in zip(best, paths, strict=True)}
 
     def chunk_bytes(self, index: int, chunk: int) -> tuple[int, int]:

@@ -11,8 +11,11 @@ from codemem.engine_interface import Bank, MemoryEngine
 from codemem.evals.checkouts import Checkout
 from codemem.evals.retrieval import Hit
 from codemem.indexer import SourceFile, index_tree, open_tree
+from codemem.indexer.document import FILE_KINDS
 from codemem.model.entry import EntryLayout
 from codemem.model.store import Store
+from codemem.outline.mix import weigh_kinds
+from codemem.outline.query import asked_kinds
 
 CALL_DOCUMENTS = 1024
 """Documents tokenised and encoded at a time."""
@@ -86,7 +89,9 @@ class EngineMemory:
             for document in file.documents
         ]
         self.documents = [Hit(d.path, d.start_line, d.end_line, 0.0) for d in found]
+        self._kinds = np.array([FILE_KINDS.index(file.kind) for file in files for _ in file.documents], np.uint8)
         self._bank = self._banks.bank([(d.header, d.text) for d in found])
 
     def scores(self, query: str) -> npt.NDArray[np.float32]:
-        return self._banks.engine.rank(query, self._bank).scores
+        """As `codemem find` ranks them: kinds of files weighed."""
+        return weigh_kinds(self._banks.engine.rank(query, self._bank).scores, self._kinds, asked_kinds(query))

@@ -24,6 +24,7 @@ from codemem.model.naming import decode_names
 from codemem.model.prompts import Prompts, question_position
 from codemem.model.routers import Routers
 from codemem.model.tokenizer import IncrementalDetokeniser, Tokenizer
+from codemem.model.wording import KnownWords
 
 CANDIDATES = 24
 """Documents that the model may name from in a round."""
@@ -33,6 +34,8 @@ NAMED_WEIGHT = 0.5
 """What being named adds to a document's prior, of which the best is 1: a small model names well what routing left in
 doubt, and worse than routing where that is sure."""
 CITATIONS = 3
+CHOICES = 64
+"""Tokens looked at where the likeliest one would invent a name."""
 REPETITION_PENALTY = 1.1
 """Of tokens that the answer already holds (arXiv:1909.05858, section 4.1), as the base model's own settings have it:
 without it greedy decoding of a small model falls into loops."""
@@ -217,6 +220,7 @@ def _write(
     detokeniser = IncrementalDetokeniser(conversation.tokenizer)
     ends = conversation.tokenizer.eos_ids | {prompts.turn_end}
     digits = {conversation.tokenizer.encode_text(str(d))[0]: d for d in range(10)}
+    known = KnownWords([conversation.question, *(f"{source.header} {source.text}" for source in shown.sources)])
     text, cited, number = "", [], -1
     found, stopped, count = True, "length", 0
     first_token = 0.0
@@ -230,7 +234,7 @@ def _write(
         if count == 0:
             # An answer begins with text or with the word that there is none; naming was offered before.
             logits[[prompts.file, *ends]] = -torch.inf
-        token = int(logits.argmax())
+        token = _choose(logits, conversation.tokenizer, known, text) if number < 0 else int(logits.argmax())
         count += 1
         if count == 1:
             first_token = (time.perf_counter() - began) * 1e3
@@ -269,6 +273,19 @@ def _write(
         tokens_per_second=round((count - 1) / seconds, 1) if count > 1 and seconds > 0 else 0.0,
         stopped=stopped,
     )
+
+
+def _choose(logits: Tensor, tokenizer: Tokenizer, known: KnownWords, text: str) -> int:
+    """The likeliest token that invents no name; where all of the likeliest would, the first of them."""
+    best = int(logits.argmax())
+    if known.allows(text, _spelled(tokenizer, best)):
+        return best
+    likeliest = logits.topk(min(CHOICES, len(logits))).indices.tolist()
+    return next((token for token in likeliest if known.allows(text, _spelled(tokenizer, token))), best)
+
+
+def _spelled(tokenizer: Tokenizer, token: int) -> str:
+    return tokenizer.token_bytes(token).decode("utf-8", errors="replace")
 
 
 def _penalise(logits: Tensor, written: set[int]) -> None:

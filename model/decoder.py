@@ -129,7 +129,8 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type == "cpu" and len(x) > self.rows_together and not torch.is_grad_enabled():
-            return torch.cat([self.down_proj(gated(self.gate_up_proj(rows))) for rows in x.split(self.rows_together)])
+            blocks = torch.split(x, self.rows_together)
+            return torch.cat([self.down_proj(gated(self.gate_up_proj(rows))) for rows in blocks])
         out: Tensor = self.down_proj(gated(self.gate_up_proj(x)))
         return out
 

@@ -7,12 +7,37 @@ decides, where it names nothing or many alike the memory does. The memory's scor
 median file stands for "not meant". With nothing from one side the other's order is kept.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from codemem.indexer.document import FILE_KINDS
+from codemem.outline.ranking import FILE_WEIGHTS
 
 OUTLINE_WEIGHT = 0.6
 """w above; anything from 0.55 to 0.7 ranks alike on the development sets."""
+
+KIND_SHARE = 0.5
+"""Power of the outline's weights of kinds of files that the memory's scores are multiplied by: 0.55 for a test."""
+
+
+def weigh_kinds(
+    scores: npt.NDArray[np.floating[Any]], kinds: npt.NDArray[np.integer[Any]], asked: Collection[str] = ()
+) -> npt.NDArray[np.float32]:
+    """The memory's scores, what they have above their median made less where a question seldom means such a file.
+
+    `scores` and `kinds` (places in FILE_KINDS) are of documents [N]; `asked` are kinds that the question names. A test
+    speaks of the same things as what it tests, so that routing alone cannot tell which of the two is meant.
+    """
+    if not len(scores):
+        return scores.astype(np.float32)
+    weights = np.array([1.0 if kind in asked else FILE_WEIGHTS[kind] ** KIND_SHARE for kind in FILE_KINDS])
+    floor = float(np.median(scores[np.isfinite(scores)])) if np.isfinite(scores).any() else 0.0
+    above = np.where(np.isfinite(scores), np.maximum(scores - floor, 0.0), 0.0)
+    weighed: npt.NDArray[np.float32] = (np.minimum(scores, floor) + above * weights[kinds]).astype(np.float32)
+    return weighed
 
 
 def best_of_files(places: Iterable[tuple[str, float]]) -> dict[str, float]:

@@ -81,8 +81,7 @@ def understand(text: str, vocabulary: Sequence[str], *, common: Collection[str] 
         if root not in terms and _known(root, vocabulary):
             terms[root] = Term(word, 1.0, {root: 1.0})
     names, scoped = _spelled(text, words, bare)
-    asked = _kinds({part for word in identifiers(title) for part in parts(word)})
-    return Query(tuple(terms.values()), names, scoped, _paths(text), bare, asked)
+    return Query(tuple(terms.values()), names, scoped, _paths(text), bare, asked_kinds(title))
 
 
 def _legible(text: str) -> str:
@@ -165,7 +164,9 @@ def folded(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
 
 
-def _kinds(words: set[str]) -> frozenset[str]:
+def asked_kinds(question: str) -> frozenset[str]:
+    """Kinds of files that a question asks for by name."""
+    words = {part for word in identifiers(question) for part in parts(word)}
     asked = {
         "test": words & _TEST_WORDS,
         "docs": words & _DOC_WORDS,

@@ -1,8 +1,12 @@
 """The mixing rule against values computed by hand."""
 
+import numpy as np
 import pytest
 
-from codemem.outline.mix import best_of_files, mix_files
+from codemem.indexer.document import FILE_KINDS
+from codemem.outline.mix import best_of_files, mix_files, weigh_kinds
+from codemem.outline.query import asked_kinds
+from codemem.outline.ranking import FILE_WEIGHTS
 
 
 def test_the_rule_by_hand() -> None:
@@ -40,3 +44,20 @@ def test_the_weight_is_a_share(weight: float) -> None:
 
 def test_best_of_files() -> None:
     assert best_of_files([("a", -2.0), ("b", 1.0), ("a", -1.0)]) == {"a": -1.0, "b": 1.0}
+
+
+def test_a_test_as_good_as_what_it_tests_comes_behind_it_unless_tests_are_asked_for() -> None:
+    scores = np.array([0.9, 0.88, 0.3, 0.2, 0.1], np.float32)
+    kinds = np.array([FILE_KINDS.index(kind) for kind in ("test", "code", "code", "docs", "test")])
+    weighed = weigh_kinds(scores, kinds)
+    assert int(weighed.argmax()) == 1
+    assert weighed[0] == pytest.approx(0.3 + 0.6 * FILE_WEIGHTS["test"] ** 0.5)
+    assert weighed[2:].tolist() == scores[2:].tolist(), "what lies at the median or below it keeps its place"
+    assert weigh_kinds(scores, kinds, asked_kinds("which test covers the parser?")).tolist() == scores.tolist()
+
+
+def test_documents_that_are_not_ranked_stay_so() -> None:
+    scores = np.array([0.5, -np.inf, 0.1], np.float32)
+    weighed = weigh_kinds(scores, np.zeros(3, np.int64))
+    assert weighed[1] == -np.inf
+    assert not len(weigh_kinds(scores[:0], np.zeros(0, np.int64)))

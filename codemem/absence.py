@@ -1,0 +1,119 @@
+"""Whether what a question asks about stands in the files at all.
+
+A small model answers whatever it is asked: about a function that is not there as readily as about one that is. What it
+cannot know, the files can: a question that spells out names of which none stands anywhere, or whose words are mostly
+foreign to them, is about something else. Everything is decided by words, before the model writes; docs/decisions/0027.
+"""
+
+import re
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from codemem.indexer import UnreadableFileError
+from codemem.outline.words import STOP_STEMS, identifiers, parts, stem
+from codemem.snapshot import Snapshot
+
+SECONDS = 1.5
+"""For reading files; what is not read by then is taken to hold every word."""
+FOREIGN = 0.6
+"""Share of a question's words that stand nowhere from which it is about something else."""
+FEWEST_WORDS = 2
+MIN_STEM = 4
+"""Shorter words stand by chance in almost any text."""
+
+_QUOTED = re.compile(r"`([^`\n]+)`")
+_WORD = re.compile(r"[^\W\d]\w*")
+_CODE = re.compile(r"\b(?:[A-Za-z]\w*_\w+|_\w+|[a-z]\w*[a-z0-9][A-Z]\w*)\b|\b[A-Za-z_]\w*(?=\()")
+_OWN = re.compile(r"\s*how\s+(?:do|can|could|should|would|must|may|might|to)\b", re.IGNORECASE)
+"""How-questions of who writes something new: its name need not stand anywhere yet."""
+_ENGLISH = frozenset({"the", "is", "are", "was", "what", "which", "where", "when", "how", "does", "did", "why", "who"})
+_ASCII = re.compile(r"[\x00-\x7f‘’“”–—…]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """What of a question stands nowhere in the files."""
+
+    names: Sequence[str]
+    """As the question spells them."""
+    words: Sequence[str]
+    decisive: bool
+    """Whether the question must be about something that is not here."""
+
+    @property
+    def note(self) -> str | None:
+        """One line for who asked; None if nothing is missing that is worth a word."""
+        missing = self.names or (self.words if self.decisive else ())
+        if not missing:
+            return None
+        named = ", ".join(f"`{name}`" for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        return f"{named} {'stands' if len(missing) == 1 else 'stand'} nowhere in the files"
+
+
+def absent(snapshots: Sequence[Snapshot], question: str, *, seconds: float = SECONDS) -> Absent:
+    """What of the question is foreign to these trees: names that it spells out, and words."""
+    names = spelled_names(question)
+    own = {stem(part) for snapshot in snapshots for part in parts(snapshot.workspace.root.name)}
+    words = [word for word in content_words(question) if stem(word) not in own]
+    pieces = {name: [piece.lower() for piece in _WORD.findall(name) if len(piece) > 1] for name in names}
+    stems = {word: stem(word) for word in words}
+    wanted = {piece for found in pieces.values() for piece in found} | {s for s in stems.values() if len(s) >= MIN_STEM}
+    missing = _missing(snapshots, wanted, seconds)
+    lost = [name for name, found in pieces.items() if any(piece in missing for piece in found)]
+    foreign = [word for word, root in stems.items() if root in missing]
+    about_own = bool(_OWN.match(question))
+    by_names = bool(names) and len(lost) == len(names) and not about_own
+    by_words = not names and len(words) >= FEWEST_WORDS and len(foreign) >= FOREIGN * len(words)
+    return Absent(lost, foreign, by_names or by_words)
+
+
+def spelled_names(question: str) -> list[str]:
+    """Names written as code: in backticks, or with an underscore, an inner capital or parentheses.
+
+    Words that merely begin with a capital (JavaScript, GitHub) are no such names: they are spoken of in passing.
+    """
+    quoted = [name.strip() for name in _QUOTED.findall(question)]
+    plain = _CODE.findall(_QUOTED.sub(" ", question))
+    return list(dict.fromkeys(name for name in (*quoted, *plain) if _WORD.search(name)))
+
+
+def content_words(question: str) -> list[str]:
+    """Words of an English question that could stand in a program, each once; none of a question in another language."""
+    rest = _QUOTED.sub(" ", question)
+    spoken = {word.lower() for word in identifiers(rest)}
+    if not _ASCII.match(question) or len(spoken & _ENGLISH) < 1:
+        return []
+    found = dict.fromkeys(part for word in identifiers(rest) for part in parts(word) if part.isalpha())
+    return [word for word in found if len(word) > 2 and stem(word) not in STOP_STEMS]
+
+
+def _missing(snapshots: Sequence[Snapshot], wanted: Collection[str], seconds: float) -> set[str]:
+    """Those of the lower-case words that stand nowhere: in no path, and in no file's bytes."""
+    left = set(wanted)
+    for snapshot in snapshots:
+        paths = "\n".join(snapshot.entries).lower()
+        left = {word for word in left if word not in paths}
+    deadline = time.monotonic() + seconds
+    for data in _texts(snapshots, deadline):
+        if not left:
+            break
+        if data is None:
+            return set()
+        lower = data.lower()
+        left = {word for word in left if word.encode() not in lower}
+    return left
+
+
+def _texts(snapshots: Iterable[Snapshot], deadline: float) -> Iterator[bytes | None]:
+    """The bytes of all files that were read into the outline; None, as the last, when time is up."""
+    for snapshot in snapshots:
+        for path, entry in snapshot.entries.items():
+            if time.monotonic() > deadline:
+                yield None
+                return
+            if path in snapshot.manifest:
+                try:
+                    yield snapshot.workspace.tree.read(entry)
+                except UnreadableFileError:
+                    continue

@@ -1,0 +1,47 @@
+"""Names in an answer are names that were read."""
+
+import pytest
+
+from codemem.model.wording import KnownWords
+
+KNOWN = KnownWords(["def find_damage(store, rows): raise StoreError", "How does `Session.get` work in GitHub?"])
+
+
+@pytest.mark.parametrize(
+    ("text", "piece"),
+    [
+        ("It calls `", "find"),
+        ("It calls `find", "_damage"),
+        ("It calls `find_damage", "`, which"),
+        ("It calls `find_damage", "("),
+        ("It returns `", "None"),
+        ("It returns `", "tru"),
+        ("Any prose goes, ", "whatever"),
+        ("and raises ", "Store"),
+        ("and raises Store", "Error"),
+        ("`Session", ".get"),
+        ("On Git", "Hub"),
+        ("`", "größe"),
+        ("after `rows` any ", "word"),
+    ],
+)
+def test_words_that_were_read_may_be_written(text: str, piece: str) -> None:
+    assert KNOWN.allows(text, piece)
+
+
+@pytest.mark.parametrize(
+    ("text", "piece"),
+    [
+        ("It calls `", "repair"),
+        ("It calls `find", "_holes"),
+        ("It calls `find", "`"),
+        ("It calls `find_dam", "("),
+        ("It calls `find_damage", "s"),
+        ("and raises ", "storeFault"),
+        ("and raises Store", "Fault"),
+        ("uses find", "_everything"),
+        ("`rows` and `", "columns"),
+    ],
+)
+def test_names_that_nobody_wrote_may_not(text: str, piece: str) -> None:
+    assert not KNOWN.allows(text, piece)
