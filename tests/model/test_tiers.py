@@ -177,3 +177,21 @@ def test_words_say_what_lies_where(engine: Engine, entries: LoadedEntries) -> No
     words = bank_of(engine, entries, Budget()).placement.words()
     assert "on the device (int8 keys)" in words
     assert "on disk" in words
+
+
+def test_ranking_is_the_sum_of_best_chunks_and_names_the_first_of_equals(
+    engine: Engine, entries: LoadedEntries
+) -> None:
+    bank = bank_of(engine, entries, Budget())
+    queries = engine.queries(QUESTION, bank.layers)
+    scores, best = bank.rank(queries)
+    chunks = {layer: bank.chunk_scores(layer, queries[layer]).tolist() for layer in bank.layers}
+    for document, (start, end) in enumerate(itertools.pairwise(bank.offsets.tolist())):
+        assert scores[document] == pytest.approx(sum(max(chunks[layer][start:end]) for layer in bank.layers), rel=1e-5)
+        summed = torch.tensor([sum(chunks[layer][row] for layer in bank.layers) for row in range(start, end)])
+        assert summed[int(best[document])] == pytest.approx(float(summed.max()), rel=1e-5)
+    batch = bank.score_batch([queries, engine.queries("which adds five", bank.layers)])
+    assert batch[0].tolist() == pytest.approx(scores.tolist(), rel=1e-5)
+    # Two documents with the same chunk twice: the first of them is the best one.
+    alike = {layer: torch.zeros_like(query) for layer, query in queries.items()}
+    assert bank.rank(alike)[1].tolist() == [0] * len(bank)
