@@ -11,13 +11,16 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from codemem.indexer import UnreadableFileError
+from codemem.indexer.languages import language_names
 from codemem.outline.words import STOP_STEMS, identifiers, parts, stem
 from codemem.snapshot import Snapshot
 
 SECONDS = 1.5
 """For reading files; what is not read by then is taken to hold every word."""
-FOREIGN = 0.6
+FOREIGN = 0.5
 """Share of a question's words that stand nowhere from which it is about something else."""
+PROPER = 2
+"""A name (Kubernetes) counts as so many words."""
 FEWEST_WORDS = 2
 MIN_STEM = 4
 """Shorter words stand by chance in almost any text."""
@@ -27,6 +30,7 @@ _WORD = re.compile(r"[^\W\d]\w*")
 _CODE = re.compile(r"\b(?:[A-Za-z]\w*_\w+|_\w+|[a-z]\w*[a-z0-9][A-Z]\w*)\b|\b[A-Za-z_]\w*(?=\()")
 _OWN = re.compile(r"\s*how\s+(?:do|can|could|should|would|must|may|might|to)\b", re.IGNORECASE)
 """How-questions of who writes something new: its name need not stand anywhere yet."""
+_PROPER = re.compile(r"\b[A-Z][a-zA-Z]+")
 _ENGLISH = frozenset({"the", "is", "are", "was", "what", "which", "where", "when", "how", "does", "did", "why", "who"})
 _ASCII = re.compile(r"[\x00-\x7f‘’“”–—…]*\Z")
 
@@ -64,7 +68,7 @@ def absent(snapshots: Sequence[Snapshot], question: str, *, seconds: float = SEC
     foreign = [word for word, root in stems.items() if root in missing]
     about_own = bool(_OWN.match(question))
     by_names = bool(names) and len(lost) == len(names) and not about_own
-    by_words = not names and len(words) >= FEWEST_WORDS and len(foreign) >= FOREIGN * len(words)
+    by_words = not names and len(words) >= FEWEST_WORDS and _foreign_share(question, words, foreign) >= FOREIGN
     return Absent(lost, foreign, by_names or by_words)
 
 
@@ -84,8 +88,16 @@ def content_words(question: str) -> list[str]:
     spoken = {word.lower() for word in identifiers(rest)}
     if not _ASCII.match(question) or len(spoken & _ENGLISH) < 1:
         return []
-    found = dict.fromkeys(part for word in identifiers(rest) for part in parts(word) if part.isalpha())
+    told = [word for word in identifiers(rest) if word.lower() not in language_names()]  # "this JavaScript library"
+    found = dict.fromkeys(part for word in told for part in parts(word) if part.isalpha())
     return [word for word in found if len(word) > 2 and stem(word) not in STOP_STEMS]
+
+
+def _foreign_share(question: str, words: Sequence[str], foreign: Collection[str]) -> float:
+    """Names that are written with a capital, unless they open the question, count more than other words."""
+    proper = {part for name in _PROPER.findall(question.strip()[1:]) for part in parts(name)}
+    weights = {word: PROPER if word in proper else 1 for word in words}
+    return sum(weights[word] for word in foreign) / sum(weights.values())
 
 
 def _missing(snapshots: Sequence[Snapshot], wanted: Collection[str], seconds: float) -> set[str]:

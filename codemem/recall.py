@@ -14,7 +14,7 @@ from codemem.memory import Memory, Plan, complete_files, encoding_order
 from codemem.model.errors import StoreError
 from codemem.model.events import Ranking
 from codemem.model.store import LoadedEntries
-from codemem.outline.mix import weigh_kinds
+from codemem.outline.mix import weigh_documents
 from codemem.outline.query import asked_kinds
 from codemem.passages import Passages
 from codemem.snapshot import Behind, Snapshot
@@ -125,14 +125,19 @@ class Recall:
         return rows
 
     def rank(self, query: str) -> Ranking:
-        """The memory's ranking of the documents in the bank, kinds of files weighed as the question asks for them."""
+        """The memory's ranking of the documents in the bank, as it is shown and mixed (`weigh_documents`)."""
         ranking = self.memory.engine.rank(query, self.bank)
-        if not len(self):
-            return ranking
-        kinds = np.concatenate(
-            [tree.work.manifest.columns.kinds[self.rows[self.owners == owner]] for owner, tree in enumerate(self.trees)]
-        )
-        return replace(ranking, scores=weigh_kinds(ranking.scores, kinds, asked_kinds(query)))
+        kinds, files = self._files
+        return replace(ranking, scores=weigh_documents(ranking.scores, kinds, files, asked_kinds(query)))
+
+    @cached_property
+    def _files(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """[documents in the bank] the kind of its file, and a number that no other file of these trees has."""
+        columns = [tree.work.manifest.columns for tree in self.trees]
+        before = np.cumsum([0, *(len(column.kinds) for column in columns)])
+        kinds = np.concatenate([column.kinds for column in columns])
+        files = self.rows + before[self.owners]
+        return kinds[files], files
 
     def best_of_files(self, scores: npt.NDArray[np.float32]) -> dict[str, int]:
         """`file_key` -> index of the file's best document, for every file in the bank."""

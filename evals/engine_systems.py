@@ -14,7 +14,7 @@ from codemem.indexer import SourceFile, index_tree, open_tree
 from codemem.indexer.document import FILE_KINDS
 from codemem.model.entry import EntryLayout
 from codemem.model.store import Store
-from codemem.outline.mix import weigh_kinds
+from codemem.outline.mix import weigh_documents
 from codemem.outline.query import asked_kinds
 
 CALL_DOCUMENTS = 1024
@@ -90,8 +90,10 @@ class EngineMemory:
         ]
         self.documents = [Hit(d.path, d.start_line, d.end_line, 0.0) for d in found]
         self._kinds = np.array([FILE_KINDS.index(file.kind) for file in files for _ in file.documents], np.uint8)
+        self._files = np.repeat(np.arange(len(files)), [len(file.documents) for file in files])
         self._bank = self._banks.bank([(d.header, d.text) for d in found])
 
     def scores(self, query: str) -> npt.NDArray[np.float32]:
-        """As `codemem find` ranks them: kinds of files weighed."""
-        return weigh_kinds(self._banks.engine.rank(query, self._bank).scores, self._kinds, asked_kinds(query))
+        """As `codemem find` ranks them."""
+        scores = self._banks.engine.rank(query, self._bank).scores
+        return weigh_documents(scores, self._kinds, self._files, asked_kinds(query))

@@ -44,6 +44,11 @@ _SHARED = (
 """Ending, what shows that the language listed for it is meant, and what it is otherwise."""
 
 
+def language_names() -> frozenset[str]:
+    """Names of all languages that files are told by."""
+    return frozenset({*_BY_EXTENSION.values(), *_BY_NAME.values()} - {TEXT})
+
+
 def detect_language(path: str, data: bytes = b"") -> str:
     """The grammar for the file at `path`; `data` (its first bytes) decides where the name is not enough."""
     name = path.rpartition("/")[2].lower()

@@ -16,27 +16,40 @@ import numpy.typing as npt
 from codemem.indexer.document import FILE_KINDS
 from codemem.outline.ranking import FILE_WEIGHTS
 
-OUTLINE_WEIGHT = 0.6
-"""w above; anything from 0.55 to 0.7 ranks alike on the development sets."""
+OUTLINE_WEIGHT = 0.5
+"""w above; anything from 0.4 to 0.6 ranks alike on the development sets."""
 
+PARTS, PART_SHARE = 5, 0.5
+"""So many documents of a file count, each half as much as the one before."""
 KIND_SHARE = 0.5
 """Power of the outline's weights of kinds of files that the memory's scores are multiplied by: 0.55 for a test."""
 
 
-def weigh_kinds(
-    scores: npt.NDArray[np.floating[Any]], kinds: npt.NDArray[np.integer[Any]], asked: Collection[str] = ()
+def weigh_documents(
+    scores: npt.NDArray[np.floating[Any]],
+    kinds: npt.NDArray[np.integer[Any]],
+    files: npt.NDArray[np.integer[Any]],
+    asked: Collection[str] = (),
 ) -> npt.NDArray[np.float32]:
-    """The memory's scores, what they have above their median made less where a question seldom means such a file.
+    """The memory's scores of documents [N], as they are ranked and mixed: what they have above their median changes.
 
-    `scores` and `kinds` (places in FILE_KINDS) are of documents [N]; `asked` are kinds that the question names. A test
-    speaks of the same things as what it tests, so that routing alone cannot tell which of the two is meant.
+    `kinds` are places in FILE_KINDS, `files` numbers of files, `asked` kinds that the question names. That part is
+    made less where a question seldom means such a file: a test speaks of the same things as what it tests, and routing
+    alone cannot tell which of the two is meant. The best document of a file gains by the others: what a file is for
+    shows in many of its parts.
     """
-    if not len(scores):
+    finite = np.isfinite(scores)
+    if not finite.any():
         return scores.astype(np.float32)
+    floor = float(np.median(scores[finite]))
     weights = np.array([1.0 if kind in asked else FILE_WEIGHTS[kind] ** KIND_SHARE for kind in FILE_KINDS])
-    floor = float(np.median(scores[np.isfinite(scores)])) if np.isfinite(scores).any() else 0.0
-    above = np.where(np.isfinite(scores), np.maximum(scores - floor, 0.0), 0.0)
-    weighed: npt.NDArray[np.float32] = (np.minimum(scores, floor) + above * weights[kinds]).astype(np.float32)
+    above = np.where(finite, np.maximum(scores - floor, 0.0), 0.0) * weights[kinds]
+    order = np.lexsort((-above, files))
+    firsts = np.flatnonzero(np.concatenate(([True], np.diff(files[order]) != 0)))
+    place = np.arange(len(order)) - np.repeat(firsts, np.diff(np.append(firsts, len(order))))
+    parts = np.where(place < PARTS, above[order] * PART_SHARE**place, 0.0)
+    above[order[firsts]] = np.add.reduceat(parts, firsts)
+    weighed: npt.NDArray[np.float32] = (np.minimum(scores, floor) + above).astype(np.float32)
     return weighed
 
 

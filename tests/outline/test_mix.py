@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from codemem.indexer.document import FILE_KINDS
-from codemem.outline.mix import best_of_files, mix_files, weigh_kinds
+from codemem.outline.mix import best_of_files, mix_files, weigh_documents
 from codemem.outline.query import asked_kinds
 from codemem.outline.ranking import FILE_WEIGHTS
 
@@ -13,7 +13,7 @@ def test_the_rule_by_hand() -> None:
     memory = {"a": 0.9, "b": 0.5, "c": 0.3}
     outline = {"b": 4.0, "c": 1.0}
     # median 0.5, so a: 0.4 * 1; b: 0.6 * 1 + 0; c: 0.6 * 0.25 + 0
-    mixed = mix_files(memory, outline)
+    mixed = mix_files(memory, outline, weight=0.6)
     assert mixed == pytest.approx({"b": 0.6, "a": 0.4, "c": 0.15})
     assert list(mixed) == ["b", "a", "c"]
 
@@ -32,7 +32,7 @@ def test_the_scale_and_zero_of_the_memory_do_not_matter() -> None:
 
 
 def test_a_single_file_and_equal_scores_are_no_error() -> None:
-    assert mix_files({"a": 0.5}, {"a": 1.0}) == pytest.approx({"a": 0.6})
+    assert mix_files({"a": 0.5}, {"a": 1.0}) == pytest.approx({"a": 0.5})
     assert mix_files({"a": 0.5, "b": 0.5}, {}) == {"a": 0.0, "b": 0.0}
 
 
@@ -49,15 +49,30 @@ def test_best_of_files() -> None:
 def test_a_test_as_good_as_what_it_tests_comes_behind_it_unless_tests_are_asked_for() -> None:
     scores = np.array([0.9, 0.88, 0.3, 0.2, 0.1], np.float32)
     kinds = np.array([FILE_KINDS.index(kind) for kind in ("test", "code", "code", "docs", "test")])
-    weighed = weigh_kinds(scores, kinds)
+    alone = np.arange(5)
+    weighed = weigh_documents(scores, kinds, alone)
     assert int(weighed.argmax()) == 1
     assert weighed[0] == pytest.approx(0.3 + 0.6 * FILE_WEIGHTS["test"] ** 0.5)
     assert weighed[2:].tolist() == scores[2:].tolist(), "what lies at the median or below it keeps its place"
-    assert weigh_kinds(scores, kinds, asked_kinds("which test covers the parser?")).tolist() == scores.tolist()
+    asked = asked_kinds("which test covers the parser?")
+    assert weigh_documents(scores, kinds, alone, asked) == pytest.approx(scores)
+
+
+def test_the_best_document_of_a_file_gains_by_the_others() -> None:
+    scores = np.array([0.8, 0.9, 0.7, 0.5, 0.5, 0.4, 0.3, 0.2], np.float32)
+    files = np.array([7, 3, 7, 7, 9, 9, 9, 9])
+    weighed = weigh_documents(scores, np.zeros(8, np.int64), files)
+    # median 0.5: file 7 has 0.3, 0.2 and 0, file 3 has 0.4
+    assert weighed == pytest.approx(np.array([0.5 + 0.3 + 0.1, 0.9, 0.7, 0.5, 0.5, 0.4, 0.3, 0.2], np.float32))
+    many = np.linspace(0.5, 0.9, 40, dtype=np.float32)
+    one_file = weigh_documents(
+        np.concatenate([many, np.zeros(41, np.float32)]), np.zeros(81, int), np.repeat([0, 1], [40, 41])
+    )
+    assert one_file[39] == pytest.approx(sum(many[39 - i] * 0.5**i for i in range(5)))
 
 
 def test_documents_that_are_not_ranked_stay_so() -> None:
     scores = np.array([0.5, -np.inf, 0.1], np.float32)
-    weighed = weigh_kinds(scores, np.zeros(3, np.int64))
+    weighed = weigh_documents(scores, np.zeros(3, np.int64), np.array([0, 0, 1]))
     assert weighed[1] == -np.inf
-    assert not len(weigh_kinds(scores[:0], np.zeros(0, np.int64)))
+    assert not len(weigh_documents(scores[:0], np.zeros(0, np.int64), np.zeros(0, np.int64)))
