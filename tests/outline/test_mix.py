@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from codemem.indexer.document import FILE_KINDS
-from codemem.outline.mix import best_of_files, mix_files, weigh_documents
+from codemem.outline.mix import OUTLINE_WEIGHT, best_of_files, mix_files, weigh_documents
 from codemem.outline.query import asked_kinds
 from codemem.outline.ranking import FILE_WEIGHTS
 
@@ -32,7 +32,7 @@ def test_the_scale_and_zero_of_the_memory_do_not_matter() -> None:
 
 
 def test_a_single_file_and_equal_scores_are_no_error() -> None:
-    assert mix_files({"a": 0.5}, {"a": 1.0}) == pytest.approx({"a": 0.5})
+    assert mix_files({"a": 0.5}, {"a": 1.0}) == pytest.approx({"a": OUTLINE_WEIGHT})
     assert mix_files({"a": 0.5, "b": 0.5}, {}) == {"a": 0.0, "b": 0.0}
 
 
