@@ -27,7 +27,6 @@ from codemem.benchmarks.scaling.packages import (
     refuse,
     source_files,
 )
-from codemem.indexer import SourceFile, index_tree, open_tree, read_file
 
 BYTES_A_TOKEN = 3.3
 """Of code, roughly: what is written is counted exactly where a model reads it."""
@@ -47,6 +46,8 @@ def digest(text: str) -> bytes:
 
 def documents_of(folder: Path) -> Iterator[Text]:
     """Every document of a folder, as `codemem index` cuts it."""
+    from codemem.indexer import SourceFile, index_tree, open_tree
+
     with open_tree(folder) as tree:
         for file in index_tree(tree):
             for document in file.documents if isinstance(file, SourceFile) else ():
@@ -59,6 +60,8 @@ def cut_package(package: Package, raw: Path, shards: Path, projects: frozenset[s
     shard = shards / f"{package.ecosystem}-{package.folder}-{most_bytes}.jsonl.gz"
     if shard.exists():
         return shard
+    from codemem.indexer import SourceFile, read_file  # not on the machine that only reads parts
+
     partial = shard.with_suffix(".part")
     with gzip.open(partial, "wt", encoding="utf-8", errors="surrogatepass", compresslevel=3) as out:
         for path, data in _chosen(package, raw, projects, most_bytes):

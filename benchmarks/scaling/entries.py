@@ -129,7 +129,9 @@ class Encoded:
 def spans(starts: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The numbers of `counts` rows from each start."""
     ends = np.cumsum(counts)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
+    rows: npt.NDArray[np.int64] = np.arange(int(ends[-1]) if len(ends) else 0)
+    rows += np.repeat(starts - (ends - counts), counts)
+    return rows
 
 
 def load_encoded(folder: Path, layout: EntryLayout) -> Encoded:

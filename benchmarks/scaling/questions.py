@@ -10,16 +10,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codemem.benchmarks.scaling.corpus import Text, digest
 from codemem.benchmarks.scaling.needles import needles
-from codemem.evals.answers.growth import asked_names
 from codemem.evals.answers.packages import Package, Split, read_pins, source_files, unpacked
 from codemem.evals.answers.phrasing import order
 from codemem.evals.answers.questions import Question, SetName, read_questions, set_path
 from codemem.evals.functions import read_pool
-from codemem.indexer import Document, SourceFile, read_file
+
+if TYPE_CHECKING:
+    from codemem.indexer import Document
 
 WORLD_TOKENS = 12_500
 WORLDS = 8
@@ -147,6 +148,8 @@ def _add_functions(deal: _Deal, folder: Path) -> None:
 
 
 def _add_packages(deal: _Deal, repositories: Path, splits: Sequence[Split], worlds: int) -> None:
+    from codemem.evals.answers.growth import asked_names
+
     names: tuple[SetName, ...] = ("hops", "facts")
     questions = [(name, q) for split in splits for name in names for q in read_questions(set_path(name, split))]
     # A path in a question would stand for several files, and what is absent here may be present there.
@@ -169,8 +172,10 @@ def _add_packages(deal: _Deal, repositories: Path, splits: Sequence[Split], worl
             )
 
 
-def documents_by_path(package: Package, repositories: Path) -> dict[str, list[Document]]:
+def documents_by_path(package: Package, repositories: Path) -> "dict[str, list[Document]]":
     """The documents of a package's files as an index of all packages in one folder would cut them."""
+    from codemem.indexer import SourceFile, read_file
+
     found = {}
     for path, text in source_files(unpacked(package, repositories), package.language):
         file = read_file(f"{package.folder}/{path}", text.encode("utf-8", "replace"))
@@ -179,7 +184,7 @@ def documents_by_path(package: Package, repositories: Path) -> dict[str, list[Do
     return found
 
 
-def _covering(documents: dict[str, list[Document]], step: Sequence[Any]) -> list[Text]:
+def _covering(documents: "dict[str, list[Document]]", step: Sequence[Any]) -> list[Text]:
     """The documents that hold any of a step's lines."""
     return list(
         dict.fromkeys(
