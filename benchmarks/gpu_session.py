@@ -2,6 +2,9 @@
 
     OUT=results python3 -m codemem.benchmarks.gpu_session [--only kernels,golden] [--seconds 570]
 
+`cli` runs the commands themselves, which need packages that the machine lacks: `codemem.benchmarks.wheels` says how to
+carry them. Without them that stage alone fails.
+
 Each stage is a process of its own with a time limit; what it printed and how it ended is in OUT/gpu_session.json after
 every stage, so a session that is cut off keeps what was done, and the end of every log in OUT/gpu_session.log. Stages
 that need several GPUs are left out where there is one.
@@ -51,19 +54,23 @@ def stages(work: Path, gpus: int, *, device: str, quick: bool) -> list[Stage]:
         encode |= {"document_tokens": [64], "pack_tokens": [128]}
         decode |= {"text_tokens": [32], "memory_rows": 16, "steps": 2}
     bench = ("-m", "codemem.benchmarks.stage")
-    session = ("-m", "codemem.benchmarks.msa_session", str(work / "checkpoint"))
-    tokens = "3000" if quick else "1000000"
+    tokens, fewer, megabytes = ("3000", "3000", "0.02") if quick else ("1000000", "400000", "1.2")
+
+    def of_checkpoint(name: str, *options: str) -> tuple[str, ...]:
+        """A program over the random checkpoint, which whoever comes first writes, and over real code."""
+        places = (str(work / "checkpoint"), f"{sources}/torch/nn")
+        return ("-m", f"codemem.benchmarks.{name}", *places, *options, "--shape", shape, "--device", device)
+
     listed = [
         Stage("golden", ("-m", "codemem.benchmarks.golden_gpu", str(ROOT / "tests/golden"), "--device", device), 60),
-        Stage("kernels", ("-m", "codemem.benchmarks.kernels_gpu", "--sweep"), 120),
         Stage("decode", (*bench, "decode", json.dumps(decode)), 60),
         Stage("encode", (*bench, "encode", json.dumps(encode)), 80),
         Stage("find", (*bench, "find", json.dumps(find)), 80),
-        Stage(
-            "msa",
-            (*session, f"{sources}/torch/nn", "--tokens", tokens, "--shape", shape, "--device", device),
-            180,
-        ),
+        Stage("msa", of_checkpoint("msa_session", "--tokens", tokens), 180),
+        Stage("narrow", of_checkpoint("narrow", "--tokens", fewer), 150),
+        Stage("cli", of_checkpoint("cli_session", "--megabytes", megabytes), 240),
+        Stage("narrow in 8 GB", of_checkpoint("narrow", "--tokens", fewer, "--within", "8"), 120),
+        Stage("kernels", ("-m", "codemem.benchmarks.kernels_gpu", "--sweep"), 120),
         Stage("route", (*bench, "route", json.dumps(route)), 180),
     ]
     if device == "cpu":

@@ -13,16 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from codemem.benchmarks import measure
-from codemem.benchmarks.random_checkpoint import write_random_checkpoint
+from codemem.benchmarks.random_checkpoint import checkpoint_at
 from codemem.benchmarks.shapes import SHAPES, place
 from codemem.kernels.serving import refusals
 from codemem.model.events import Answer, Round
@@ -50,10 +48,8 @@ def documents(sources: Path) -> Iterator[tuple[str, str]]:
 def run(folder: Path, sources: Path, *, tokens: int, device: str, shape: str, tokenizer: Path | None) -> dict[str, Any]:
     on, dtype = place(device)
     report: dict[str, Any] = {"bench": "msa_session", "machine": measure.machine(on), "shape": shape}
-    if not folder.exists():
-        # In a process of its own, whose memory is not in this one's peak.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
-            seconds, size = apart.submit(_write, folder, shape, on, tokenizer).result()
+    seconds, size = _timed(lambda: checkpoint_at(folder, SHAPES[shape], device=on, tokenizer=tokenizer), on)
+    if size is not None:
         report |= {"write_seconds": seconds, "checkpoint_bytes": size}
     torch.zeros(1, device=on)  # what a GPU's libraries take is not the checkpoint's
     before = measure.peaks(on)["peak_host_bytes"]
@@ -70,14 +66,6 @@ def run(folder: Path, sources: Path, *, tokens: int, device: str, shape: str, to
     report["reloaded_equal"] = _equal(memory, again)
     report["asked"] = [_ask(model, again, rule, mode) for rule in ("scaled", "cosine") for mode in ("extend", "replay")]
     return report | measure.peaks(on)
-
-
-def _write(folder: Path, shape: str, device: torch.device, tokenizer: Path | None) -> tuple[float, int]:
-    """Seconds and bytes of a random checkpoint."""
-    seconds, size = _timed(
-        lambda: write_random_checkpoint(folder, SHAPES[shape], device=device, tokenizer=tokenizer), device
-    )
-    return seconds, int(size)
 
 
 def _read(model: Msa4bModel, memory: Msa4bMemory, sources: Path, tokens: int) -> dict[str, Any]:

@@ -5,6 +5,8 @@ The tokenizer is one of your own (`tokenizer.json` with Qwen's control tokens), 
 
 import json
 import shutil
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -18,6 +20,20 @@ from codemem.model.tokenizer import qwen2_tokenizer_json
 CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>")
 SHARD_BYTES = 2_000_000_000
 _NORMAL, _CONTROL = 1, 3
+
+
+def checkpoint_at(folder: Path, shape: Shape, *, device: torch.device, tokenizer: Path | None = None) -> int | None:
+    """Writes a checkpoint where there is none: the bytes of its tensors, None if it was there. An unfinished one is
+    made anew. In a process of its own, whose memory is not in this one's peak."""
+    if (folder / INDEX).is_file():
+        return None
+    shutil.rmtree(folder, ignore_errors=True)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+        return apart.submit(_write, folder, shape, device, tokenizer).result()
+
+
+def _write(folder: Path, shape: Shape, device: torch.device, tokenizer: Path | None) -> int:
+    return write_random_checkpoint(folder, shape, device=device, tokenizer=tokenizer)
 
 
 def write_random_checkpoint(

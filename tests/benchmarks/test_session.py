@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from codemem.benchmarks import gpu_session, msa_session, route, stage
+from codemem.benchmarks import cli_session, gpu_session, msa_session, narrow, route, stage
 from codemem.benchmarks.gpu_session import Stage
-from codemem.benchmarks.random_checkpoint import write_random_checkpoint
+from codemem.benchmarks.random_checkpoint import checkpoint_at, write_random_checkpoint
 from codemem.benchmarks.shapes import SHAPES
 from codemem.model.msa4b import Conversation, load_msa4b
 from codemem.model.msa4b.tokens import Prompt
@@ -109,3 +109,51 @@ def test_routing_gives_every_format_its_turn_before_large_batches() -> None:
         ("route", "fp8", 2),
         ("route", "int8", 2),
     ]
+
+
+def test_a_checkpoint_is_written_once_and_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "model-00001.safetensors").write_bytes(b"cut off")
+    size = checkpoint_at(folder, SHAPES["tiny"], device=torch.device("cpu"))
+    assert size == sum(p.numel() for m in _modules(folder) for p in m.parameters()) * 2
+    assert checkpoint_at(folder, SHAPES["tiny"], device=torch.device("cpu")) is None
+
+
+def _modules(folder: Path) -> tuple[torch.nn.Module, torch.nn.Module]:
+    model = load_msa4b(folder, dtype=torch.float32)
+    return model.decoder, model.routers
+
+
+def test_narrow_weights_beside_wide_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    for number in range(12):
+        (sources / f"m{number}.py").write_text(f"def f{number}(x):\n    return x + {number}\n")
+    monkeypatch.setattr(narrow, "WRITTEN", 2)
+    options = {"tokens": 10_000, "device": "cpu", "shape": "tiny", "within": None}
+    rows = narrow.run(tmp_path / "made", sources, **options)["rows"]
+    assert [row["weights"] for row in rows] == ["bf16", "int8", "int4"]
+    assert {row["documents"] for row in rows} == {12}
+    wide, eight, four = rows
+    assert "top_k_overlap" not in wide
+    for row in (eight, four):
+        assert len(row["top_k_overlap_by_layer"]) == 2
+        assert 0 <= row["top_k_overlap"] <= 1
+    assert 0 < eight["logits_relative_error"] < four["logits_relative_error"] < 1
+
+
+def test_a_repository_for_the_commands_and_a_command_that_fails(tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    (sources / "deep").mkdir(parents=True)
+    for name in ("a.py", "deep/b.py", "z.py"):
+        (sources / name).write_text("x = 1\n" * 10)
+    made = cli_session.repository(tmp_path / "made", sources, 100)
+    assert (made["files"], made["bytes"]) == (2, 120)
+    assert not (tmp_path / "made" / "z.py").exists()
+    commands = cli_session.Commands(tmp_path / "made", tmp_path / "home", "cpu", 0.0)
+    outlined = commands("index", "--for", "outline")
+    assert (outlined["exit_code"], outlined["documents"]) == (0, 2)
+    failed = commands("index", "--model", "nobody")
+    assert failed["exit_code"] == 4
+    assert "no model is called" in failed["said"]
