@@ -65,21 +65,25 @@ class Memory:
 def memories(pool: Pool, tokens: npt.NDArray[np.int64], sizes: Sequence[int]) -> list[Memory]:
     """Every memory, by rising size. `tokens` [n]: of the first n documents; the pool may end the last size earlier.
 
+    A world's own memory takes no more of the others than the next larger memory does, so that it is a part of that.
     Raises `ValueError` if the smallest has no room for a world's documents.
     """
     answering, worlds = tokens[: pool.answering], pool.worlds
     others = np.cumsum(tokens[pool.answering :])
-    made = []
-    for size in sorted(sizes):
+    made: list[Memory] = []
+    most = len(others)
+    for size in sorted(sizes, reverse=True):
+        counts = []
         whole = int(answering.sum()) <= size
         for world in [None] if whole else range(int(worlds.max()) + 1):
             held = np.ones(len(worlds), np.bool_) if world is None else worlds == world
             room = size - int(answering[held].sum())
             if room < 0:
                 raise ValueError(f"{size:,} tokens do not hold the documents that answer: begin larger")
-            count = int(np.searchsorted(others, room, side="right"))
+            counts.append(min(most, int(np.searchsorted(others, room, side="right"))))
             chosen = np.zeros(len(tokens), np.bool_)
             chosen[: pool.answering] = held
-            chosen[pool.answering : pool.answering + count] = True
+            chosen[pool.answering : pool.answering + counts[-1]] = True
             made.append(Memory(size, world, chosen))
-    return made
+        most = min(counts)
+    return sorted(made, key=lambda memory: (memory.size, -1 if memory.world is None else memory.world))

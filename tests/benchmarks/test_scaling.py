@@ -134,6 +134,9 @@ def test_memories_are_nested_and_each_world_has_its_own_while_not_all_fit(corpus
     assert [every[1].asks(world) for world in (0, 1)] == [False, True]
     with pytest.raises(ValueError, match="begin larger"):
         memories(pool, tokens, (10,))
+    # The memory of 45 that holds both worlds has room for less beside them than one world's of 39: that takes no more.
+    worlds = [m for m in memories(pool, tokens, (39, 45)) if m.size == 39]
+    assert [np.flatnonzero(m.chosen).tolist() for m in worlds] == [[0, 1], [2, 3]]
 
 
 def test_words_are_weighted_as_bm25_does_whatever_part_of_the_pool_is_held() -> None:
