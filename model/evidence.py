@@ -10,14 +10,22 @@ MOST_LINES = 30
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
+_COMMON_WORDS = """
+a an and any are as at be been but by can could did do does each for from had has have how i if in into is it its may
+more must no not of on one or other out own shall should so some such than that the their them then there these they
+this those to under up used uses using was we were what when where which while who why will with would you your
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
+"""Words of any English sentence: licences and comments share them with every answer."""
+
 
 def words(text: str) -> set[str]:
-    """Identifiers and numbers of a text, and the parts of split identifiers, in lower case."""
+    """Identifiers and numbers of a text, and the parts of split identifiers, in lower case, without common words."""
     found: set[str] = set()
     for word in _WORD.findall(text):
         found.add(word.lower())
         found.update(part.lower() for part in _PART.findall(word))
-    return {word for word in found if len(word) > 1 or word.isdigit()}
+    return {word for word in found if (len(word) > 1 or word.isdigit()) and word not in _COMMON}
 
 
 def support(texts: Sequence[str], statement: str) -> list[float]:

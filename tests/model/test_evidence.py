@@ -29,3 +29,10 @@ def test_ranks_and_the_writers_own_numbers_weigh_in() -> None:
     assert supporting(texts, "close flushes: flush()") == [0, 1]
     assert supporting(texts, "close flushes: flush()", cited=[1]) == [1, 0]
     assert supporting(texts, "close flushes: flush()", cited=[2]) == [0, 1]
+
+
+def test_a_licence_shares_nothing_with_an_answer() -> None:
+    licence = "".join(f"# Use of this source is governed by what is in the file, line {n}.\n" for n in range(31))
+    text = licence + "def recover(stack):\n    return stack\n"
+    start, end = deciding_span(text, "It is in the stack that this is what the recover function is for.")
+    assert text.encode()[start:end].decode().startswith("def recover(stack):")
