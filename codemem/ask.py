@@ -190,7 +190,7 @@ def _citation(recall: Recall, read: Read, last: Round | None) -> Citation | None
     tree, document = recall.where(read.document)
     try:
         tree.passages.check(document)
-        place = tree.passages.place(document, read.start_byte, read.end_byte)
+        place = tree.passages.place(document, read.start_byte, read.end_byte, whole=True)
     except FileChangedError:
         return None
     return Citation(

@@ -280,3 +280,8 @@ def _one_of(key: str, value: str, known: tuple[str, ...]) -> None:
 def _between(key: str, value: float, lowest: float, highest: float) -> None:
     if not lowest <= value <= highest:
         raise ConfigurationError(f"{key} = {value} must lie between {lowest} and {highest}")
+
+
+def preset(name: str, value: str) -> None:
+    """Sets what a library reads from the environment when it is loaded; what the user has set stands."""
+    os.environ.setdefault(name, value)

@@ -85,14 +85,20 @@ class Passages:
             self._records[row] = self._manifest.file(row)
         return self._records[row]
 
-    def place(self, document: int, start_byte: int, end_byte: int) -> Place:
-        """Lines and symbol of bytes of the document's text (UTF-8). Raises FileChangedError."""
+    def place(self, document: int, start_byte: int, end_byte: int, *, whole: bool = False) -> Place:
+        """Lines and symbol of bytes of the document's text (UTF-8); `whole`: none of these lines may be left off.
+
+        Raises FileChangedError.
+        """
         text = self.document(document)
         record = self.record(self._manifest.row_of_document(document))
         lines = lines_of(text, start_byte, end_byte)
         symbol = enclosing_symbol(record.symbols, lines)
         name = symbol.qualified_name if symbol else text.symbol
-        return Place(record.path, snap(lines, symbol, Lines(text.start_line, text.end_line)), name)
+        snapped = snap(lines, symbol, Lines(text.start_line, text.end_line))
+        if whole:
+            snapped = Lines(min(lines.start, snapped.start), max(lines.end, snapped.end))
+        return Place(record.path, snapped, name)
 
     def lines(self, path: str, lines: Lines) -> str:
         """The text of lines of a file as they are now, without the last newline. Raises FileChangedError."""

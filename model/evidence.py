@@ -1,5 +1,6 @@
 """Which lines of what was read carry an answer."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -30,11 +31,17 @@ def words(text: str) -> set[str]:
 
 def support(texts: Sequence[str], statement: str) -> list[float]:
     """How much each text carries a statement: the sum over the words that it shares with the statement of one over the
-    number of texts that hold the word, so that words that stand everywhere decide nothing."""
+    number of texts that hold the word, so that words that stand everywhere decide nothing; and once more the sum over
+    its best single line, by the number of lines of all texts that hold a word."""
     wanted = words(statement)
-    held = [words(text) & wanted for text in texts]
+    by_line = [[words(line) & wanted for line in text.splitlines()] for text in texts]
+    held = [set().union(*lines) for lines in by_line]
     counts = Counter(word for words_held in held for word in words_held)
-    return [sum(1.0 / counts[word] for word in words_held) for words_held in held]
+    lines_with = Counter(word for lines in by_line for found in lines for word in found)
+    total = 1 + sum(map(len, by_line))
+    rarity = {word: math.log(total / count) / math.log(total) for word, count in lines_with.items()}
+    best = [max((sum(rarity[word] for word in found) for found in lines), default=0.0) for lines in by_line]
+    return [sum(1.0 / counts[word] for word in found) + line for found, line in zip(held, best, strict=True)]
 
 
 def supporting(texts: Sequence[str], statement: str, *, cited: Sequence[int] = (), share: float = 0.5) -> list[int]:
@@ -52,8 +59,9 @@ def supporting(texts: Sequence[str], statement: str, *, cited: Sequence[int] = (
 def deciding_span(text: str, statement: str, *, most_lines: int = MOST_LINES) -> tuple[int, int]:
     """UTF-8 byte range of the at most `most_lines` consecutive lines of `text` that share most with `statement`.
 
-    Rare words count more: a word's weight is one over the number of lines that hold it. Blank lines at the borders are
-    dropped. A text that shares nothing yields its first lines.
+    A window counts by the rare words that it covers, and once more by those of its best single line: what decides
+    mostly stands in one (`class Statement(TokenList):`), while the words one by one stand everywhere around it. Blank
+    lines at the borders are dropped. A text that shares nothing yields its first lines.
     """
     lines = text.splitlines(keepends=True)
     if not lines:
@@ -61,12 +69,17 @@ def deciding_span(text: str, statement: str, *, most_lines: int = MOST_LINES) ->
     wanted = words(statement)
     by_line = [words(line) & wanted for line in lines]
     lines_with = Counter(word for found in by_line for word in found)
+    weight = {word: math.log(1 + len(lines) / count) for word, count in lines_with.items()}
+    alone = [sum(weight[word] for word in found) for found in by_line]
     best, first, last = (-1.0, 0), 0, min(len(lines), most_lines) - 1
     for start in range(max(1, len(lines) - most_lines + 1)):
         end = min(len(lines), start + most_lines)
         covered = {word for found in by_line[start:end] for word in found}
-        # Of windows that cover the same words, the one in which more lines speak of them.
-        score = (sum(1.0 / lines_with[word] for word in covered), sum(map(bool, by_line[start:end])))
+        # Of windows that weigh the same, the one in which more lines speak of it.
+        score = (
+            sum(weight[word] for word in covered) + max(alone[start:end]),
+            sum(map(bool, by_line[start:end])),
+        )
         if score > best:
             best, first, last = score, start, end - 1
     touched = [i for i in range(first, last + 1) if by_line[i]]

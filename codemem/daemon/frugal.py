@@ -2,8 +2,9 @@
 
 import contextlib
 import ctypes
-import os
 import resource
+
+from codemem.config import preset
 
 PRODUCTS = 64
 """oneDNN keeps a compiled product for every number of rows that it met, 1,024 of them: some 400 MB after a day of
@@ -16,7 +17,7 @@ DESCRIPTORS = 16_384
 
 def prepare() -> None:
     """Before a model is loaded. What the user has set stands."""
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PRODUCTS))
+    preset("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PRODUCTS))
     with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

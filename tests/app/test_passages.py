@@ -1,7 +1,10 @@
 """From bytes of a document's text to lines and symbols of the file."""
 
+from pathlib import Path
+
 import pytest
 
+from app.bench import Bench
 from codemem.indexer import Document, Symbol
 from codemem.passages import Lines, enclosing_symbol, lines_of, snap
 
@@ -84,3 +87,18 @@ def test_lines_snap_to_short_symbols_and_near_borders(
     lines: Lines, around: Symbol | None, document_lines: Lines, expected: Lines
 ) -> None:
     assert snap(lines, around, document_lines) == expected
+
+
+def test_a_citation_keeps_every_line_that_carries_it(bench: Bench, repository: Path) -> None:
+    """The line above a short method decides (`class Cache:`): drawing the span in to the method would cut it off."""
+    bench.index(repository)
+    with bench.session(repository) as session:
+        (tree,) = session.recall.trees
+        number = tree.work.manifest.document_at("src/cache.py", 1)
+        text = tree.passages.document(number).text
+        end = len(text[: text.index("def evict")].encode())
+        narrow = tree.passages.place(number, 0, end)
+        whole = tree.passages.place(number, 0, end, whole=True)
+    assert (whole.lines.start, whole.lines.end) == (1, 8)
+    assert narrow.lines.start >= whole.lines.start
+    assert narrow.lines.end <= 8

@@ -36,3 +36,10 @@ def test_a_licence_shares_nothing_with_an_answer() -> None:
     text = licence + "def recover(stack):\n    return stack\n"
     start, end = deciding_span(text, "It is in the stack that this is what the recover function is for.")
     assert text.encode()[start:end].decode().startswith("def recover(stack):")
+
+
+def test_the_line_that_decides_is_in_the_span() -> None:
+    part = "    def part(self, tokens):\n        return Statement.type_of(self.list)\n"
+    text = "class Statement(TokenList):\n" + 30 * part + "    def list_of_tokens(self): ...\n    token_list = 1\n"
+    start, end = deciding_span(text, "Which type stands above `Statement`? `Statement` inherits from `TokenList`.")
+    assert "class Statement(TokenList):" in text.encode()[start:end].decode()
