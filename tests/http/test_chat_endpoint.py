@@ -9,7 +9,7 @@ from daemon.fake_daemon import ENDLESS
 from layered_daemon import ANSWER, QUESTION
 from loopback_server import SECONDS, Served, wait_for
 
-SOURCE = "[1] `src/retry.py:4-10`"
+SOURCE = "[1] `src/retry.py:1-10`"
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_an_answer_has_its_sources_in_the_text_and_as_fields(client: openai.Open
     assert (citation["path"], citation["repository"]) == ("src/retry.py", str(served.repository))
     cited = message.annotations[0].url_citation
     assert message.content[cited.start_index : cited.end_index] == SOURCE
-    assert cited.url == f"{(served.repository / 'src/retry.py').as_uri()}#L4-L10"
+    assert cited.url == f"{(served.repository / 'src/retry.py').as_uri()}#L1-L10"
     assert answer.codemem["found"]
     assert answer.codemem["fresh"]
 
@@ -56,7 +56,7 @@ def test_a_stream_holds_what_the_whole_answer_does(client: openai.OpenAI) -> Non
     last = chunks[-2]
     assert last.choices[0].finish_reason == "stop"
     assert last.citations[0]["path"] == "src/retry.py"
-    assert last.choices[0].delta.annotations[0]["url_citation"]["title"] == "src/retry.py:4-10"
+    assert last.choices[0].delta.annotations[0]["url_citation"]["title"] == "src/retry.py:1-10"
     assert chunks[-1].usage.total_tokens == 4
 
 
