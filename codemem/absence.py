@@ -17,6 +17,8 @@ from codemem.snapshot import Snapshot
 
 SECONDS = 1.5
 """For reading files; what is not read by then is taken to hold every word."""
+MOST_CHARACTERS = 4000
+"""Of a question; a longer one is a report, whose first part says what it is about."""
 FOREIGN = 0.5
 """Share of a question's words that stand nowhere from which it is about something else."""
 PROPER = 2
@@ -24,6 +26,8 @@ PROPER = 2
 FEWEST_WORDS = 2
 MIN_STEM = 4
 """Shorter words stand by chance in almost any text."""
+
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _QUOTED = re.compile(r"`([^`\n]+)`")
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -57,10 +61,11 @@ class Absent:
 
 def absent(snapshots: Sequence[Snapshot], question: str, *, seconds: float = SECONDS) -> Absent:
     """What of the question is foreign to these trees: names that it spells out, and words."""
+    question = question[:MOST_CHARACTERS]
     names = spelled_names(question)
     own = {stem(part) for snapshot in snapshots for part in parts(snapshot.workspace.root.name)}
     words = [word for word in content_words(question) if stem(word) not in own]
-    pieces = {name: [piece.lower() for piece in _WORD.findall(name) if len(piece) > 1] for name in names}
+    pieces = {name: [p.lower() for p in _WORD.findall(name) if len(p) > 1 and p.isascii()] for name in names}
     stems = {word: stem(word) for word in words}
     wanted = {piece for found in pieces.values() for piece in found} | {s for s in stems.values() if len(s) >= MIN_STEM}
     missing = _missing(snapshots, wanted, seconds)
@@ -88,7 +93,8 @@ def content_words(question: str) -> list[str]:
     spoken = {word.lower() for word in identifiers(rest)}
     if not _ASCII.match(question) or len(spoken & _ENGLISH) < 1:
         return []
-    told = [word for word in identifiers(rest) if word.lower() not in language_names()]  # "this JavaScript library"
+    languages = language_names()
+    told = [word for word in identifiers(rest) if word.lower() not in languages]  # "this JavaScript library"
     found = dict.fromkeys(part for word in told for part in parts(word) if part.isalpha())
     return [word for word in found if len(word) > 2 and stem(word) not in STOP_STEMS]
 
@@ -118,14 +124,20 @@ def _missing(snapshots: Sequence[Snapshot], wanted: Collection[str], seconds: fl
 
 
 def _texts(snapshots: Iterable[Snapshot], deadline: float) -> Iterator[bytes | None]:
-    """The bytes of all files that were read into the outline; None, as the last, when time is up."""
+    """The bytes of all files but those left out, read into the outline or not yet; UTF-16 as UTF-8.
+
+    None, as the last, when time is up or a file cannot be read: what it holds is not known then.
+    """
     for snapshot in snapshots:
+        left_out = {file.path for file in snapshot.manifest.left_out}
         for path, entry in snapshot.entries.items():
-            if time.monotonic() > deadline:
+            if path in left_out:
+                continue
+            try:
+                data = None if time.monotonic() > deadline else snapshot.workspace.tree.read(entry)
+            except UnreadableFileError:
+                data = None
+            if data is None:
                 yield None
                 return
-            if path in snapshot.manifest:
-                try:
-                    yield snapshot.workspace.tree.read(entry)
-                except UnreadableFileError:
-                    continue
+            yield data.decode("utf-16", "replace").encode() if data[:2] in UTF16_MARKS else data

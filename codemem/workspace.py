@@ -156,7 +156,8 @@ class Workspace:
         """Tells other processes, as long as it lasts, that this one reads the whole tree and saves what it has read."""
         lock = filelock.FileLock(self._writable() / self._reading_name, mode=0o600)
         with ExitStack() as stack:
-            with contextlib.suppress(filelock.Timeout):  # another process says so already
+            # Another process says so already, or nothing can be written: `save` finds a better word for that.
+            with contextlib.suppress(filelock.Timeout, OSError):
                 lock.acquire(timeout=MOMENT_S)
                 stack.callback(lock.release)
             yield

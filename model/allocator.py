@@ -2,7 +2,7 @@
 
 glibc gives blocks of 128 KB and more back to the system when they are freed, and takes them from it again for the next
 layer: each page is then faulted in and zeroed. On two AVX-512 cores that was half of the time of an encoding
-(benchmarks/results/2026-11-28-encode-cpu.md).
+(benchmarks/results/2026-11-28-processor.md).
 """
 
 import ctypes

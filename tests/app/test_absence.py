@@ -7,7 +7,10 @@ import pytest
 from app.bench import Bench
 from app.conftest import write
 from codemem.absence import Absent, absent, content_words, spelled_names
+from codemem.manifest import Manifest
 from codemem.results import AskResult
+from codemem.snapshot import make_snapshot
+from codemem.workspace import open_workspace
 
 
 def look(bench: Bench, repository: Path, question: str, **target: object) -> Absent:
@@ -84,3 +87,17 @@ def test_a_question_about_nothing_here_lists_places_and_says_why(bench: Bench, r
     assert (answered.found, answered.answer, list(answered.citations)) == (False, "", [])
     assert answered.places
     assert "`frobnicate_retries` stands nowhere in the files" in answered.notes
+
+
+def test_files_that_were_not_read_yet_are_looked_through(bench: Bench, repository: Path) -> None:
+    """As while `index` still reads the tree."""
+    with open_workspace(repository, bench.settings, whole=False) as workspace:
+        make_snapshot(workspace, Manifest.empty(), seconds=-1.0).save()
+    assert not look(bench, repository, "What does `Cache.evict` delete?", seconds=-1.0).decisive
+    assert look(bench, repository, "What does `Kettle.boil` do?", seconds=-1.0).decisive
+
+
+def test_text_in_utf16_counts(bench: Bench, repository: Path) -> None:
+    (repository / "src/wide.py").write_bytes("def frobnicate_wide(): ...\n".encode("utf-16"))
+    bench.index(repository, purpose="outline")
+    assert not look(bench, repository, "What is `frobnicate_wide`?").decisive
