@@ -68,6 +68,11 @@ class Options:
     def work(self) -> Path:
         return self.out / "work"
 
+    @property
+    def records(self) -> Path:
+        """What was answered, a file for each system and set of circumstances."""
+        return self.work / "records"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -81,18 +86,37 @@ def evaluate_answers(
     options: Options, settings: Settings, *, progress: Callable[[str], None] = lambda _: None
 ) -> Outcome:
     """Runs every system over every question and writes the report with its plots. Raises EvaluationError."""
-    if unknown := [name for name in options.systems if name not in SYSTEMS]:
-        raise EvaluationError(f"no system {', '.join(unknown)}: there are {', '.join(SYSTEMS)}")
+    refuse_unknown(options.systems)
     started = time.perf_counter()
-    settings = replace(settings, places=replace(settings.places, data=options.work / "data"))
+    settings = kept_in(options, settings)
     engine = open_engine(settings, model=options.model, adapter=options.adapter, device=options.device)
+    runs, by_size = collect(options, engine, settings, progress=progress)
+    page = _write(options, engine, runs, by_size, time.perf_counter() - started)
+    return Outcome(page, runs, by_size)
+
+
+def refuse_unknown(systems: Sequence[str]) -> None:
+    """Raises EvaluationError where one is none of SYSTEMS."""
+    if unknown := [name for name in systems if name not in SYSTEMS]:
+        raise EvaluationError(f"no system {', '.join(unknown)}: there are {', '.join(SYSTEMS)}")
+
+
+def kept_in(options: Options, settings: Settings) -> Settings:
+    """Settings under which memories lie with the evaluation's own work."""
+    return replace(settings, places=replace(settings.places, data=options.work / "data"))
+
+
+def collect(
+    options: Options, engine: Engine, settings: Settings, *, progress: Callable[[str], None] = lambda _: None
+) -> tuple[dict[str, list[Record]], dict[str, dict[int, list[Record]]]]:
+    """Records by system (of grown repositories, the largest), and by system and size; asks what has none yet."""
     by_size: dict[str, dict[int, list[Record]]] = {}
     runs: dict[str, list[Record]] = {}
     for size in options.sizes or (None,):
         worlds = _worlds(options, size)
         for name in options.systems:
             system = make_system(name, engine, settings, options)
-            records = Records(options.work / "records", name, _circumstances(options, engine, size))
+            records = Records(options.records, name, _circumstances(options, engine, size))
             runs[name] = []
             for questions, roots in worlds:
                 runs[name] += run(
@@ -100,8 +124,7 @@ def evaluate_answers(
                 )
             if size is not None:
                 by_size.setdefault(name, {})[size] = runs[name]
-    page = _write(options, engine, runs, by_size, time.perf_counter() - started)
-    return Outcome(page, runs, by_size)
+    return runs, by_size
 
 
 World = tuple[list[Question], dict[str, Path]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from codemem.config import Places, Settings, UserConfig
-from codemem.evals.answers import evaluate, swe_qa
+from codemem.evals.answers import evaluate, spread, swe_qa
 from codemem.evals.answers.engines import open_engine, without
 from codemem.evals.answers.evaluate import PRODUCT, Options, evaluate_answers, make_system, summary
 from codemem.evals.answers.judge import Span
@@ -192,6 +192,30 @@ def test_open_questions_count_the_names_of_the_reference(
     given = Given("`retry_call` and `helper_x`", True, [Span("client/retry.py", 1, 2)])
     record = swe_qa.score_open(case, REFERENCE, known, given)
     assert (record.named, record.invented, record.cited) == (0.5, ("helper_x", "retry_call"), 1.0)
+
+
+def test_processes_share_an_evaluation_and_their_records_are_put_together(
+    engine: Engine, settings: Settings, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spread, "read_questions", lambda _: QUESTIONS)
+    options = Options("facts", root.parent, tmp_path / "out", systems=("memory", "bm25-chunks"), limits=LIMITS)
+    assert [(job.options.systems, job.cost) for job in spread.jobs_of(options)] == [
+        (("memory",), 6),
+        (("bm25-chunks",), 3),
+    ]
+    parts = []
+    for number, asked in enumerate((QUESTIONS[:2], QUESTIONS[1:])):
+        place = replace(options, out=options.work / "parts" / str(number))
+        parts.append(place.records)
+        records = Records(place.records, "bm25-chunks", {"model": "tiny"})
+        system = make_system("bm25-chunks", engine, settings, place)
+        run(system, asked, {"demo": root}, records, Asking(), count_tokens=engine.count_tokens)
+    with records.path.open("a", encoding="utf-8") as out:
+        out.write('{"question": "facts-demo-9", "ki')  # killed while it wrote
+    assert spread.merge(parts, options.records) == 3
+    assert spread.merge(parts, options.records) == 0
+    kept = Records(options.records, "bm25-chunks", {"model": "tiny"})
+    assert sorted(kept.done) == [q.identifier for q in QUESTIONS]
 
 
 def test_what_cannot_be_done_is_said(settings: Settings, tmp_path: Path) -> None:
