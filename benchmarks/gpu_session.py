@@ -47,12 +47,15 @@ def stages(work: Path, gpus: int, *, device: str, quick: bool) -> list[Stage]:
     sources = sysconfig.get_paths()["purelib"]
     route = base | {"tokens": [size], "formats": ["fp8", "int8", "bf16"], "seconds": 100}
     find = base | {"tokens": [size // 100, size]}
+    whole = base | {"tokens": [size], "tier": "host", "rows": "whole"}
+    gather: dict[str, Any] = dict(base)
     encode: dict[str, Any] = base | {"seconds": 50}
     decode: dict[str, Any] = dict(base)
     if quick:
         route |= {"query_tokens": [4], "batches": [1, 2]}
         encode |= {"document_tokens": [64], "pack_tokens": [128]}
         decode |= {"text_tokens": [32], "memory_rows": 16, "steps": 2}
+        gather |= {"chunks": 2048, "trials": 3, "repeats": 3}
     bench = ("-m", "codemem.benchmarks.stage")
     tokens, fewer, megabytes = ("3000", "3000", "0.02") if quick else ("1000000", "400000", "1.2")
 
@@ -66,6 +69,8 @@ def stages(work: Path, gpus: int, *, device: str, quick: bool) -> list[Stage]:
         Stage("decode", (*bench, "decode", json.dumps(decode)), 60),
         Stage("encode", (*bench, "encode", json.dumps(encode)), 80),
         Stage("find", (*bench, "find", json.dumps(find)), 80),
+        Stage("gather", (*bench, "gather", json.dumps(gather)), 60),
+        Stage("rows in host memory", (*bench, "find", json.dumps(whole)), 240),
         Stage("msa", of_checkpoint("msa_session", "--tokens", tokens), 180),
         Stage("narrow", of_checkpoint("narrow", "--tokens", fewer), 150),
         Stage("cli", of_checkpoint("cli_session", "--megabytes", megabytes), 240),
@@ -80,6 +85,9 @@ def stages(work: Path, gpus: int, *, device: str, quick: bool) -> list[Stage]:
         many = route | {"formats": ["int8"], "query_tokens": [64] if not quick else [4], "engine": False}
         listed.append(Stage(f"route on {count}", (*launch, "route", json.dumps(many)), 90, count))
         listed.append(Stage(f"encode on {count}", (*launch, "encode", json.dumps(encode)), 80, count))
+        listed.append(Stage(f"find on {count}", (*launch, "find", json.dumps(find)), 120, count))
+        dead = ("-m", "codemem.benchmarks.dead_rank", "--processes", str(count), "--victim", str(count // 2))
+        listed.append(Stage(f"dead rank of {count}", (*dead, "--device", device), 150, count))
     return listed
 
 

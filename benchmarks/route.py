@@ -3,6 +3,9 @@
 Beside it, in the same run, the public engine's arithmetic: every head's score of every token, in slices of 16,384
 chunks, keys widened to one a query head, mean over heads, maximum over tokens and chunks, top k.
 
+Keys depend on their place in the memory alone, so any number of processes hold the same: several of them compare what
+they found together with what one finds over the whole.
+
 Shapes: L layers, B questions, T tokens a question, C chunks, W width of a key, H heads, G groups.
 """
 
@@ -26,6 +29,9 @@ ENGINE_SLICE = 16_384
 SLOW_MS = 300.0
 """What takes longer is run once to warm up and once as a graph, not for a median."""
 CHUNKS_A_DOCUMENT = 16
+CHECK_SECONDS = 120.0
+KEY_BLOCK = 1 << 16
+"""Chunks that are drawn with one seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ class Options:
     """Also time the public engine's arithmetic."""
     seconds: float = 120.0
     """Sizes that would begin later are left out, and the result says so."""
+    check: bool = True
+    """Of several processes, each also routes over the whole memory, a layer at a time, and compares."""
 
 
 def run(options: Options, group: Group | None = None, *, progress: Callable[[str], None] = lambda _: None) -> Any:
@@ -68,7 +76,7 @@ def run(options: Options, group: Group | None = None, *, progress: Callable[[str
                 progress(f"{tokens:,} tokens, {name}, {questions} questions of {count} tokens")
                 if memory is None:
                     memory = _Memory.random(shape, tokens, name, device, group)
-                rows.append(_row(memory, questions, count, bandwidth, rate))
+                rows.append(_row(memory, questions, count, bandwidth, rate) | _check(options, memory, questions, count))
             del memory  # before the next: not all formats fit beside one another
     return {
         "bench": "route",
@@ -79,6 +87,7 @@ def run(options: Options, group: Group | None = None, *, progress: Callable[[str
         "matmul_operations_a_second": rate,
         "rows": rows,
         "left_out_for_time": left_out,
+        "ok": all(row.get("same_as_one_process", True) for row in rows),
         **measure.peaks(device),
     }
 
@@ -103,8 +112,7 @@ class _Memory:
         chunks = share.chunks
         size = chunks * (shape.width * DTYPES[name].itemsize + (2 * shape.decoder.kv_heads if name != "bf16" else 0))
         layers = _fitting(shape.layers, size, device)
-        generator = torch.Generator(device).manual_seed(share.rank)
-        keys = [_random_keys(chunks, shape, name, generator) for _ in range(layers)]
+        keys = [_random_keys(share.rows, shape, name, layer, device) for layer in range(layers)]
         return cls(shape, tokens, name, keys, share.offsets().to(device), device, group, share)
 
     def route_all(self, q: Tensor, asked: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
@@ -122,12 +130,45 @@ class _Memory:
             found.append((documents, scores))
         return found
 
+    def top_of_whole(self, layer: int, q: Tensor, asked: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """What one process finds that holds all chunks of this layer."""
+        every = torch.from_numpy(self.share.chunk_offsets).to(self.device)
+        distinct = layer % len(self.keys)
+        keys = _random_keys(slice(0, int(every[-1])), self.shape, self.format, distinct, self.device)
+        return route(q, keys, every, self.shape.memory.top_k, query_offsets=asked)
+
+
+def _questions(memory: _Memory, questions: int, count: int) -> tuple[Tensor, list[int]]:
+    """Query tokens of all questions, and where each begins; the same in all processes."""
+    generator = torch.Generator(memory.device).manual_seed(7)
+    q = torch.randn(questions * count, memory.shape.width, device=memory.device, generator=generator)
+    return q, list(range(0, questions * count + 1, count))
+
+
+def _check(options: Options, memory: _Memory, questions: int, count: int) -> dict[str, Any]:
+    """Whether all processes together found, in every layer, the documents and scores that one finds by itself."""
+    if memory.group is None or not options.check:
+        return {}
+    q, asked = _questions(memory, questions, count)
+    differing, off = 0, 0.0
+    for layer, (documents, scores) in enumerate(memory.route_all(q, asked)):
+        expected, expected_scores = memory.top_of_whole(layer, q, asked)
+        differing += int((documents != expected).sum())
+        off = max(off, float((scores - expected_scores).abs().max()))
+    found = torch.tensor([float(differing), off], device=memory.device)
+    # One process may still be at it when another is done, for much longer than a question takes.
+    everywhere = memory.group.gather(found, patience_s=CHECK_SECONDS)
+    return {
+        "same_as_one_process": bool((everywhere == 0).all()),
+        "compared": questions * memory.shape.memory.top_k * memory.shape.layers,
+        "differing_documents": int(everywhere[:, 0].max()),
+        "largest_score_difference": float(everywhere[:, 1].max()),
+    }
+
 
 def _row(memory: _Memory, questions: int, count: int, bandwidth: float, rate: float) -> dict[str, Any]:
     shape = memory.shape
-    generator = torch.Generator(memory.device).manual_seed(7)
-    q = torch.randn(questions * count, shape.width, device=memory.device, generator=generator)
-    asked = list(range(0, questions * count + 1, count))
+    q, asked = _questions(memory, questions, count)
     work = lambda: memory.route_all(q, asked)  # noqa: E731 - measured several ways
     eager = measure.milliseconds(work, memory.device, 1, warm=1)
     repeats = 1 if _slow(eager, memory) else 5
@@ -233,17 +274,35 @@ def engine_top(q_BHTD: Tensor, keys_CGD: Tensor, offsets: Tensor, k: int) -> tup
     return top.indices, top.values
 
 
-def _random_keys(chunks: int, shape: Shape, name: str, generator: torch.Generator) -> RoutingKeys:
-    """Random keys in their format: 8-bit ones with a scale a group."""
-    device, width = generator.device, shape.width
+def _random_keys(rows: slice, shape: Shape, name: str, layer: int, device: torch.device) -> RoutingKeys:
+    """Random keys of these chunks of the memory, 8-bit ones with a scale a group; drawn in blocks, so that a share's
+    are the memory's own."""
+    count, first = rows.stop - rows.start, rows.start // KEY_BLOCK
+    values = torch.empty((count, shape.width), device=device, dtype=DTYPES[name])
+    groups = shape.decoder.kv_heads
+    scales = None if name == "bf16" else torch.empty((count, groups), device=device, dtype=torch.float16)
+    for block in range(first, -(-rows.stop // KEY_BLOCK)):
+        start = block * KEY_BLOCK
+        low, high = max(rows.start, start), min(rows.stop, start + KEY_BLOCK)
+        drawn = _drawn(shape, name, (layer << 32) + block, device)[low - start : high - start]
+        values[low - rows.start : high - rows.start] = drawn.values
+        if scales is not None and drawn.scales is not None:
+            scales[low - rows.start : high - rows.start] = drawn.scales
+    return RoutingKeys(values, scales)
+
+
+def _drawn(shape: Shape, name: str, seed: int, device: torch.device) -> RoutingKeys:
+    """One block of random keys."""
+    width = shape.width
+    generator = torch.Generator(device).manual_seed(seed)
     if name == "bf16":
-        return RoutingKeys(torch.randn(chunks, width, device=device, dtype=torch.bfloat16, generator=generator))
-    values = torch.randint(-127, 128, (chunks, width), device=device, dtype=torch.int8, generator=generator)
+        return RoutingKeys(torch.randn(KEY_BLOCK, width, device=device, dtype=torch.bfloat16, generator=generator))
+    values = torch.randint(-127, 128, (KEY_BLOCK, width), device=device, dtype=torch.int8, generator=generator)
     if name == "fp8":
         # Any byte but the two NaN patterns (0x7f, 0xff) is a number.
         values.masked_fill_((values & 0x7F) == 0x7F, 0)
         values = values.view(torch.float8_e4m3fn)
-    scales = torch.rand(chunks, shape.decoder.kv_heads, device=device, generator=generator).add_(0.5).half() / 100
+    scales = torch.rand(KEY_BLOCK, shape.decoder.kv_heads, device=device, generator=generator).add_(0.5).half() / 100
     return RoutingKeys(values, scales)
 
 

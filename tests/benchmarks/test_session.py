@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from codemem.benchmarks import cli_session, gpu_session, msa_session, narrow, route, stage
+from codemem.benchmarks import cli_session, dead_rank, find, gather, gpu_session, msa_session, narrow, route, stage
 from codemem.benchmarks.gpu_session import Stage
 from codemem.benchmarks.random_checkpoint import checkpoint_at, write_random_checkpoint
 from codemem.benchmarks.shapes import SHAPES
@@ -41,10 +41,58 @@ def test_what_no_time_is_left_for_is_named(tmp_path: Path) -> None:
 
 def test_stages_for_as_many_gpus_as_there_are(tmp_path: Path) -> None:
     names = [s.name for s in gpu_session.stages(tmp_path, 4, device="cuda", quick=False)]
-    assert names[-4:] == ["route on 2", "encode on 2", "route on 4", "encode on 4"]
+    several = [f"{what} {n}" for n in (2, 4) for what in ("route on", "encode on", "find on", "dead rank of")]
+    assert names[-len(several) :] == several
     assert "kernels" in names
     alone = gpu_session.stages(tmp_path, 1, device="cpu", quick=True)
     assert not [s for s in alone if s.processes > 1 or s.name == "kernels"]
+
+
+def test_the_kernels_rows_beside_copied_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = gather.Options("cpu", "tiny", chunks=512, trials=2, repeats=2)
+    result = gather.run(options)
+    assert result["ok"]
+    rows = result["rows"]
+    assert [(row["tier"], row["format"], row["chunks_a_document"]) for row in rows] == [
+        (tier, name, each) for tier in ("device", "host") for name in ("int8", "stored") for each in (4, 16)
+    ]
+    for row in rows:
+        width = 2 * 16 + 2 * 2 if row["format"] == "int8" else 4 * 2 * 16
+        assert row["fetched_bytes"] == 2 * 16 * row["chunks_a_document"] * width
+    # Rows of other documents are noticed.
+    fetch = gather.fetch_pair
+    monkeypatch.setattr(gather, "fetch_pair", lambda k, v, spans: fetch(k, v, [(0, 1), *spans[1:]]))
+    assert not gather.run(options)["ok"]
+
+
+def test_a_killed_process_is_named_by_all_others() -> None:
+    result = dead_rank.run(3, 1, "cpu", let_run=0.0)
+    assert result["ok"]
+    assert [other["rank"] for other in result["others"]] == [0, 2]
+    for other in result["others"]:
+        assert other["said"].startswith(f"worker 1 (process {result['killed_process']} on ")
+        assert other["exit_code"] == 1
+
+
+def test_keys_do_not_depend_on_who_holds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route, "KEY_BLOCK", 48)
+    shape, device = SHAPES["tiny"], torch.device("cpu")
+    for name in ("bf16", "int8", "fp8"):
+        whole = route._random_keys(slice(0, 200), shape, name, 1, device)
+        part = route._random_keys(slice(64, 176), shape, name, 1, device)
+        assert torch.equal(part.values.view(torch.uint8), whole.values[64:176].view(torch.uint8))
+        assert part.scales is None or whole.scales is None or torch.equal(part.scales, whole.scales[64:176])
+        assert not torch.equal(whole.values[:48].view(torch.uint8), whole.values[48:96].view(torch.uint8))
+
+
+def test_every_layer_has_rows_of_its_own() -> None:
+    repeated, whole = (
+        find.run(find.Options("cpu", "tiny", (200_000,), 4, "host", rows=rows))["rows"][0]
+        for rows in ("repeated", "whole")
+    )
+    chunks = 200_000 // 1024 * 16
+    assert whole["row_bytes"] == 2 * 2 * chunks * (32 + 2 * 2)
+    assert repeated["row_bytes"] == 2 * find.REPEATED_ROWS * (32 + 2 * 2)
 
 
 def test_a_benchmark_by_name(capsys: pytest.CaptureFixture[str]) -> None:
