@@ -1,13 +1,18 @@
 """all-MiniLM-L6-v2 over a large pool: mean-pooled unit vectors, at most 256 word pieces a text (as `evals.minilm`)."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 MAX_TOKENS = 256
 BATCH = {"cpu": 32, "cuda": 1024}
+VECTORS = "dense.safetensors"
+"""In a run's `work` folder: vectors of the whole pool, which depend on no model of ours."""
 
 
 class DenseEncoder:
@@ -43,3 +48,30 @@ class DenseEncoder:
         mask = tokens["attention_mask"].unsqueeze(-1).float()
         mean = (hidden * mask).sum(1) / mask.sum(1).clamp_min(1)
         return torch.nn.functional.normalize(mean, dim=-1)
+
+
+def save_vectors(path: Path, vectors: Tensor, texts: Sequence[str]) -> None:
+    """Keeps the vectors of these texts; the file appears whole or not at all."""
+    partial = path.with_suffix(".writing")
+    save_file({"vectors": vectors.cpu().contiguous()}, str(partial), {"texts": _digest(texts)})
+    partial.rename(path)
+
+
+def load_vectors(path: Path, texts: Sequence[str], device: torch.device) -> Tensor | None:
+    """Vectors that were kept of these very texts; None if there are none."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(str(path), "pt") as file:
+            kept = (file.metadata() or {}).get("texts")
+    except SafetensorError:
+        return None
+    return load_file(str(path), device=str(device))["vectors"] if kept == _digest(texts) else None
+
+
+def _digest(texts: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()

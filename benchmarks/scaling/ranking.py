@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codemem.benchmarks.scaling.dense import DenseEncoder
+from codemem.benchmarks.scaling.dense import VECTORS, DenseEncoder, load_vectors, save_vectors
 from codemem.benchmarks.scaling.entries import Encoded
 from codemem.benchmarks.scaling.lexical import WordCounts
 from codemem.benchmarks.scaling.options import Options
-from codemem.benchmarks.scaling.pool import Memory, Pool
+from codemem.benchmarks.scaling.pool import Memory, Pool, read_pool_folder
 from codemem.benchmarks.scaling.ranks import Scores, rank_all
 from codemem.model.engine import Engine
 from codemem.model.entry import EntryLayout
@@ -39,7 +39,7 @@ def rank_everything(
     """Seconds of each part; the rows lie in `work/ranks.json`."""
     device = torch.device(engine.device)
     count = len(encoded.tokens)
-    texts = [header + text for header, text in pool.documents[:count]]
+    texts = texts_of(pool)[:count]
     asked = pool.questions.asked
     questions = [question.text for question in asked]
     seconds: dict[str, float] = {}
@@ -54,7 +54,8 @@ def rank_everything(
     timed("memory", lambda: _by_memory(engine, layout, encoded, questions))
     if options.minilm is not None:
         folder = options.minilm
-        timed("MiniLM", lambda: _by_vectors(DenseEncoder(folder, device), texts, questions, progress))
+        kept = load_vectors(options.work / VECTORS, texts_of(pool), device)
+        timed("MiniLM", lambda: _by_vectors(DenseEncoder(folder, device), texts, questions, kept, progress))
     if options.bm25:
         processes = max(1, (os.cpu_count() or 1) - 1) if count > 20_000 else 1
         timed("BM25", lambda: _by_words(WordCounts.of(texts, questions, processes=processes), device))
@@ -77,10 +78,30 @@ def _by_memory(engine: Engine, layout: EntryLayout, encoded: Encoded, questions:
     return lambda index, _: scores[index]
 
 
+def texts_of(pool: Pool) -> list[str]:
+    """What other systems read of each document."""
+    return [header + text for header, text in pool.documents]
+
+
+def keep_vectors(options: Options, progress: Callable[[str], None] = lambda _: None) -> None:
+    """MiniLM's vectors of the whole pool into `work`, where ranking finds them: they may be made at any time before."""
+    if options.minilm is None:
+        return
+    texts, device = texts_of(read_pool_folder(options.corpus)), torch.device(options.device)
+    vectors = DenseEncoder(options.minilm, device).encode(texts, progress=progress)
+    save_vectors(options.work / VECTORS, vectors, texts)
+
+
 def _by_vectors(
-    encoder: DenseEncoder, texts: Sequence[str], questions: Sequence[str], progress: Callable[[str], None]
+    encoder: DenseEncoder,
+    texts: Sequence[str],
+    questions: Sequence[str],
+    kept: Tensor | None,
+    progress: Callable[[str], None],
 ) -> Scores:
-    vectors, asked = encoder.encode(texts, progress=progress), encoder.encode(questions)
+    """`kept`: vectors of these texts and maybe others behind them."""
+    vectors = encoder.encode(texts, progress=progress) if kept is None else kept[: len(texts)]
+    asked = encoder.encode(questions)
     return lambda index, _: vectors @ asked[index]
 
 

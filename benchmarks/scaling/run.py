@@ -2,7 +2,8 @@
 
     python -m codemem.benchmarks.scaling.run OPTIONS.json [--phases encode,rank,answer,report]
 
-What a phase made lies in the run's `work` folder: one that is cut off goes on, and phases may be run one by one, as a
+A further phase, `dense`, keeps MiniLM's vectors for ranking; it needs no entries and may run while others train. What a
+phase made lies in the run's `work` folder: one that is cut off goes on, and phases may be run one by one, as a
 machine is lent. `codemem bench scale` is the same for a user.
 """
 
@@ -25,7 +26,7 @@ from codemem.benchmarks.scaling.answers import answer_rows, read_answers
 from codemem.benchmarks.scaling.entries import load_encoded
 from codemem.benchmarks.scaling.options import Options
 from codemem.benchmarks.scaling.pool import Memory, Pool, memories, read_pool_folder
-from codemem.benchmarks.scaling.ranking import RANKS, rank_everything
+from codemem.benchmarks.scaling.ranking import RANKS, keep_vectors, rank_everything
 from codemem.benchmarks.scaling.ranks import table_rows
 from codemem.benchmarks.scaling.work import layout_of, open_engine
 from codemem.errors import CodememError
@@ -45,6 +46,8 @@ def run(options: Options, *, phases: Sequence[str] = PHASES, say: Say = lambda _
         started = time.perf_counter()
         if phase == "encode":
             _workers("encode", path, options.encoders, say)
+        elif phase == "dense":
+            keep_vectors(options, say)
         elif phase == "rank":
             _note_seconds(options, rank(options, say))
         elif phase == "answer" and options.answers:

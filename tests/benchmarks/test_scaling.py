@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from codemem.benchmarks.scaling import dense, ranking
 from codemem.benchmarks.scaling.answers import Answering, Limits, read_answers, right, to_answer
 from codemem.benchmarks.scaling.corpus import digest, read_corpus, write_parts
 from codemem.benchmarks.scaling.entries import encode_part, load_encoded, spans
@@ -270,6 +271,52 @@ def test_a_run_from_entries_to_plot(tmp_path: Path, corpus: Path) -> None:
     again = run(options, phases=("encode", "rank", "answer", "report"))
     assert again["rows"] == result["rows"]
     assert (options.work / "answers-0-of-1.jsonl").read_bytes() == before
+
+
+class ByLength:
+    """Stands for MiniLM: two numbers a text, by its length."""
+
+    read = 0
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        del folder, device
+
+    def encode(self, texts: list[str], *, progress: object = None) -> torch.Tensor:
+        ByLength.read += len(texts)
+        return torch.tensor([[1.0, len(text) / 100] for text in texts]).view(-1, 2)
+
+
+def test_vectors_made_beforehand_are_read_and_rank_the_same(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "DenseEncoder", ByLength)
+    tiny_engine(tmp_path / "engine")
+    folder, adapter = tmp_path / "engine" / "checkpoint", tmp_path / "engine" / "adapter.safetensors"
+    results, reads = [], []
+    for name in ("alone", "kept"):
+        options = Options(
+            corpus, tmp_path / name, folder, adapter, "tiny", threads=1, sizes=(120, 3000), bm25=False, minilm=tmp_path
+        )
+        if name == "kept":
+            run(options, phases=("dense",))
+        ByLength.read = 0
+        results.append(run(options, phases=("encode", "rank", "report"))["rows"])
+        reads.append(ByLength.read)
+    assert results[0] == results[1]
+    assert {row["system"] for row in results[0]} == {"memory", "MiniLM"}
+    assert (reads[1], reads[0] > reads[1]) == (3, True)  # the questions alone
+
+
+def test_vectors_of_other_texts_are_not_taken(tmp_path: Path) -> None:
+    path, vectors, device = tmp_path / dense.VECTORS, torch.rand(3, 2), torch.device("cpu")
+    dense.save_vectors(path, vectors, ["a", "bc", "d"])
+    found = dense.load_vectors(path, ["a", "bc", "d"], device)
+    assert found is not None
+    assert torch.equal(found, vectors)
+    assert dense.load_vectors(path, ["ab", "c", "d"], device) is None
+    path.write_bytes(b"cut off")
+    assert dense.load_vectors(path, ["a", "bc", "d"], device) is None
+    assert dense.load_vectors(tmp_path / "none", ["a"], device) is None
 
 
 def test_a_part_that_fails_is_named(tmp_path: Path, corpus: Path) -> None:
