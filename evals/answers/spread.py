@@ -15,17 +15,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from pathlib import Path
+from queue import Empty
 
 from codemem.config import Settings
 from codemem.evals.answers.engines import open_engine
 from codemem.evals.answers.evaluate import PRODUCT, SYSTEMS, Options, collect, kept_in, refuse_unknown
 from codemem.evals.answers.questions import read_questions, set_path
 from codemem.evals.errors import EvaluationError
-from codemem.model.engine import Engine
 
 PRODUCT_COST = 2
 """How many questions of a reader one of the product takes, with its rounds: for the order of jobs alone."""
@@ -69,35 +70,45 @@ def merge(parts: Iterable[Path], into: Path) -> int:
     return added
 
 
-class _Worker:
-    """What a process keeps between jobs."""
+def _answer(own: int, work: "_Work", jobs: "Queue[Options]", said: "Queue[str]") -> None:
+    """What process `own` does: one job after the other, until none is left."""
+    first = work.evaluations[0]
+    place = first.work / "parts" / str(own)
+    try:
+        if work.gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = work.gpus[own % len(work.gpus)]
+        if hasattr(os, "sched_setaffinity"):  # or every process would parse and multiply with all cores
+            cores = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, cores[own :: work.processes] or cores[own % len(cores) :][:1])
+        settings = kept_in(replace(first, out=place), work.settings)
+        engine = open_engine(settings, model=first.model, adapter=first.adapter, device=first.device)
+        while True:
+            options = replace(jobs.get(timeout=EMPTY_SECONDS), out=place)
+            began = time.perf_counter()
+            runs, _ = collect(options, engine, settings)
+            took = time.perf_counter() - began
+            answered = f"{sum(map(len, runs.values()))} questions, {took:.0f} s"
+            said.put(f"{options.name} {options.systems[0]} {options.packages[0]}: {answered}")
+    except Empty:
+        pass
+    except Exception as error:  # said by the process that waits, which has no other way to know
+        said.put(f"{FAILED}process {own}: {type(error).__name__}: {error}")
+        raise
 
-    engine: Engine
+
+EMPTY_SECONDS = 1.0
+"""A queue that was filled before the process began may still be on its way."""
+FAILED = "failed: "
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What all processes are told."""
+
+    evaluations: tuple[Options, ...]
     settings: Settings
-    place: Path
-
-
-def _start(gpus: Sequence[str], options: Options, settings: Settings, numbers: "Queue[int]") -> None:
-    own = numbers.get()
-    if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[own % len(gpus)]
-    _Worker.place = options.work / "parts" / str(own)
-    _Worker.settings = kept_in(replace(options, out=_Worker.place), settings)
-    _Worker.engine = open_engine(settings, model=options.model, adapter=options.adapter, device=options.device)
-
-
-def _do(options: Options) -> str:
-    own = replace(options, out=_Worker.place)
-    began = time.perf_counter()
-    runs, _ = collect(own, _Worker.engine, _Worker.settings)
-    answered = sum(map(len, runs.values()))
-    took = time.perf_counter() - began
-    return f"{options.name} {options.systems[0]} {options.packages[0]}: {answered} questions, {took:.0f} s"
-
-
-def _say(done: "Future[str]") -> None:
-    if not done.cancelled() and done.exception() is None:
-        print(done.result(), flush=True)
+    processes: int
+    gpus: tuple[str, ...]
 
 
 def spread(
@@ -106,28 +117,41 @@ def spread(
     """Answers in `processes` processes until all is done or `seconds` have passed; how many records there are more.
 
     `evaluations` share their model and folder. `gpus`: devices by number, dealt to the processes in turn; none leaves
-    the choice to the options. Raises EvaluationError of the first job that has one.
+    the choice to the options. Raises EvaluationError of the first process that failed, with what was answered kept.
     """
-    jobs = sorted((job for options in evaluations for job in jobs_of(options)), key=lambda job: -job.cost)
-    first = evaluations[0]
+    work = _Work(tuple(evaluations), settings, processes, tuple(gpus))
     context = multiprocessing.get_context("spawn")
-    numbers = context.Queue()
-    for number in range(processes):
-        numbers.put(number)
-    with ProcessPoolExecutor(processes, context, initializer=_start, initargs=(gpus, first, settings, numbers)) as pool:
-        futures = [pool.submit(_do, job.options) for job in jobs]
-        for future in futures:
-            future.add_done_callback(_say)
-        done, left = wait(futures, timeout=seconds, return_when=FIRST_EXCEPTION)
-        failed = next((future.exception() for future in done if future.exception()), None)
-        if left:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list((pool._processes or {}).values()):  # records are kept line by line
-                process.kill()
-    added = merge(sorted((first.work / "parts").glob("*/work/records")), first.records)
-    if failed is not None:
-        raise EvaluationError(f"a process failed: {failed}") from failed
+    jobs: Queue[Options] = context.Queue()
+    said: Queue[str] = context.Queue()
+    for job in sorted((job for options in evaluations for job in jobs_of(options)), key=lambda job: -job.cost):
+        jobs.put(job.options)
+    workers = [context.Process(target=_answer, args=(n, work, jobs, said), daemon=False) for n in range(processes)]
+    for worker in workers:
+        worker.start()
+    failed = _listen(workers, said, time.monotonic() + seconds)
+    for worker in workers:
+        worker.kill()  # records are kept line by line
+        worker.join()
+    jobs.cancel_join_thread()  # nobody takes what is left
+    added = merge(sorted((work.evaluations[0].work / "parts").glob("*/work/records")), work.evaluations[0].records)
+    if failed:
+        raise EvaluationError(failed)
     return added
+
+
+def _listen(workers: Sequence["BaseProcess"], said: "Queue[str]", until: float) -> str | None:
+    """Prints what processes say until all have ended or it is late; the first failure, the others having gone on."""
+    failed = None
+    while time.monotonic() < until:
+        alive = any(worker.is_alive() for worker in workers)
+        with suppress(Empty):
+            while True:
+                line = said.get(timeout=0.2)
+                failed = failed or (line if line.startswith(FAILED) else None)
+                print(line, flush=True)
+        if not alive:
+            break
+    return failed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
