@@ -6,7 +6,7 @@ memory's configuration as metadata. It holds no base weight.
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -110,6 +110,16 @@ def save_adapter(path: Path, adapters: dict[str, LowRank], routers: Routers, mem
         tensors[name], tensors[f"{name}.scale"] = values, scale
     metadata = {"format": FORMAT, "base": base, "memory": json.dumps(asdict(memory))}
     save_file(tensors, str(path), metadata)
+
+
+def change_memory(path: Path, out: Path, **changes: Any) -> None:
+    """Copies an adapter file with other settings of its memory (fields of `MemoryConfig`, `names` for one); the weights
+    stay as they are. Raises `WeightsCorrupt` if `path` is no adapter."""
+    file = AdapterFile(path)
+    with cast(Any, safe_open(str(path), "pt")) as opened:
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
+    memory = replace(file.memory, **changes)
+    save_file(tensors, str(out), {"format": FORMAT, "base": file.base, "memory": json.dumps(asdict(memory))})
 
 
 class AdapterFile:

@@ -19,8 +19,8 @@ Systems = Annotated[
     list[str] | None,
     typer.Option(
         "--system",
-        help="memory, memory-attention-off, memory-one-round, bm25-chunks, bm25-files, minilm, fusion, gold or "
-        "closed-book. Repeatable; the first is compared with the others. Default: all.",
+        help="memory, memory-naming-off, memory-attention-off, memory-one-round, bm25-chunks, bm25-files, minilm, "
+        "fusion, gold or closed-book. Repeatable; the first is compared with the others. Default: all.",
     ),
 ]
 Packages = Annotated[list[str] | None, typer.Option("--package", help="Ask about these alone. Repeatable.")]

@@ -35,7 +35,7 @@ from codemem.evals.report import Report, Table, write_report
 from codemem.model.engine import Engine
 
 OURS = "memory"
-PRODUCT = (OURS, "memory-attention-off", "memory-one-round")
+PRODUCT = (OURS, "memory-naming-off", "memory-attention-off", "memory-one-round")
 READERS = ("bm25-chunks", "bm25-files", "minilm", "fusion", "gold", "closed-book")
 SYSTEMS = (*PRODUCT, *READERS)
 
@@ -163,8 +163,8 @@ def make_system(name: str, engine: Engine, settings: Settings, options: Options)
     """A system by its name on the command line."""
     silent, limits = options.ranking_only, options.limits
     if name in PRODUCT:
-        if name == "memory-attention-off":
-            engine = without(engine, attention=True)
+        if name in {"memory-attention-off", "memory-naming-off"}:
+            engine = without(engine, attention="attention" in name, naming="naming" in name)
         if name == "memory-one-round":
             limits = replace(limits, rounds=1)
         return ProductSystem(name, engine, settings, limits, silent=silent)

@@ -1,11 +1,12 @@
 """Routers learn a planted association on a frozen backbone, and survive their 8-bit file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from codemem.model.adapter import AdapterFile, save_adapter
+from codemem.model.adapter import AdapterFile, change_memory, save_adapter
 from codemem.model.config import DecoderConfig, MemoryConfig
 from codemem.model.decoder import Decoder
 from codemem.model.errors import WeightsCorrupt
@@ -76,6 +77,17 @@ def test_an_adapter_file_of_routers_alone_gives_them_back(tmp_path: Path) -> Non
     weight = decoder.layers[0].mlp.down_proj.weight.clone()  # type: ignore[union-attr, operator]
     file.merge_into(decoder)
     assert torch.equal(weight, decoder.layers[0].mlp.down_proj.weight)  # type: ignore[union-attr, arg-type]
+
+
+def test_settings_of_an_adapters_memory_change_without_its_weights(tmp_path: Path) -> None:
+    path, changed = tmp_path / "adapter.safetensors", tmp_path / "changed.safetensors"
+    save_adapter(path, {}, Routers(CONFIG, MEMORY.routed_layers), MEMORY, base="0" * 64)
+    change_memory(path, changed, names=not MEMORY.names)
+    one, other = AdapterFile(path), AdapterFile(changed)
+    assert other.memory == replace(one.memory, names=not MEMORY.names)
+    assert other.base == one.base
+    name = f"routers.{next(name for name, _ in Routers(CONFIG, MEMORY.routed_layers).named_parameters())}"
+    assert torch.equal(one.matrix(name), other.matrix(name))
 
 
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
