@@ -64,7 +64,9 @@ def root(tmp_path: Path) -> Path:
     return place
 
 
-@pytest.mark.parametrize("name", ["memory", "memory-naming-off", "memory-attention-off", "memory-one-round", "bm25-chunks", "bm25-files"])
+@pytest.mark.parametrize(
+    "name", ["memory", "memory-naming-off", "memory-attention-off", "memory-one-round", "bm25-chunks", "bm25-files"]
+)
 def test_systems_read_the_repository_and_judge_alike(
     name: str, engine: Engine, settings: Settings, root: Path, tmp_path: Path
 ) -> None:
