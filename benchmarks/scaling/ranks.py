@@ -49,7 +49,8 @@ def fused(parts: Sequence[Tensor], held: Tensor) -> Tensor:
 def best_documents(scores: Tensor, held: Tensor, k: int = TOP) -> list[int]:
     """The first ones by score, of those held."""
     masked = scores.masked_fill(~held, -torch.inf)
-    return [int(d) for d in masked.topk(min(k, int(held.sum()))).indices]
+    documents: list[int] = masked.topk(min(k, int(held.sum()))).indices.tolist()  # at once: a GPU is asked only once
+    return documents
 
 
 def rank_all(
