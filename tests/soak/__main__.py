@@ -37,8 +37,8 @@ def run_kills(folder: Path, engine_name: str, *, seed: int, kills: int) -> None:
         with tempfile.TemporaryDirectory(dir=folder) as name:
             seen = check_kills(Path(name), engine_name, seed=seed + done, kills=min(50, kills - done))
         done += seen.kills + seen.ended
-        say(f"{done:,} runs of index, the last {seen.kills} killed of {seen.kills + seen.ended}: nothing lost, "
-            f"{seen.entries:,} entries, {time.monotonic() - started:.0f} s")  # fmt: skip
+        say(f"{done:,} runs of index, the last {seen.kills} killed of {seen.kills + seen.ended}: nothing lost or "
+            f"encoded again, {seen.entries:,} entries, {time.monotonic() - started:.0f} s")  # fmt: skip
 
 
 def run_load(folder: Path, engine_name: str, *, seed: int, minutes: float) -> bool:

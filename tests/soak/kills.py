@@ -1,24 +1,35 @@
-"""`index` killed (SIGKILL) at any moment, again and again: nothing that was durable is lost, and it ends complete."""
+"""`index` killed (SIGKILL) over and over: nothing durable is lost or encoded again, and it ends complete."""
 
 import multiprocessing
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from app.conftest import git, write
 
+import codemem.index
 from codemem.config import Settings
+from codemem.engine_interface import MemoryEngine
 from codemem.index import IndexOptions, index
 from codemem.manifest import Manifest
-from codemem.memory import layout_of, present
-from codemem.model.store import Store, StoreDirectory
+from codemem.memory import Memory, layout_of
+from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
+from codemem.model.store import Store, StoreDirectory, StoreOptions
+from codemem.results import IndexResult
 from codemem.workspace import open_workspace
 from soak.engines import make_engine
 
 CONTEXT = multiprocessing.get_context("forkserver")
 FILES = 30
 """New documents between two kills: work for some hundred milliseconds."""
+ASKED = "asked"
+"""The file, beside the repository, of the keys that were to be encoded, one after the other as they were asked for."""
+KEY_BYTES = 32
+SEGMENT_ENTRIES = 4
+"""Entries a segment: by default such short runs would write one each, at their end, and no kill would meet a merge."""
 
 
 @dataclass
@@ -29,30 +40,54 @@ class Killed:
     ended: int = 0
     """Runs that were done before their moment came."""
     entries: int = 0
-    encoded_again: int = 0
-    """Documents whose entries had been durable and were made again: always 0."""
 
 
-def run_index(root: Path, home: Path, engine_name: str) -> None:
-    """What the killed process does, at the pace of a model: a pause a document, a segment every few."""
-    engine = make_engine(engine_name, home, pause=0.002)
-    settings = Settings.load({"CODEMEM_HOME": str(home)})
-    with open_workspace(root, settings, whole=False) as workspace:
-        index(workspace, settings, lambda _: engine, IndexOptions())
+def run_index(folder: Path, engine: MemoryEngine) -> IndexResult:
+    """Notes the keys that the model is asked to encode before it begins, so that a kill hides none."""
+    settings, encode = settings_of(folder), engine.encode
+
+    def noting(documents: Sequence[TokenisedDocument], layout: EntryLayout) -> Iterator[Entry]:
+        with (folder / ASKED).open("ab") as file:
+            file.write(b"".join(layout.key(document.ids) for document in documents))
+        return encode(documents, layout)
+
+    with (
+        mock.patch.object(engine, "encode", noting),
+        mock.patch.object(codemem.index, "open_memory", open_memory),
+        open_workspace(root_of(folder), settings, whole=False) as tree,
+    ):
+        return index(tree, settings, lambda _: engine, IndexOptions())
+
+
+def open_memory(engine: MemoryEngine, _purpose: str, settings: Settings) -> Memory:
+    """As that of codemem.index, but with small segments."""
+    options = StoreOptions(segment_entries=SEGMENT_ENTRIES)
+    return Memory(engine, engine.layout, Store.open(settings.places.store, engine.layout, options=options))
+
+
+def be_killed(folder: Path, engine_name: str) -> None:
+    """What the killed process does, at the pace of a model: a pause a document."""
+    run_index(folder, make_engine(engine_name, home_of(folder), pause=0.002))
 
 
 def check_kills(folder: Path, engine_name: str, *, seed: int, kills: int) -> Killed:
-    """Kills `index` so often. AssertionError if something that was durable is gone or damaged."""
+    """Kills `index` so often. AssertionError if something durable is gone, damaged or encoded again.
+
+    Durable is what the store has after a run, killed or not, of all that was ever to be encoded: also the entries of
+    texts that are no more, for a store without a limit drops nothing.
+    """
     CONTEXT.set_forkserver_preload(["soak.kills", "codemem.model.engine"])
     random = np.random.default_rng(seed)
-    root, home = folder / "repository", folder / "home"
+    root = root_of(folder)
     root.mkdir(parents=True)
     git(root, "init", "-q")
-    settings, seen = Settings.load({"CODEMEM_HOME": str(home)}), Killed()
-    duration, durable = 0.0, set[bytes]()
+    (folder / ASKED).touch()
+    seen, duration, durable = Killed(), 0.0, set[bytes]()
     for number in range(kills):
+        run = f"seed {seed}, run {number}"
         add_files(root, number, random)
-        process = CONTEXT.Process(target=run_index, args=(root, home, engine_name), daemon=True)
+        before = len(asked(folder))
+        process = CONTEXT.Process(target=be_killed, args=(folder, engine_name), daemon=True)
         started = time.monotonic()
         process.start()
         # The first run tells how long one takes; the moments of the others are spread over all of it.
@@ -64,20 +99,27 @@ def check_kills(folder: Path, engine_name: str, *, seed: int, kills: int) -> Kil
             seen.ended += 1
             duration = time.monotonic() - started
         process.join()
-        assert process.exitcode in (0, -9), f"seed {seed}, run {number}: index failed by itself"
-        now = check_store(settings, root)
-        assert durable <= now, f"seed {seed}, run {number}: {len(durable - now)} durable entries are gone"
-        durable = now
+        assert process.exitcode in (0, -9), f"{run}: index failed by itself"
+        durable = check_run(folder, run, before, durable)
+        assert process.exitcode or wanted(folder) <= durable, f"{run}: index ended and has not everything"
         duration *= 1.05  # what a killed run left to do is added to the next one's work
-    before = stored(settings, root)
-    engine = make_engine(engine_name, home)
-    with open_workspace(root, settings, whole=False) as workspace:
-        result = index(workspace, settings, lambda _: engine, IndexOptions())
+    run, before = f"seed {seed}, the last run", len(asked(folder))
+    result = run_index(folder, make_engine(engine_name, home_of(folder)))
+    durable = check_run(folder, run, before, durable)
+    assert wanted(folder) <= durable, f"{run}: index ended and has not everything"
     assert result.encoded + result.reused == result.documents
-    seen.encoded_again = result.encoded - len(wanted(settings, root) - before)
+    assert result.encoded == len(asked(folder)) - before
     seen.entries = result.documents
-    assert seen.encoded_again == 0
     return seen
+
+
+def check_run(folder: Path, run: str, before: int, durable: set[bytes]) -> set[bytes]:
+    """What is durable now. `before`: how many keys had been asked for when the run began."""
+    again = durable.intersection(asked(folder)[before:])
+    assert not again, f"{run}: {len(again)} durable entries are encoded again"
+    now = check_store(folder)
+    assert durable <= now, f"{run}: {len(durable - now)} durable entries are gone"
+    return now
 
 
 def add_files(root: Path, number: int, random: np.random.Generator) -> None:
@@ -92,40 +134,47 @@ def add_files(root: Path, number: int, random: np.random.Generator) -> None:
         git(root, "commit", "-q", "-m", "Step")
 
 
-def check_store(settings: Settings, root: Path) -> set[bytes]:
+def check_store(folder: Path) -> set[bytes]:
     """The keys of all entries; every byte of store and manifest is as it was written."""
-    if not settings.places.store.is_dir():
+    place = settings_of(folder).places.store
+    if not place.is_dir():
         return set()
-    with StoreDirectory.open(settings.places.store) as store:
+    with StoreDirectory.open(place) as store:
         report = store.verify(full=True)
         assert report.ok, report.problems
-    with open_workspace(root, settings, whole=False) as workspace:
-        workspace.load()
-        assert workspace.notes == [], workspace.notes
-    return stored(settings, root)
+    layout = layout_of(manifest_of(folder))
+    if layout is None:
+        return set()
+    with Store.open(place, layout) as store:
+        return store.has(asked(folder))
 
 
-def manifest_of(settings: Settings, root: Path) -> Manifest:
-    with open_workspace(root, settings, whole=False) as workspace:
-        return workspace.load() or Manifest.empty()
-
-
-def wanted(settings: Settings, root: Path) -> set[bytes]:
-    manifest = manifest_of(settings, root)
+def wanted(folder: Path) -> set[bytes]:
+    """Keys of all documents of the manifest."""
+    manifest = manifest_of(folder)
     layout = layout_of(manifest)
     return set(manifest.keys_for(layout.fingerprint).key_list()) if layout else set()
 
 
-def stored(settings: Settings, root: Path) -> set[bytes]:
-    """Keys of the present manifest's documents that are in the store. Files are only added, but for often.py."""
-    manifest = manifest_of(settings, root)
-    layout = layout_of(manifest)
-    if layout is None or not settings.places.store.is_dir():
-        return set()
-    keys = manifest.keys_for(layout.fingerprint)
-    with Store.open(settings.places.store, layout) as store:
-        there = present(keys, store)
-    row = manifest.index_of.get("often.py")
-    changing = set() if row is None else set(manifest.document_range(row))
-    listed = keys.key_list()
-    return {listed[at] for at in np.flatnonzero(there).tolist() if at not in changing}
+def asked(folder: Path) -> list[bytes]:
+    keys = (folder / ASKED).read_bytes()
+    return [keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES)]
+
+
+def manifest_of(folder: Path) -> Manifest:
+    with open_workspace(root_of(folder), settings_of(folder), whole=False) as workspace:
+        manifest = workspace.load() or Manifest.empty()
+        assert workspace.notes == [], workspace.notes
+        return manifest
+
+
+def root_of(folder: Path) -> Path:
+    return folder / "repository"
+
+
+def home_of(folder: Path) -> Path:
+    return folder / "home"
+
+
+def settings_of(folder: Path) -> Settings:
+    return Settings.load({"CODEMEM_HOME": str(home_of(folder))})

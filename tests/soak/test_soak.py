@@ -10,7 +10,7 @@ from daemon.conftest import address, settings
 
 from codemem.daemon.address import Address
 from soak.histories import check_history
-from soak.kills import check_kills
+from soak.kills import Killed, check_kills
 from soak.load import Load, check_load, private_bytes, start_daemon
 
 __all__ = ["address", "settings"]
@@ -24,7 +24,19 @@ def test_random_git_steps_leave_no_difference(tmp_path: Path, seed: int) -> None
 def test_kills_lose_nothing(tmp_path: Path) -> None:
     seen = check_kills(tmp_path, "fake", seed=3, kills=6)
     assert seen.kills + seen.ended == 6
-    assert (seen.entries, seen.encoded_again) == (6 * 30 + 1, 0)
+    assert seen.entries == 6 * 30 + 1
+
+
+def test_a_run_that_ended_leaves_nothing_to_encode(tmp_path: Path) -> None:
+    """The first run is never killed: the one after it must find all of it, also the file that changes every time."""
+    assert check_kills(tmp_path, "fake", seed=3, kills=1) == Killed(kills=0, ended=1, entries=31)
+
+
+def test_what_is_encoded_again_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codemem.index._complete", lambda *_: None)
+    monkeypatch.setattr("codemem.memory.Plan.missing", lambda plan: [7])
+    with pytest.raises(AssertionError, match="the last run: 1 durable entries are encoded again"):
+        check_kills(tmp_path, "fake", seed=3, kills=1)
 
 
 def test_mixed_load_is_answered(tmp_path: Path, address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
