@@ -22,6 +22,7 @@ from codemem.model.decoder import Decoder
 from codemem.model.memory import LayerRoute, QuestionContext, TextContext
 from codemem.model.parallel import Group, Share
 from codemem.model.parallel.memory import Shared
+from codemem.model.pinned import PinnedBlocks
 from codemem.model.routers import Routers
 from codemem.model.tiers import Tier, TieredRows, available_host_bytes, fetch_pair
 
@@ -61,8 +62,10 @@ class RandomMemory:
         scales = torch.full((self._distinct, groups), 0.01, dtype=torch.float16)
         before, started = available_host_bytes(), time.perf_counter()
         layers = shape.memory.routed_layers if whole else shape.memory.routed_layers[:1]
+        on_host = options.tier == "host" and device.type == "cuda"
+        blocks = PinnedBlocks([values.nbytes + scales.nbytes] * (2 * len(layers))) if on_host else None
         self._rows = {
-            (layer, part): TieredRows(values, scales, options.tier, device=device, dtype=dtype)
+            (layer, part): TieredRows(values, scales, options.tier, device=device, dtype=dtype, blocks=blocks)
             for layer in layers
             for part in "kv"
         }

@@ -52,6 +52,7 @@ class Bank:
         for layer in self.layers:
             values, scales = _pair(entries.tensors, f"route.{layer}")
             self._keys[layer] = RoutingKeys(values.to(self.device), scales.to(self.device))
+        blocks = self.placement.blocks()
         for part in parts:
             values, scales = _pair(entries.tensors, part)
             self._rows[part] = TieredRows(
@@ -62,6 +63,7 @@ class Bank:
                 dtype=self.dtype,
                 spill=budget.spill,
                 mapped=entries.mapped,
+                blocks=blocks,
             )
 
     def __len__(self) -> int:

@@ -21,6 +21,7 @@ from codemem.kernels.gather import gather_pair, reads_directly
 from codemem.kernels.route.keys import quantise_groups
 from codemem.model.ahead import begin_copy
 from codemem.model.errors import OutOfMemory
+from codemem.model.pinned import PinnedBlocks, give_back_unused, taken
 
 Tier = Literal["device", "host", "disk"]
 TIERS: tuple[Tier, ...] = ("device", "host", "disk")
@@ -59,10 +60,13 @@ class Limits:
 
     device: int | None
     host: int | None
+    pinned: bool = False
+    """Rows in host memory are pinned for a GPU, and take whole blocks of it (`model/pinned.py`)."""
 
     @classmethod
     def of(cls, budget: Budget, device: torch.device) -> "Limits":
         if device.type == "cuda":
+            give_back_unused(device)
             free = max(0, torch.cuda.mem_get_info(device)[0] - SPARE_DEVICE_BYTES)
             most: int | None = free if budget.device_bytes is None else min(free, budget.device_bytes)
         else:
@@ -71,7 +75,7 @@ class Limits:
         if host is None and (device.type == "cuda" or budget.device_bytes is not None):
             available = available_host_bytes()
             host = None if available is None else int(HOST_SHARE * available)
-        return cls(most, host)
+        return cls(most, host, pinned=device.type == "cuda")
 
 
 @dataclass(slots=True)
@@ -84,16 +88,31 @@ class Placement:
     tiers: dict[str, Tier] = field(default_factory=dict)
     """Part and layer, as 'k.11', to the tier of its rows."""
     sizes: dict[str, int] = field(default_factory=dict)
+    pinned: bool = False
+    """Whether rows in host memory take whole pinned blocks."""
+
+    def in_tier(self, tier: Tier) -> list[int]:
+        """Bytes of each part and layer there."""
+        return [size for name, size in self.sizes.items() if self.tiers[name] == tier]
 
     def row_bytes(self, tier: Tier) -> int:
-        return sum(size for name, size in self.sizes.items() if self.tiers[name] == tier)
+        return sum(self.in_tier(tier))
+
+    @property
+    def host_bytes(self) -> int:
+        """What rows in host memory take of it."""
+        return host_bytes(self.in_tier("host"), pinned=self.pinned)
+
+    def blocks(self) -> PinnedBlocks | None:
+        """Where rows in host memory are to be copied to; None: they stay where they are."""
+        return PinnedBlocks(self.in_tier("host")) if self.pinned else None
 
     def as_json(self) -> dict[str, Any]:
         rows = {tier: self.row_bytes(tier) for tier in TIERS}
         return {
             "key_format": self.key_format,
             "device_bytes": self.key_bytes + rows["device"],
-            "host_bytes": rows["host"],
+            "host_bytes": self.host_bytes,
             "disk_bytes": rows["disk"],
             "layers_by_tier": {t: sorted({_layer(n) for n, at in self.tiers.items() if at == t}) for t in TIERS},
         }
@@ -107,6 +126,10 @@ class Placement:
 
 def _layer(name: str) -> int:
     return int(name.partition(".")[2])
+
+
+def host_bytes(sizes: Sequence[int], *, pinned: bool) -> int:
+    return taken(sizes) if pinned else sum(sizes)
 
 
 def place(
@@ -125,19 +148,16 @@ def place(
             f"{(limits.device or 0) / 1e9:.2f} GB of the device: raise --gpu-memory, index less, or use several GPUs "
             "(torchrun)"
         )
-    placement = Placement(fitting[0], key_bytes[fitting[0]])
-    left: dict[Tier, int | None] = {
-        "device": None if limits.device is None else limits.device - placement.key_bytes,
-        "host": limits.host,
-        "disk": None,
-    }
+    placement = Placement(fitting[0], key_bytes[fitting[0]], pinned=limits.pinned)
+    on_device = placement.key_bytes
     for name in rows if prefer is None else prefer:
-        for tier in TIERS:
-            room = left[tier]
-            if room is None or rows[name] <= room:
-                placement.tiers[name], placement.sizes[name] = tier, rows[name]
-                left[tier] = None if room is None else room - rows[name]
-                break
+        size, in_host = rows[name], placement.in_tier("host")
+        tier: Tier = "disk"
+        if limits.device is None or on_device + size <= limits.device:
+            tier, on_device = "device", on_device + size
+        elif limits.host is None or host_bytes([*in_host, size], pinned=limits.pinned) <= limits.host:
+            tier = "host"
+        placement.tiers[name], placement.sizes[name] = tier, size
     return placement
 
 
@@ -154,13 +174,18 @@ class TieredRows:
         dtype: torch.dtype,
         spill: Path | None = None,
         mapped: bool = False,
+        blocks: PinnedBlocks | None = None,
     ) -> None:
-        """`mapped`: the tensors lie in a file already, and stay there in the disk tier. `dtype`: of what is fetched."""
+        """`mapped`: the tensors lie in a file already, and stay there in the disk tier. `dtype`: of what is fetched.
+        `blocks`: for rows in host memory beside a GPU, where many share them; None: blocks of their own."""
         # With its index, as tensors there have it: 'cuda' alone equals no tensor's device.
         self.device = torch.empty(0, device=device).device
         self.tier, self.dtype = tier, dtype
         parts = (values,) if scales is None else (values, scales)
-        placed = [_settle(x, tier, device, spill, mapped=mapped) for x in parts]
+        if tier == "host" and self.device.type == "cuda":
+            placed = (blocks or PinnedBlocks([sum(x.nbytes for x in parts)])).hold(parts)
+        else:
+            placed = [_settle(x, tier, device, spill, mapped=mapped) for x in parts]
         self.values, self.scales = placed[0], placed[1] if scales is not None else None
 
     def fetch(self, spans: Spans) -> Tensor:
@@ -231,17 +256,7 @@ def _settle(x: Tensor, tier: Tier, device: torch.device, spill: Path | None, *, 
                 f"the device has no room for {x.nbytes / 1e9:.2f} GB more of the bank: lower --gpu-memory, so that "
                 "rows lie in host memory, or use several GPUs (torchrun)"
             ) from error
-    if tier == "disk":
-        return x if mapped else _spilled(x, spill)
-    return _pinned(x) if device.type == "cuda" else x
-
-
-def _pinned(x: Tensor) -> Tensor:
-    """Where the system locks no more pages the rows stay as they are: copied more slowly, and the same."""
-    try:
-        return x.pin_memory()
-    except RuntimeError:
-        return x
+    return _spilled(x, spill) if tier == "disk" and not mapped else x
 
 
 def _spilled(x: Tensor, folder: Path | None) -> Tensor:

@@ -17,6 +17,7 @@ from codemem.model.memory import LayerRoute, PooledLayer
 from codemem.model.msa4b.checkpoint import Msa4bModel
 from codemem.model.msa4b.memory import LayerEntries, Msa4bMemory
 from codemem.model.msa4b.tokens import NumberedDocument
+from codemem.model.pinned import PinnedBlocks
 from codemem.model.store import LoadedEntries
 from codemem.model.tiers import Budget, Limits, Placement, TieredRows, fetch_pair, place, quantised
 
@@ -63,7 +64,8 @@ class Msa4bBank(Msa4bMemory):
         rows = dict.fromkeys(parts, self.chunks * row)
         self.placement = place(keys, rows, Limits.of(budget, self.device))
         self._keys = {layer: self._routing_keys(entries.tensors[f"route.{layer}"]) for layer in layers}
-        self._rows = {part: self._tiered(entries, part, budget, narrow=narrow) for part in parts}
+        blocks = self.placement.blocks()
+        self._rows = {part: self._tiered(entries, part, budget, blocks, narrow=narrow) for part in parts}
 
     def _routing_keys(self, bits: npt.NDArray[np.generic]) -> RoutingKeys:
         keys = from_bf16_bits(bits).to(self.device)
@@ -74,7 +76,9 @@ class Msa4bBank(Msa4bMemory):
             return quantise_keys(keys.float(), "int8", self.config.decoder.head_dim)
         return RoutingKeys(keys.to(self.dtype))
 
-    def _tiered(self, entries: LoadedEntries, part: str, budget: Budget, *, narrow: bool) -> TieredRows:
+    def _tiered(
+        self, entries: LoadedEntries, part: str, budget: Budget, blocks: PinnedBlocks | None, *, narrow: bool
+    ) -> TieredRows:
         decoder = self.config.decoder
         # Rows that stay in their mapped file are viewed, all others copied: a mapping may be shared with others.
         stays = entries.mapped and self.placement.tiers[part] == "disk" and not narrow
@@ -90,6 +94,7 @@ class Msa4bBank(Msa4bMemory):
             dtype=self.dtype,
             spill=budget.spill,
             mapped=stays,
+            blocks=blocks,
         )
 
     @property

@@ -15,7 +15,7 @@ from codemem.model.errors import OutOfMemory
 from codemem.model.events import Answer, Source
 from codemem.model.store import LoadedEntries, Store
 from codemem.model.testing import tiny_engine
-from codemem.model.tiers import TIERS, Budget, Limits, TieredRows, _pinned, place, quantised
+from codemem.model.tiers import TIERS, Budget, Limits, TieredRows, place, quantised
 
 TEXTS = [(f"f{i}.py\n", f"def f{i}(x):\n    return x + {i}\n" * (i + 1)) for i in range(7)]
 QUESTION = "what does f3 return"
@@ -156,12 +156,6 @@ def test_a_device_that_is_full_is_an_error_that_says_what_to_do(monkeypatch: pyt
     monkeypatch.setattr(torch.Tensor, "to", full)
     with pytest.raises(OutOfMemory, match="lower --gpu-memory"):
         TieredRows(torch.zeros(9, 2, 4), None, "device", device=torch.device("cpu"), dtype=torch.float32)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="pages can be locked here")
-def test_memory_that_cannot_be_locked_is_taken_as_it_is() -> None:
-    rows = torch.randn(5, 2, 4)
-    assert _pinned(rows) is rows
 
 
 def test_rows_in_eight_bits_lose_less_than_half_a_step() -> None:
