@@ -70,6 +70,21 @@ def merge(parts: Iterable[Path], into: Path) -> int:
     return added
 
 
+EMPTY_SECONDS = 1.0
+"""A queue that was filled before the process began may still be on its way."""
+FAILED = "failed: "
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What all processes are told."""
+
+    evaluations: tuple[Options, ...]
+    settings: Settings
+    processes: int
+    gpus: tuple[str, ...]
+
+
 def _answer(own: int, work: "_Work", jobs: "Queue[Options]", said: "Queue[str]") -> None:
     """What process `own` does: one job after the other, until none is left."""
     first = work.evaluations[0]
@@ -94,21 +109,6 @@ def _answer(own: int, work: "_Work", jobs: "Queue[Options]", said: "Queue[str]")
     except Exception as error:  # said by the process that waits, which has no other way to know
         said.put(f"{FAILED}process {own}: {type(error).__name__}: {error}")
         raise
-
-
-EMPTY_SECONDS = 1.0
-"""A queue that was filled before the process began may still be on its way."""
-FAILED = "failed: "
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What all processes are told."""
-
-    evaluations: tuple[Options, ...]
-    settings: Settings
-    processes: int
-    gpus: tuple[str, ...]
 
 
 def spread(
