@@ -1,7 +1,7 @@
 """Questions to batches: deterministic, grouped by package so that negatives come from the same repository."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,22 +27,38 @@ class RoutingBatches:
     up to `hard` mined negatives a question.
 
     Of several processes that compare their questions with all documents of all of them, each takes every `count`-th
-    question of one larger batch, so that a run of one package spans all of them.
+    question of one larger batch, so that a run of one package spans all of them. `asked` gives the share of a kind's
+    questions that are drawn each time around (`Recipe.asked`). Raises `ValueError` where that leaves none.
     """
 
     def __init__(
-        self, corpus: Corpus, *, size: int, group: int, hard: int, seed: int, rank: int = 0, count: int = 1
+        self,
+        corpus: Corpus,
+        *,
+        size: int,
+        group: int,
+        hard: int,
+        seed: int,
+        rank: int = 0,
+        count: int = 1,
+        asked: Mapping[str, float] | None = None,
     ) -> None:
         self.corpus, self.size, self.group, self.hard = corpus, size, group, hard
         self.rank, self.count = rank, count
         self._order = np.random.default_rng(seed)  # the same in all processes
         self.random = np.random.default_rng((seed, rank))
         self._queue: list[list[int]] = []
+        shares = asked or {}
+        self._share = np.asarray([shares.get(kind, shares.get("", 1.0)) for kind in corpus.kinds])
+        if not self._share.any():
+            raise ValueError(f"no question is of a kind that the recipe draws ({dict(shares)})")
 
     def _refill(self) -> None:
         by_package: dict[int, list[int]] = defaultdict(list)
+        drawn = self._order.random(len(self.corpus.positives)) < self._share
         for query, positives in enumerate(self.corpus.positives):
-            by_package[int(self.corpus.packages[positives[0]])].append(query)
+            if drawn[query]:
+                by_package[int(self.corpus.packages[positives[0]])].append(query)
         for members in by_package.values():
             order = self._order.permutation(members)
             self._queue += [list(map(int, order[i : i + self.group])) for i in range(0, len(order), self.group)]

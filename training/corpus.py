@@ -1,6 +1,6 @@
 """What training reads, tokenised when a batch needs it. The files are those of codemem.training.data (docs/data.md)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,12 @@ QUESTION_TOKENS = 128
 """Longer questions are cut."""
 
 
+def path_alone(header: str) -> str:
+    """A document's header without the scope behind its path."""
+    path, _, scope = header.rstrip("\n").partition(" ")
+    return f"{path}\n" if scope else header
+
+
 @dataclass(slots=True)
 class Corpus:
     """Documents, questions with the documents that answer them, and answer records."""
@@ -32,12 +38,16 @@ class Corpus:
     answers: list[dict[str, Any]]
     same: list[list[int]] = field(default_factory=list)
     """Per question, documents that are neither: others of a file that is asked for."""
+    kinds: list[str] = field(default_factory=list)
+    """Per question, as docs/data.md names them."""
     copies: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """[documents] the first document with the same text."""
 
     def __post_init__(self) -> None:
         if not self.same:
             self.same = [[] for _ in self.questions]
+        if not self.kinds:
+            self.kinds = ["" for _ in self.questions]
         first: dict[str, int] = {}
         self.copies = np.asarray([first.setdefault(text, i) for i, text in enumerate(self.texts)], np.int64)
 
@@ -67,12 +77,17 @@ class Corpus:
             [pair.get("neg", []) for pair in pairs],
             [row for path in answers for row in rows(path)],
             [pair.get("same", []) for pair in pairs],
+            [pair.get("kind", "") for pair in pairs],
         )
 
-    def document_ids(self, documents: Iterable[int], max_tokens: int) -> list[Ids]:
-        """Header and text of each, tokenised apart, cut to `max_tokens`."""
+    def document_ids(
+        self, documents: Iterable[int], max_tokens: int, *, without_scope: Collection[int] = ()
+    ) -> list[Ids]:
+        """Header and text of each, tokenised apart, cut to `max_tokens`; some with the path alone in their header."""
         chosen = list(documents)
-        headers = self.tokenizer.encode_batch([self.headers[d] for d in chosen])
+        headers = self.tokenizer.encode_batch(
+            [path_alone(self.headers[d]) if d in without_scope else self.headers[d] for d in chosen]
+        )
         texts = self.tokenizer.encode_batch([self.texts[d] for d in chosen])
         return [np.asarray((h + t)[:max_tokens], np.uint32) for h, t in zip(headers, texts, strict=True)]
 

@@ -70,7 +70,10 @@ class Feed:
             seed=2 * seed if shared else 2 * (seed * count + rank),
             rank=rank if shared else 0,
             count=count if shared else 1,
+            asked=recipe.asked,
         )
+        self._without_scope = recipe.without_scope
+        self._random = np.random.default_rng((seed, rank, 1))
         self._conversations = Conversations(
             corpus,
             prompts,
@@ -109,10 +112,12 @@ class Feed:
         # Documents that only a conversation brought in are extra negatives, unless a question might mean them.
         extra = list(index)[len(batch.documents) :]
         unsure = no_negatives(self._corpus, batch.queries, extra)
+        bare = self._random.random(len(index)) < self._without_scope
+        without_scope = {document for document, chosen in zip(index, bare, strict=True) if chosen}
         return StepData(
             batch.queries,
             list(index),
-            self._corpus.document_ids(index, self._phase.max_document_tokens),
+            self._corpus.document_ids(index, self._phase.max_document_tokens, without_scope=without_scope),
             self._corpus.question_ids(batch.queries),
             np.pad(batch.positive, ((0, 0), (0, len(extra)))),
             np.concatenate((batch.ignore, unsure), 1),

@@ -61,6 +61,11 @@ class Recipe:
     temperature: float = 0.03
     kinds: Mapping[str, float] = field(default_factory=dict)
     """How many times as often a kind of answer is drawn as by the square root of its number."""
+    asked: Mapping[str, float] = field(default_factory=dict)
+    """The share of a kind's routing questions that are drawn, anew each time around; 1 for kinds that are not named,
+    unless `""` gives theirs."""
+    without_scope: float = 0.0
+    """The share of documents that are read, a step, with the path alone in their header, as code without a class is."""
     answer_weight: float = 0.3
     """Weight of the language-model loss; the routing loss has weight 1."""
     decision_weight: float = 4.0

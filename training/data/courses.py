@@ -5,6 +5,7 @@ questions in prose, so that a batch's negatives come from the same package, and 
 (`how.jsonl.zst`), which `codemem.training.explain` has the base model answer from the source. `third` takes whole
 packages too, with questions about files, names as they are and the questions of the answer records, which lead to all
 documents that an answer needs; and it keeps what its questions compete with, so that `codemem.training.mine` finds it.
+`fourth` is larger, for recipes that say themselves which kinds of questions they draw.
 """
 
 import argparse
@@ -84,13 +85,21 @@ SHARES = {
 
 
 def third_course(
-    folder: Path, *, python: int = 190_000, others: int = 250_000, answers: int = 60_000, how: int = 2400
+    folder: Path,
+    *,
+    python: int = 190_000,
+    others: int = 250_000,
+    answers: int = 60_000,
+    how: int = 2400,
+    most: int = 1536,
+    negatives: int = 2,
 ) -> Course:
-    """Whole packages with every kind of question, up to so many, and `answers` questions of answer records."""
+    """Whole packages with every kind of question, up to so many and `most` of each, and `answers` questions of answer
+    records."""
     draw = random.Random(11)  # noqa: S311
     documents = list(rows(folder / DOCUMENTS))
     every = (pair for pair in rows(folder / PAIRS) if draw.random() < SHARES.get(pair["kind"], 1.0))
-    kept, packages = _whole_packages(every, documents, {True: python, False: others}, draw, most=1536)
+    kept, packages = _whole_packages(every, documents, {True: python, False: others}, draw, most=most)
     records = _capped(folder, draw, lambda kind: 6000 if kind == "unanswerable" else 2500)
     asked = [row for row in rows(folder / QA) if row["gold"] and documents[row["gold"][0]]["package"] in packages]
     draw.shuffle(asked)
@@ -100,7 +109,12 @@ def third_course(
             known.add(row["question"])
             pair = {"q": row["question"], "pos": row["gold"], "neg": row["distractors"], "kind": "asked"}
             kept.append({**pair, "language": row["language"]})
-    return Course(kept, records, how_questions(kept, documents, how), 4, 2, frozenset(packages))
+    return Course(kept, records, how_questions(kept, documents, how), 4, negatives, frozenset(packages))
+
+
+def fourth_course(folder: Path) -> Course:
+    """The third with more packages and more of each, without what mining needs: `Recipe.asked` says what is drawn."""
+    return third_course(folder, python=340_000, others=300_000, most=2400, negatives=0)
 
 
 def _whole_packages(
@@ -204,7 +218,9 @@ def write_course(folder: Path, course: Course, out: Path) -> dict[str, int]:
     return {**counts, "documents": len(order)}
 
 
-COURSES: dict[str, Callable[[Path], Course]] = {"first": first_course, "second": second_course, "third": third_course}
+COURSES: dict[str, Callable[[Path], Course]] = {
+    "first": first_course, "second": second_course, "third": third_course, "fourth": fourth_course,
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:
