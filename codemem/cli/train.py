@@ -100,8 +100,10 @@ def _options(
     from codemem.training.run import RunOptions
 
     name = model or settings.user.model or DEFAULT_MODEL
-    fetch_weights(settings, name, report=report)
     entry = find_model(name, settings.user.models)
+    if entry.weights != "bf16":
+        raise ValueError(f"a run trains on whole weights: leave ':{entry.weights}' behind {name!r} away")
+    fetch_weights(settings, name, report=report)
     base = prepare(entry, settings.places.weights)
     depth = json.loads((base / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
     return RunOptions(

@@ -43,3 +43,9 @@ def test_nothing_to_learn_from_is_said(codemem: CommandLine, tmp_path: Path) -> 
     assert "both" not in done.stdout
     mixed = codemem("train", "-C", str(empty), "--data", str(empty), "--out", str(tmp_path / "out"))
     assert "exclude each other" in mixed.stderr
+
+
+def test_narrow_weights_are_not_trained_on(codemem: CommandLine, tmp_path: Path) -> None:
+    done = codemem("train", "-C", ".", "--model", "msa-4b:int8", "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "leave ':int8'" in done.stderr
