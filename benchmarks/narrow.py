@@ -55,7 +55,7 @@ def run(folder: Path, sources: Path, *, tokens: int, device: str, shape: str, wi
     checkpoint_at(folder, SHAPES[shape], device=on)
     if within is not None and on.type == "cuda":
         total = torch.cuda.get_device_properties(on).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, within * 1e9 / total), on)
+        torch.cuda.set_per_process_memory_fraction(min(1.0, within * 1e9 / total), on.index or 0)
     first: _Answers | None = None
     compared: Weights = "bf16"
     rows = []

@@ -36,10 +36,10 @@ class RepositoryConfig:
     """How many results `find` shows."""
     inline_seconds: float = 2.0
     """How long `find` and `ask` may spend on bringing the memory up to date before they answer."""
-    max_rounds: int = 3
-    """Rounds of Memory Interleave that `ask` may take."""
+    max_rounds: int | None = None
+    """Rounds of Memory Interleave that `ask` may take; None: as many as the model was measured to gain by."""
     source_tokens: int = 3000
-    """Tokens of source text that `ask` may read in a round."""
+    """Tokens of source text that `ask` may read, in all rounds together."""
     max_tokens: int = 512
     """Tokens of an answer."""
 
@@ -47,7 +47,8 @@ class RepositoryConfig:
         _one_of("router", self.router, ROUTERS)
         _between("results", self.results, 1, 1000)
         _between("inline_seconds", self.inline_seconds, 0, 600)
-        _between("max_rounds", self.max_rounds, 1, 16)
+        if self.max_rounds is not None:
+            _between("max_rounds", self.max_rounds, 1, 16)
         _between("source_tokens", self.source_tokens, 256, 32_768)
         _between("max_tokens", self.max_tokens, 16, 8192)
         if self.max_file_bytes is not None:

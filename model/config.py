@@ -85,12 +85,15 @@ class MemoryConfig:
     a frozen backbone, which has never seen pooled memory: routing then only chooses what is read."""
     names: bool = True
     """Whether the model was trained to name the documents that it wants to read. False: routing decides."""
+    rounds: int = 1
+    """Rounds of Memory Interleave that an answer takes unless it is told: as many as were measured to pay. What can be
+    read is shared by the rounds, so a second one costs the first (docs/results.md)."""
 
     def __post_init__(self) -> None:
         if list(self.routed_layers) != sorted(set(self.routed_layers)):
             raise ValueError("routed_layers must ascend")
-        if self.chunk_tokens < 1 or self.top_k < 1:
-            raise ValueError("chunk_tokens and top_k must be positive")
+        if self.chunk_tokens < 1 or self.top_k < 1 or self.rounds < 1:
+            raise ValueError("chunk_tokens, top_k and rounds must be positive")
 
     @property
     def ranking_layers(self) -> tuple[int, ...]:

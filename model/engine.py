@@ -161,15 +161,16 @@ class Engine:
         read: Callable[[int], Source],
         *,
         prior: npt.NDArray[np.float32] | None = None,
-        max_rounds: int = 2,
+        max_rounds: int | None = None,
         source_tokens: int = 3000,
         max_tokens: int = 400,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[AnswerEvent]:
-        """Answers from the bank; `prior` [N] ranks the documents, by default as `rank` does."""
+        """Answers from the bank; `prior` [N] ranks the documents, by default as `rank` does. `max_rounds`: by default
+        as many as the model gains by."""
         if prior is None:
             prior = self.rank(question, bank).scores
-        limits = Limits(max_rounds, source_tokens, max_tokens)
+        limits = Limits(max_rounds or self._memory.rounds, source_tokens, max_tokens)
         conversation = Conversation(
             self._decoder,
             self._routers,

@@ -149,7 +149,7 @@ class GatedEngine:
         read: Callable[[int], Source],
         *,
         prior: npt.NDArray[np.float32] | None = None,
-        max_rounds: int,
+        max_rounds: int | None,
         source_tokens: int,
         max_tokens: int,
         cancelled: Callable[[], bool],

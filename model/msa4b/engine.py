@@ -133,13 +133,14 @@ class Msa4bEngine:
         read: Callable[[int], Source],
         *,
         prior: npt.NDArray[np.float32] | None = None,
-        max_rounds: int = 4,
+        max_rounds: int | None = None,
         source_tokens: int = 6144,
         max_tokens: int = 1024,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[AnswerEvent]:
         """Answers from the bank; `prior` [N] ranks the documents where the model names none, by default the routing."""
-        limits = Limits(rounds=max_rounds, source_tokens=source_tokens, answer_tokens=max_tokens)
+        rounds = Limits().rounds if max_rounds is None else max_rounds
+        limits = Limits(rounds=rounds, source_tokens=source_tokens, answer_tokens=max_tokens)
         asker = Interleave(self._model, bank, limits=limits, template=self._template)
         return asker.answer(question, read, prior=prior, cancelled=cancelled)
 

@@ -243,7 +243,7 @@ class ParallelEngine:
         read: Callable[[int], Source],
         *,
         prior: npt.NDArray[np.float32] | None = None,
-        max_rounds: int = 2,
+        max_rounds: int | None = None,
         source_tokens: int = 3000,
         max_tokens: int = 400,
         cancelled: Callable[[], bool] = lambda: False,

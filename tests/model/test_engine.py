@@ -1,13 +1,16 @@
 """The engine end to end on a tiny random model: entries, ranking, answering."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from codemem.model.answer import Conversation
 from codemem.model.bank import Bank
 from codemem.model.decoder import rotate
 from codemem.model.engine import Engine
@@ -148,6 +151,23 @@ def test_the_best_of_the_prior_is_offered_first(engine: Engine, bank: Bank) -> N
     prior[4] = 1.0
     events = list(engine.answer("anything", bank, read, prior=prior, max_tokens=1, source_tokens=4000))
     assert 4 in {event.document for event in events if isinstance(event, Read)}
+
+
+@pytest.mark.parametrize(("asked", "own", "taken"), [(None, 1, 1), (None, 3, 3), (2, 3, 2), (3, 1, 3)])
+def test_an_answer_takes_the_rounds_that_it_is_told_or_that_its_model_gains_by(
+    engine: Engine, bank: Bank, monkeypatch: pytest.MonkeyPatch, asked: int | None, own: int, taken: int
+) -> None:
+    show = Conversation.show
+
+    def goes_on(self: Conversation, *arguments: Any) -> Tensor:
+        logits = show(self, *arguments)
+        logits[self.prompts.file] = logits.max() + 1
+        return logits
+
+    monkeypatch.setattr(Conversation, "show", goes_on)
+    monkeypatch.setattr(engine, "_memory", replace(engine._memory, rounds=own))
+    events = list(engine.answer("which one?", bank, read, max_rounds=asked, max_tokens=1, source_tokens=400))
+    assert sum(isinstance(event, Round) for event in events) == taken
 
 
 def test_cancelling_ends_the_answer(engine: Engine, bank: Bank) -> None:
