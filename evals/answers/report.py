@@ -25,18 +25,28 @@ Runs = Mapping[str, Sequence[Record]]
 
 
 def answers_report(
-    name: str, title: str, note: str, runs: Runs, data: dict[str, Any], *, ranking_only: bool = False
+    name: str,
+    title: str,
+    note: str,
+    runs: Runs,
+    data: dict[str, Any],
+    *,
+    ranking_only: bool = False,
+    examples: bool = True,
 ) -> Report:
     """Tables and what they were made from; `data` says under which circumstances.
 
-    With `ranking_only` nothing was answered, and what would be read is all there is to say.
+    With `ranking_only` nothing was answered, and what would be read is all there is to say. Without `examples` failures
+    are counted alone.
     """
     ours = next(iter(runs))
     main = RANKING if ranking_only else "right"
     tables: list[Table] = [_measures(runs, (RANKING,) if ranking_only else tuple(MEASURES))]
     tables += [_differences(runs, ours, main), _groups(runs, "kind", main), _groups(runs, "language", main)]
     if not ranking_only:
-        tables += [_failures(runs), _examples(ours, runs[ours])]
+        tables += [_rounds(runs, ours), _failures(runs)]
+    if examples and not ranking_only:
+        tables.append(_examples(ours, runs[ours]))
     records = {system: [record.to_json() for record in found] for system, found in runs.items()}
     return Report(name, title, note, [table for table in tables if table[2]], {**data, "records": records})
 
@@ -79,6 +89,29 @@ def _groups(runs: Runs, key: str, measure: str) -> Table:
 def _share(records: Sequence[Record], measure: str) -> float | None:
     found = values(records, measure)
     return sum(found) / len(found) if found else None
+
+
+def _rounds(runs: Runs, ours: str) -> Table:
+    """Questions that have an answer by the rounds a system took for them, beside what ours did with the same ones.
+
+    Systems that always took one round have no row. No round: refused without asking the model.
+    """
+    mine = {record.question: record for record in runs[ours]}
+    rows = []
+    for system, records in runs.items():
+        asked = [record for record in records if record.answerable]
+        taken = sorted({record.rounds for record in asked})
+        for number in taken if max(taken, default=1) > 1 else ():
+            part = [record for record in asked if record.rounds == number]
+            same = [mine[record.question] for record in part]
+            shares = [
+                sum(getattr(record, name) for record in found) / len(found)
+                for name in ("gold_read", "right")
+                for found in (part, same)
+            ]
+            rows.append([system, str(number), str(len(part)), *(f"{share:.2f}" for share in shares)])
+    columns = ["system", "rounds", "questions", "gold lines read", f"by {ours}", "right", f"of {ours}"]
+    return "Answerable questions by rounds taken", columns, rows
 
 
 def _failures(runs: Runs) -> Table:

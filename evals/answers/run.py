@@ -24,6 +24,13 @@ class Asking:
     phrasing: int = 0
 
 
+def read_records(path: Path) -> dict[str, Record]:
+    """Question -> its record. A kill may have cut the last line short; that question is asked again."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    records = [Record.from_json(json.loads(line)) for line in lines if line.endswith("}")]
+    return {record.question: record for record in records}
+
+
 class Records:
     """Records of one system under one set of circumstances, on disk."""
 
@@ -33,13 +40,7 @@ class Records:
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{system.replace(' ', '-')}-{digest}.jsonl"
-        self.done: dict[str, Record] = {}
-        if self.path.is_file():
-            for line in self.path.read_text(encoding="utf-8").split("\n"):
-                # A kill may have cut the last line short; it is asked again.
-                if line.endswith("}"):
-                    record = Record.from_json(json.loads(line))
-                    self.done[record.question] = record
+        self.done = read_records(self.path) if self.path.is_file() else {}
 
     def add(self, record: Record) -> None:
         self.done[record.question] = record
