@@ -1,7 +1,7 @@
 """The report of answers already recorded, over the questions that every system was asked in time; nothing is answered.
 
     python -m codemem.evals.answers.recorded WORK/records --set facts --split held-out --system memory-one-round \
-        --system memory --system bm25-chunks --note "..." --out FOLDER
+        --system memory --system bm25-chunks --note NOTE.txt --out FOLDER
 
 The first system is the one compared. Of a held-out split failures are counted and no example is shown: nothing of those
 packages is looked at while developing.
@@ -10,6 +10,7 @@ packages is looked at while developing.
 import argparse
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,10 +83,14 @@ def write_recorded(recorded: Recorded, name: SetName, split: Split, out: Path, n
     """The page of a set, and the judgements beside it."""
     first = next(iter(recorded.runs.values()))
     reached = ", ".join(f"{system} {count}" for system, count in recorded.reached.items())
+    package = {question.identifier: question.package for question in recorded.questions}
+    compared = Counter(package[record.question] for record in first)
+    packages = ", ".join(f"{name} {compared[name]} of {count}" for name, count in Counter(package.values()).items())
     whole = [
         f"{len(first)} of {len(recorded.questions)} questions ({sum(r.answerable for r in first)} of "
         f"{sum(q.answerable for q in recorded.questions)} with an answer): those that every system was asked "
-        f"before the time was spent. Asked: {reached}. Intervals are 95% bootstrap over questions.",
+        f"before the time was spent. Asked: {reached}. Compared by package: {packages}. "
+        "Intervals are 95% bootstrap over questions.",
         *([note] if note else []),
         "The command, the machine and the versions below are those that wrote this page from the records.",
     ]
@@ -103,13 +108,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--set", choices=("facts", "hops"), required=True)
     parser.add_argument("--split", choices=("dev", "held-out", "recent"), default="dev")
     parser.add_argument("--system", action="append", choices=SYSTEMS, required=True)
-    parser.add_argument("--note", default="", help="where, when and with what the answers were given")
+    parser.add_argument("--note", type=Path, help="a text file: where, when and with what the answers were given")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args(arguments)
     try:
         recorded = read_recorded(given.records, given.set, given.split, given.system)
-        print(write_recorded(recorded, given.set, given.split, given.out, given.note))
-    except EvaluationError as error:
+        note = given.note.read_text(encoding="utf-8").strip() if given.note else ""
+        print(write_recorded(recorded, given.set, given.split, given.out, note))
+    except (EvaluationError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

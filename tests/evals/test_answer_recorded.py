@@ -51,8 +51,11 @@ def report(folder: Path, split: str, *more: str) -> tuple[str, dict[str, object]
 
 
 def test_only_questions_that_all_systems_were_asked_are_compared(folder: Path) -> None:
-    text, content = report(folder, "dev", "--note", "Answered on a lent machine.")
+    note = folder / "note.txt"
+    note.write_text("Answered on a lent machine.\n", encoding="utf-8")
+    text, content = report(folder, "dev", "--note", str(note))
     assert "3 of 4 questions (2 of 3 with an answer)" in text
+    assert "Compared by package: demo 3 of 4." in text
     assert f"Asked: {OURS} 4, {OTHER} 3." in text
     assert "Answered on a lent machine." in text
     assert "| memory | 0.500 [0.000, 1.000] | +100% |" in text
