@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 _COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8e6c8a", "#b08900", "#4a4e69")
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _RIGHT, _TOP = 640, 360, 56, 44, 200, 16
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _RIGHT, _TOP = 640, 360, 56, 44, 200, 28
 
 
 def line_plot(lines: Mapping[str, Sequence[tuple[float, float]]], *, x_label: str, y_label: str) -> str:

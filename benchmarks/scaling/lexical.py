@@ -5,11 +5,12 @@ read once, by one of several processes, and only what the questions' words need 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 from multiprocessing import get_context
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from codemem.evals.bm25 import split_words
 K1, B = 1.5, 0.75
 _BATCH = 2000
 
+Batch = TypeVar("Batch")
+Common = TypeVar("Common")
+Made = TypeVar("Made")
 Counted = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
 """Of some documents: words in each; and for each word asked for that stands in one: document, word, how often."""
 
@@ -39,12 +43,7 @@ class WordCounts:
         words: dict[str, int] = {}
         asked = [Counter(words.setdefault(word, len(words)) for word in split_words(text)) for text in questions]
         batches = [texts[at : at + _BATCH] for at in range(0, len(texts), _BATCH)]
-        if processes > 1 and len(batches) > 1:
-            # Not forked: the caller may hold a GPU, whose driver does not survive that.
-            with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-                counted = list(pool.map(_count, batches, repeat(words)))
-        else:
-            counted = [_count(batch, words) for batch in batches]
+        counted = in_processes(_count, batches, words, processes)
         starts = np.cumsum([0, *(len(part[0]) for part in counted)])
         lengths = np.concatenate([part[0] for part in counted]) if counted else np.zeros(0, np.int32)
         documents = np.concatenate([part[1] + start for part, start in zip(counted, starts[:-1], strict=True)])
@@ -66,6 +65,17 @@ class WordCounts:
             idf = np.log(1 + (size - len(documents) + 0.5) / (len(documents) + 0.5))
             scores[documents] += times * weight * idf
         return scores.astype(np.float32)
+
+
+def in_processes(
+    work: Callable[[Batch, Common], Made], batches: Sequence[Batch], common: Common, processes: int
+) -> list[Made]:
+    """What `work` makes of each batch and what all have in common, in order."""
+    if processes <= 1 or len(batches) <= 1:
+        return [work(batch, common) for batch in batches]
+    # Not forked: the caller may hold a GPU, whose driver does not survive that.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(work, batches, repeat(common)))
 
 
 def _count(texts: Sequence[str], words: dict[str, int]) -> Counted:

@@ -4,7 +4,7 @@ The rank of a question's step is 1 + the documents that answer nothing of it and
 the step; the question's rank is that of its worst step.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,9 +60,10 @@ def rank_all(
     fusions: Mapping[str, tuple[str, ...]],
     device: torch.device,
     *,
+    wanted: Collection[str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
-    """A row a question, memory size and system: rank and the first documents."""
+    """A row a question, memory size and system or fusion, of all or of those wanted: rank and the first documents."""
     found = []
     for memory in every:
         # The documents behind the last one held are the corpus' rest.
@@ -75,6 +76,8 @@ def rank_all(
                 if all(part in scores for part in of):
                     scores[name] = fused([scores[part] for part in of], held)
             for name, values in scores.items():
+                if wanted is not None and name not in wanted:
+                    continue
                 row = {"size": memory.size, "question": question.identifier, "kind": question.kind, "system": name}
                 found.append(row | {"rank": rank_of(values, question, held), "top": best_documents(values, held)})
         name = "all worlds" if memory.world is None else f"world {memory.world}"

@@ -159,7 +159,8 @@ def as_plot(result: dict[str, Any], metric: str = "R@10", kinds: Sequence[str] =
             total = sums.setdefault(row["system"], {}).setdefault(row["memory_tokens"], [0.0, 0.0])
             total[0] += weight * row[metric]
             total[1] += weight
-    lines = {name: [(size, part / whole) for size, (part, whole) in at.items()] for name, at in sums.items()}
+    ordered = sorted(sums.items(), key=lambda item: item[0] != "memory")  # its colour is the same in every plot
+    lines = {name: [(size, part / whole) for size, (part, whole) in at.items()] for name, at in ordered}
     return line_plot(lines, x_label="tokens of memory", y_label=metric)
 
 

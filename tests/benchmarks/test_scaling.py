@@ -2,8 +2,11 @@
 
 import json
 import lzma
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from codemem.benchmarks.scaling.answers import Answering, Limits, read_answers, 
 from codemem.benchmarks.scaling.corpus import digest, read_corpus, write_parts
 from codemem.benchmarks.scaling.entries import encode_part, load_encoded, spans
 from codemem.benchmarks.scaling.lexical import WordCounts
+from codemem.benchmarks.scaling.names import Named, mixed
 from codemem.benchmarks.scaling.needles import needles
 from codemem.benchmarks.scaling.options import Options
 from codemem.benchmarks.scaling.packages import Package, forbidden_names, listed, plain, refuse
@@ -26,6 +30,7 @@ from codemem.evals.bm25 import BM25
 from codemem.evals.functions import measures
 from codemem.model.events import Answer
 from codemem.model.testing import tiny_engine
+from codemem.outline.mix import mix_files
 from codemem.training.data.exclusion import is_excluded, listed_projects
 
 ROOT = Path(__file__).parent.parent.parent
@@ -257,7 +262,7 @@ def test_a_run_from_entries_to_plot(tmp_path: Path, corpus: Path) -> None:
     assert Options.from_json(options.to_json()) == options
     result = run(options)
     ranked = [row for row in result["rows"] if "MRR" in row]
-    assert {row["system"] for row in ranked} == {"memory", "BM25", "memory + BM25"}
+    assert {row["system"] for row in ranked} == {"memory", "BM25", "memory + BM25", "memory and names"}
     assert {row["memory_tokens"] for row in ranked} == {120, 100_000}
     assert {row["documents"] for row in ranked if row["memory_tokens"] == 100_000} == {60}
     for row in ranked:
@@ -265,7 +270,7 @@ def test_a_run_from_entries_to_plot(tmp_path: Path, corpus: Path) -> None:
         assert 0 <= row["R@1"] <= row["R@10"] <= row["R@100"] <= 1
     answered = [row for row in result["rows"] if "right" in row]
     assert len(answered) == 2 * 2 * 3  # sizes, systems, kinds
-    assert as_plot(result).count("<polyline") == 3
+    assert as_plot(result).count("<polyline") == 4
     assert "MRR" in as_text(result)
     before = (options.work / "answers-0-of-1.jsonl").read_bytes()
     again = run(options, phases=("encode", "rank", "answer", "report"))
@@ -281,7 +286,7 @@ class ByLength:
     def __init__(self, folder: Path, device: torch.device) -> None:
         del folder, device
 
-    def encode(self, texts: list[str], *, progress: object = None) -> torch.Tensor:
+    def encode(self, texts: Sequence[str]) -> torch.Tensor:
         ByLength.read += len(texts)
         return torch.tensor([[1.0, len(text) / 100] for text in texts]).view(-1, 2)
 
@@ -303,20 +308,111 @@ def test_vectors_made_beforehand_are_read_and_rank_the_same(
         results.append(run(options, phases=("encode", "rank", "report"))["rows"])
         reads.append(ByLength.read)
     assert results[0] == results[1]
-    assert {row["system"] for row in results[0]} == {"memory", "MiniLM"}
+    assert {row["system"] for row in results[0]} == {"memory", "memory and names", "MiniLM"}
     assert (reads[1], reads[0] > reads[1]) == (3, True)  # the questions alone
 
 
 def test_vectors_of_other_texts_are_not_taken(tmp_path: Path) -> None:
-    path, vectors, device = tmp_path / dense.VECTORS, torch.rand(3, 2), torch.device("cpu")
+    path, vectors, device = tmp_path / "0000.safetensors", torch.rand(3, 2), torch.device("cpu")
     dense.save_vectors(path, vectors, ["a", "bc", "d"])
-    found = dense.load_vectors(path, ["a", "bc", "d"], device)
-    assert found is not None
-    assert torch.equal(found, vectors)
-    assert dense.load_vectors(path, ["ab", "c", "d"], device) is None
+    for count in (2, 3):
+        found = dense.load_vectors(path, ["a", "bc", "d"][:count], device)
+        assert found is not None
+        assert torch.equal(found, vectors[:count])
+    for others in (["ab", "c", "d"], ["a", "bc", "d", "e"], ["d"]):
+        assert dense.load_vectors(path, others, device) is None
     path.write_bytes(b"cut off")
     assert dense.load_vectors(path, ["a", "bc", "d"], device) is None
     assert dense.load_vectors(tmp_path / "none", ["a"], device) is None
+
+
+def test_vectors_are_kept_in_blocks_and_a_stop_loses_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense, "BLOCK", 2)
+    texts, read = ["a", "bb", "ccc", "dddd", "eeeee"], []
+
+    def encode(block: Sequence[str], most: int = 99) -> torch.Tensor:
+        if len(read) >= most:
+            raise KeyboardInterrupt
+        read.append(list(block))
+        return torch.tensor([[float(len(text)), 1.0] for text in block])
+
+    device = torch.device("cpu")
+    with pytest.raises(KeyboardInterrupt):
+        dense.vectors_of(texts, tmp_path, lambda block: encode(block, 2), device)
+    found = dense.vectors_of(texts, tmp_path, encode, device)
+    assert read == [["a", "bb"], ["ccc", "dddd"], ["eeeee"]]
+    assert found.tolist() == [[float(n), 1.0] for n in (1, 2, 3, 4, 5)]
+    changed = dense.vectors_of(["a", "bb", "c", "dddd"], tmp_path, encode, device)
+    assert read[3:] == [["c", "dddd"]]
+    assert changed.tolist() == [[1.0, 1.0], [2.0, 1.0], [1.0, 1.0], [4.0, 1.0]]
+
+
+def test_a_stop_while_ranking_loses_one_system(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_engine(tmp_path / "engine")
+    folder, adapter = tmp_path / "engine" / "checkpoint", tmp_path / "engine" / "adapter.safetensors"
+    options = Options(corpus, tmp_path / "work", folder, adapter, "tiny", threads=1, sizes=(120, 3000))
+    ranked: list[object] = []
+    real = ranking.rank_all
+
+    def counting(*args: Any, wanted: Sequence[str], **kwargs: Any) -> list[dict[str, Any]]:
+        ranked.append(tuple(wanted))
+        return real(*args, wanted=wanted, **kwargs)
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ranking, "rank_all", counting)
+    with monkeypatch.context() as patch:
+        patch.setattr(ranking.WordCounts, "of", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(options, phases=("encode", "rank"))
+    assert {row["system"] for row in json.loads((options.work / "ranks.json").read_text())} == {"memory"}
+    resumed = run(options, phases=("rank", "report"))
+    assert ranked == [("memory",), ("BM25", "memory + BM25"), ("memory and names",)]
+    run(options, phases=("rank",))
+    assert len(ranked) == 3  # nothing is ranked twice
+    other = replace(options, work=tmp_path / "other")
+    assert run(other, phases=("encode", "rank", "report"))["rows"] == resumed["rows"]
+    run(replace(options, sizes=(3000,)), phases=("rank",))
+    assert ranked[6:] == ranked[:3]  # other memories: none of the rows serves
+
+
+def test_documents_that_define_what_a_question_spells_are_lifted() -> None:
+    documents = [
+        ("a.py\n", "def read_rows(limit):\n    return limit\n"),
+        ("a.py\n", "x = read_rows(3)\n"),
+        ("b.py Reader.other\n", "        return 1\n"),
+        ("c.go\n", "func (r *Reader) ReadRows(limit int) {}\n"),
+        ("d.rb\n", "class Writer\n  def close\n"),
+    ]
+    asked = ["What does `Reader.other` do?", "what calls read_rows?", "which number is odd?", "`Absent`?"]
+    named = Named.of(documents, asked)
+    every = np.ones(5, np.bool_)
+    of_class, of_function, of_none, of_absent = (named.scores(i, every) for i in range(4))
+    assert np.flatnonzero(of_class).tolist() == [2]
+    assert np.flatnonzero(of_function).tolist() == [0, 3]
+    assert not of_none.any()
+    assert not of_absent.any()
+    chosen = np.array([True, True, True, False, True])
+    alone = named.scores(1, chosen)
+    assert np.flatnonzero(alone).tolist() == [0]
+    assert alone[0] > of_function[0]  # the rarer a name, the more it earns
+    several = Named.of(documents * 900, asked, processes=2)  # batches are put together in order
+    assert np.flatnonzero(several.scores(1, np.ones(4500, np.bool_))).tolist()[:4] == [0, 3, 5, 8]
+
+
+def test_memory_and_names_are_mixed_by_the_rule_of_the_product() -> None:
+    rng = np.random.default_rng(0)
+    memory, named, chosen = rng.normal(size=50), np.zeros(50), np.arange(50) < 40
+    for lifted in ({}, {3: 2.0, 17: 1.0, 45: 9.0}):
+        for document, score in lifted.items():
+            named[document] = score
+        found = mixed(memory, named * chosen, chosen)
+        rule = mix_files({str(i): memory[i] for i in range(40)}, {str(i): named[i] for i in lifted if i < 40})
+        assert [found[int(i)] for i in rule] == pytest.approx(list(rule.values()), abs=1e-3)
+        assert len(set(found[:40].tolist())) == 40  # below the median, where the rule has equals, too
+        low = [i for i in np.argsort(memory[:40])[:15].tolist() if i not in lifted]
+        assert sorted(low, key=lambda i: found[i]) == low
 
 
 def test_a_part_that_fails_is_named(tmp_path: Path, corpus: Path) -> None:
