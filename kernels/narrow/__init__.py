@@ -5,6 +5,8 @@ Shapes: T tokens, K inputs, N outputs.
 
 # ruff: noqa: PLR0917 - the same arguments go to either side
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,6 +19,9 @@ __all__ = ["GROUP", "Bits", "NarrowMatrix", "dense", "multiply", "multiply_one",
 
 DENSE_BYTES = 256 << 20
 """A matrix is widened in pieces of at most so many bytes: a vocabulary's takes 0.8 GB at the 4B's size."""
+TRIAL_NUMBERS = 1 << 21
+"""Weights that a kernel's trial widens at once, some 30 bytes of temporary memory each: a card that the model just fits
+has no room for more, and a trial that runs out of memory costs the kernel."""
 
 
 def multiply(x_TK: Tensor, matrix: NarrowMatrix, bias_N: Tensor | None = None) -> Tensor:
@@ -28,15 +33,7 @@ def multiply(x_TK: Tensor, matrix: NarrowMatrix, bias_N: Tensor | None = None) -
         raise ValueError(f"{tuple(x_TK.shape)} does not fit a matrix of {matrix.outputs} by {matrix.inputs}")
     if len(x_TK) == 1 and serves_one(x_TK, matrix, bias_N):
         return multiply_one(x_TK, matrix, bias_N)
-    rows = max(1, DENSE_BYTES // (x_TK.element_size() * max(1, matrix.inputs)))
-    if matrix.outputs <= rows:
-        return F.linear(x_TK, dense(matrix, x_TK.dtype), bias_N)
-    out = torch.empty(len(x_TK), matrix.outputs, dtype=x_TK.dtype, device=x_TK.device)
-    for start in range(0, matrix.outputs, rows):
-        part = slice(start, start + rows)
-        bias = None if bias_N is None else bias_N[part]
-        out[:, part] = F.linear(x_TK, dense(matrix.rows(part), x_TK.dtype), bias)
-    return out
+    return _product(x_TK, matrix, bias_N, DENSE_BYTES // x_TK.element_size(), dense)
 
 
 def multiply_one(
@@ -59,7 +56,8 @@ def multiply_one(
         from codemem.kernels.narrow import triton
 
         return triton.multiply_one(x_1K, matrix, bias_N, norm, gated, residual_1N, dtype)
-    return _torch(x_1K, matrix, bias_N, norm, gated, residual_1N, dtype)
+    pieces = DENSE_BYTES // x_1K.element_size()
+    return _torch(x_1K, matrix, bias_N, norm, gated, residual_1N, dtype, numbers=pieces)
 
 
 def serves_one(
@@ -77,11 +75,12 @@ def serves_one(
         return False
 
     def trial() -> tuple[Tensor, Tensor]:
+        """Every row, by torch a few at a time."""
         from codemem.kernels.narrow import triton
 
         x = torch.randn_like(x_1K)
         rest = (bias_N, norm, gated, residual_1N, x_1K.dtype)
-        return triton.multiply_one(x, matrix, *rest), _torch(x, matrix, *rest)
+        return triton.multiply_one(x, matrix, *rest), _torch(x, matrix, *rest, numbers=TRIAL_NUMBERS)
 
     options = (bias_N is not None, norm is not None, gated, residual_1N is not None)
     return serves("narrow", (matrix.bits, matrix.outputs, matrix.inputs, *options, x_1K.dtype, x_1K.device), trial)
@@ -94,9 +93,11 @@ def dense(matrix: NarrowMatrix, dtype: torch.dtype) -> Tensor:
         return matrix.dense(dtype)
 
     def trial() -> tuple[Tensor, Tensor]:
+        """The first and the last rows, where they lie: the kernel widens each row in programs of its own, all alike."""
         from codemem.kernels.narrow import triton
 
-        return triton.dense(matrix, dtype), matrix.dense(dtype)
+        ends = _ends(matrix, TRIAL_NUMBERS)
+        return torch.cat([triton.dense(end, dtype) for end in ends]), torch.cat([end.dense(dtype) for end in ends])
 
     if not serves("widen", (matrix.bits, *matrix.values.shape, dtype, like.device), trial):
         return matrix.dense(dtype)
@@ -113,13 +114,47 @@ def _torch(
     gated: bool,
     residual: Tensor | None,
     dtype: torch.dtype,
+    *,
+    numbers: int,
 ) -> Tensor:
+    """`numbers`: weights that are widened at once."""
     if norm is not None:
         x = F.rms_norm(x, (x.shape[-1],), *norm)
-    y = F.linear(x, matrix.dense(x.dtype), bias)
+    y = _product(x, matrix, bias, numbers, NarrowMatrix.dense)
     if gated:
         gate, up = y.chunk(2, dim=-1)
         y = F.silu(gate) * up
     if residual is not None:
         y = residual + y
     return y.to(dtype)
+
+
+def _product(
+    x_TK: Tensor,
+    matrix: NarrowMatrix,
+    bias_N: Tensor | None,
+    numbers: int,
+    widen: Callable[[NarrowMatrix, torch.dtype], Tensor],
+) -> Tensor:
+    """[T, N]: x W^T + b by the library, of at most `numbers` widened weights at a time, but of a row at least."""
+    rows = _rows(matrix, numbers)
+    if matrix.outputs <= rows:
+        return F.linear(x_TK, widen(matrix, x_TK.dtype), bias_N)
+    out = torch.empty(len(x_TK), matrix.outputs, dtype=x_TK.dtype, device=x_TK.device)
+    for start in range(0, matrix.outputs, rows):
+        part = slice(start, start + rows)
+        bias = None if bias_N is None else bias_N[part]
+        out[:, part] = F.linear(x_TK, widen(matrix.rows(part), x_TK.dtype), bias)
+    return out
+
+
+def _ends(matrix: NarrowMatrix, numbers: int) -> list[NarrowMatrix]:
+    """The first and the last rows, about `numbers` weights in all; the whole matrix if it has no more."""
+    if matrix.outputs <= _rows(matrix, numbers):
+        return [matrix]
+    rows = _rows(matrix, numbers // 2)
+    return [matrix.rows(slice(rows)), matrix.rows(slice(matrix.outputs - rows, None))]
+
+
+def _rows(matrix: NarrowMatrix, numbers: int) -> int:
+    return max(1, numbers // max(1, matrix.inputs))
