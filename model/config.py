@@ -87,7 +87,7 @@ class MemoryConfig:
     """Whether the model was trained to name the documents that it wants to read. False: routing decides."""
     rounds: int = 1
     """Rounds of Memory Interleave that an answer takes unless it is told: as many as were measured to pay. What can be
-    read is shared by the rounds, so a second one costs the first (docs/results.md)."""
+    read is shared by the rounds, and what was read first stands farthest from the answer (decision 0030)."""
 
     def __post_init__(self) -> None:
         if list(self.routed_layers) != sorted(set(self.routed_layers)):

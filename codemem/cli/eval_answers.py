@@ -34,7 +34,9 @@ Tokens = Annotated[
 ]
 SourceTokens = Annotated[int, typer.Option("--source-tokens", min=256, help="Tokens that may be read for an answer.")]
 AnswerTokens = Annotated[int, typer.Option("--answer-tokens", min=16, help="Tokens of an answer.")]
-Rounds = Annotated[int, typer.Option("--rounds", min=1, help="Rounds that the memory may take.")]
+Rounds = Annotated[
+    int | None, typer.Option("--rounds", min=1, help="Rounds that the memory may take. Default: the model's own.")
+]
 RankingOnly = Annotated[bool, typer.Option("--ranking-only", help="Measure what would be read; answer nothing.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the dated report, and for what a later run goes on from.")]
 
@@ -51,7 +53,7 @@ def facts(
     tokens: Tokens = None,
     source_tokens: SourceTokens = 3000,
     answer_tokens: AnswerTokens = 96,
-    rounds: Rounds = 3,
+    rounds: Rounds = None,
     ranking_only: RankingOnly = False,
     out: Out = Path("reports"),
     model: Model = None,
@@ -78,7 +80,7 @@ def hops(
     tokens: Tokens = None,
     source_tokens: SourceTokens = 3000,
     answer_tokens: AnswerTokens = 96,
-    rounds: Rounds = 3,
+    rounds: Rounds = None,
     ranking_only: RankingOnly = False,
     out: Out = Path("reports"),
     model: Model = None,
@@ -103,7 +105,7 @@ def _evaluate(
     tokens: list[int] | None,
     source_tokens: int,
     answer_tokens: int,
-    rounds: int,
+    rounds: int | None,
     ranking_only: bool,
     out: Path,
     model: str | None,
@@ -150,7 +152,7 @@ def swe_qa(
     most: Most = None,
     source_tokens: SourceTokens = 3000,
     answer_tokens: AnswerTokens = 256,
-    rounds: Rounds = 3,
+    rounds: Rounds = None,
     out: Out = Path("reports"),
     model: Model = None,
     adapter: Adapter = None,

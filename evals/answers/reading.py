@@ -18,7 +18,8 @@ from codemem.model.store import LoadedEntries
 class Limits:
     """Bounds of one answer, the same for every system."""
 
-    rounds: int = 3
+    rounds: int | None = None
+    """Of the product; None: as many as its model gains by, as users have it."""
     source_tokens: int = 3000
     answer_tokens: int = 96
     """The answers are one value each: what comes later is talk."""
