@@ -9,13 +9,18 @@ from .python_facts import ClassFacts, FunctionFacts, Passage, resolves
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A question with its answer; `gold` in the order needed, `evidence` a substring of the last gold text."""
+    """A question with its answer; `gold` in the order needed, `evidence` a substring of the last gold text.
+
+    `beside` is what search shows with it, and does not answer: who calls a function is asked of memories that rank the
+    function itself first. A model that never read it there says where it is defined.
+    """
 
     question: str
     gold: tuple[Passage, ...]
     answer: str
     evidence: str
     kind: str
+    beside: tuple[Passage, ...] = ()
 
 
 def pick(options: tuple[str, ...], *key: str) -> str:

@@ -23,7 +23,7 @@ from .extract import LEFT_OUT, TEST, repository_path
 from .python_fact_reader import add_file
 from .python_facts import PackageFacts, Passage
 
-ANSWERS_FORMAT = 3
+ANSWERS_FORMAT = 4
 UNANSWERABLE_SHARE = 0.2
 MAX_FILES = 800  # a few packages hold thousands; the limits of each kind are reached long before
 _DISTRACTORS = (3, 4, 5, 6)
@@ -98,7 +98,8 @@ class Pool:
     """Passages of a package by file and by the words of their headers and first lines."""
 
     def __init__(self, passages: list[Passage], records: list[Answered]) -> None:
-        self.passages = list(dict.fromkeys([*passages, *(passage for record in records for passage in record.gold)]))
+        of_records = (passage for record in records for passage in (*record.gold, *record.beside))
+        self.passages = list(dict.fromkeys([*passages, *of_records]))
         self.index = {passage: number for number, passage in enumerate(self.passages)}
         self._words: dict[str, list[int]] = defaultdict(list)
         self._files: dict[str, list[int]] = defaultdict(list)
@@ -108,7 +109,7 @@ class Pool:
                 self._words[word].append(number)
 
     def distractors(self, record: Answered, count: int, chance: random.Random) -> list[int]:
-        """Choose documents that look relevant and do not hold the evidence."""
+        """Choose documents that look relevant and do not hold the evidence, those beside the answer first."""
         first = record.gold[-1]
         words = sorted(
             (len(self._words[word]), word) for word in set(split_name(record.question)) if word in self._words
@@ -120,6 +121,7 @@ class Pool:
         candidates += chance.sample(same_file, min(3, len(same_file)))
         chance.shuffle(candidates)
         candidates += chance.sample(range(len(self.passages)), min(4, len(self.passages)))
+        candidates = [*(self.index[passage] for passage in record.beside), *candidates]
         gold = {self.index[passage] for passage in record.gold}
         kept: list[int] = []
         for number in candidates:

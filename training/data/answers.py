@@ -174,7 +174,8 @@ def _callers(facts: PackageFacts) -> Iterator[Answered]:
         if len(found) == 1 and line and found[0] is not unique[name]:
             caller = found[0]
             answer = f"`{caller.qualified}` in `{caller.path}` calls `{name}`."
-            yield Answered(ask(_CALLER, f=spoken(unique[name])), (caller.passage,), answer, line, "caller")
+            question = ask(_CALLER, f=spoken(unique[name]))
+            yield Answered(question, (caller.passage,), answer, line, "caller", (unique[name].passage,))
 
 
 _CONSTANT = (

@@ -79,7 +79,7 @@ def _called(unique: dict[str, Definition], definitions: list[Definition]) -> Ite
         for name, _ in definition.calls:
             if name in unique and unique[name] is not definition:
                 callers[name].add(number)
-    for name in unique:
+    for name, own in unique.items():
         if len(callers.get(name, ())) != 1:
             continue
         caller = definitions[next(iter(callers[name]))]
@@ -89,6 +89,6 @@ def _called(unique: dict[str, Definition], definitions: list[Definition]) -> Ite
             continue
         qualified = f"{caller.scope}.{caller.name}" if caller.scope else caller.name
         answer = f"`{qualified}` in `{caller.path}` calls `{name}`."
-        yield Answered(
-            pick(_CALLER, name).format(n=name), (Passage(caller.header, caller.text),), answer, line, "caller"
-        )
+        called = Passage(own.header, own.text)
+        gold = (Passage(caller.header, caller.text),)
+        yield Answered(pick(_CALLER, name).format(n=name), gold, answer, line, "caller", (called,))
