@@ -15,9 +15,9 @@ FLUSHES = 4
 
 def milliseconds(work: Callable[[], object], device: torch.device) -> float:
     """Median of five runs of `work`, what it reads in memory and not in a cache; infinite if it does not run."""
-    flushed = torch.empty(L2_BYTES, dtype=torch.uint8, device=device)
     times: list[float] = []
     try:
+        flushed = torch.empty(L2_BYTES, dtype=torch.uint8, device=device)
         for _ in range(6):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             for _ in range(FLUSHES):
