@@ -24,7 +24,7 @@ from codemem.model.parallel import Group, Share
 from codemem.model.parallel.memory import Shared
 from codemem.model.pinned import PinnedBlocks
 from codemem.model.routers import Routers
-from codemem.model.tiers import Tier, TieredRows, available_host_bytes, fetch_pair
+from codemem.model.tiers import Tier, TieredRows, fetch_pair
 
 CHUNKS_A_DOCUMENT = 16
 REPEATED_ROWS = 4096
@@ -60,7 +60,7 @@ class RandomMemory:
         some = torch.randint(-127, 128, (REPEATED_ROWS, groups, shape.decoder.head_dim), dtype=torch.int8)
         values = some[torch.arange(self._distinct) % REPEATED_ROWS]
         scales = torch.full((self._distinct, groups), 0.01, dtype=torch.float16)
-        before, started = available_host_bytes(), time.perf_counter()
+        before, started = measure.resident_bytes(), time.perf_counter()
         layers = shape.memory.routed_layers if whole else shape.memory.routed_layers[:1]
         on_host = options.tier == "host" and device.type == "cuda"
         blocks = PinnedBlocks([values.nbytes + scales.nbytes] * (2 * len(layers))) if on_host else None
@@ -70,7 +70,7 @@ class RandomMemory:
             for part in "kv"
         }
         measure.synchronise(device)
-        self.place_seconds, after = time.perf_counter() - started, available_host_bytes()
+        self.place_seconds, after = time.perf_counter() - started, measure.resident_bytes()
         self.host_bytes_taken = None if before is None or after is None else before - after
 
     @property
