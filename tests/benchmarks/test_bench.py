@@ -113,7 +113,7 @@ def test_scale(bench: Any, corpus: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert {(row["memory_tokens"], row["system"], row["questions"]) for row in ranked} == {
         (size, system, kind)
         for size in (10_000, 16_000)
-        for system in ("memory", "BM25", "memory + BM25")
+        for system in ("memory", "BM25", "memory + BM25", "memory and names")
         for kind in kinds
     }
     for row in ranked:
@@ -123,7 +123,7 @@ def test_scale(bench: Any, corpus: Path, tmp_path: Path, monkeypatch: pytest.Mon
             if all(r[n] == row[n] for n in ("system", "questions")) and r["documents"] > row["documents"]
         ]
         assert all(other["MRR"] <= row["MRR"] for other in larger if row["system"] == "memory")
-    assert plot.read_text().count("<polyline") == 3
+    assert plot.read_text().count("<polyline") == 4
     assert "begin larger" in bench("scale", str(corpus), "--sizes", "100", *named, code=2)
 
 
