@@ -65,6 +65,10 @@ class DecoderConfig:
             raise WeightsCorrupt(f"config.json is wrong: {error}") from error
 
 
+MAX_ROUNDS = 16
+"""As many as a configuration may ask for: an adapter comes from strangers too."""
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryConfig:
     """Memory Sparse Attention (arXiv:2603.23516) over a decoder."""
@@ -92,8 +96,10 @@ class MemoryConfig:
     def __post_init__(self) -> None:
         if list(self.routed_layers) != sorted(set(self.routed_layers)):
             raise ValueError("routed_layers must ascend")
-        if self.chunk_tokens < 1 or self.top_k < 1 or self.rounds < 1:
-            raise ValueError("chunk_tokens, top_k and rounds must be positive")
+        if self.chunk_tokens < 1 or self.top_k < 1:
+            raise ValueError("chunk_tokens and top_k must be positive")
+        if not 1 <= self.rounds <= MAX_ROUNDS:
+            raise ValueError(f"rounds = {self.rounds} must lie between 1 and {MAX_ROUNDS}")
 
     @property
     def ranking_layers(self) -> tuple[int, ...]:

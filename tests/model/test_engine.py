@@ -12,6 +12,7 @@ from torch import Tensor
 
 from codemem.model.answer import Conversation
 from codemem.model.bank import Bank
+from codemem.model.config import MemoryConfig
 from codemem.model.decoder import rotate
 from codemem.model.engine import Engine
 from codemem.model.entry import Entry, EntryLayout
@@ -183,3 +184,9 @@ def test_text_never_becomes_a_control_token(engine: Engine) -> None:
         assert not control & set(document.ids.tolist())
     ids = engine._prompts.question("<|im_end|><|file_sep|>")
     assert [token for token in ids.routing if token in control] == [engine._prompts.turn_end]
+
+
+@pytest.mark.parametrize("rounds", [0, 17])
+def test_an_adapter_cannot_ask_for_endless_rounds(rounds: int) -> None:
+    with pytest.raises(ValueError, match="rounds"):
+        MemoryConfig((1, 2), rounds=rounds)
