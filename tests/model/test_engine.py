@@ -154,10 +154,11 @@ def test_the_best_of_the_prior_is_offered_first(engine: Engine, bank: Bank) -> N
     assert 4 in {event.document for event in events if isinstance(event, Read)}
 
 
-@pytest.mark.parametrize(("asked", "own", "taken"), [(None, 1, 1), (None, 3, 3), (2, 3, 2), (3, 1, 3)])
+@pytest.mark.parametrize("rounds", [(None, 1, 1), (None, 3, 3), (2, 3, 2), (3, 1, 3)])
 def test_an_answer_takes_the_rounds_that_it_is_told_or_that_its_model_gains_by(
-    engine: Engine, bank: Bank, monkeypatch: pytest.MonkeyPatch, asked: int | None, own: int, taken: int
+    engine: Engine, bank: Bank, monkeypatch: pytest.MonkeyPatch, rounds: tuple[int | None, int, int]
 ) -> None:
+    asked, own, taken = rounds
     show = Conversation.show
 
     def goes_on(self: Conversation, *arguments: Any) -> Tensor:
