@@ -83,7 +83,7 @@ def open_snapshot(
 ) -> Snapshot:
     """Compares and reads what changed, for at most `seconds`; saves what was learnt, unless there are overlays.
 
-    New files are left to an `index` that is reading the tree just now, and so is saving. Raises NotIndexedError if
+    Many new files are left to an `index` that is reading the tree just now, and so is saving. Raises NotIndexedError if
     there is no manifest.
     """
     known = workspace.load()

@@ -18,6 +18,9 @@ from codemem.manifest_build import next_manifest
 from codemem.progress import Meter, Report, silent
 from codemem.reading import read_files
 
+FEW_ADDED = 16
+"""New files that are read whoever else reads the tree: milliseconds, and someone may just have made them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -77,14 +80,15 @@ def synchronise(
 ) -> Synced:
     """The manifest of what `changes` found. Stops reading at `deadline` (time.monotonic) and says what is left.
 
-    Without `read_added`, new files are left for another time.
+    Without `read_added`, new files are left for another time if there are more than FEW_ADDED.
     """
     read: dict[str, SourceFile] = {}
     left_out: dict[str, LeftOut] = {}
     vanished: list[Skipped] = []
     entries = changes.entries
     meter = Meter(report, "reading files", len(entries), "files")
-    wanted = entries if read_added else entries[: len(changes.changed)]
+    few = len(changes.added) <= FEW_ADDED
+    wanted = entries if read_added or few else entries[: len(changes.changed)]
     outcomes = read_files(tree, wanted, selection)
     count = 0
     with contextlib.closing(outcomes):

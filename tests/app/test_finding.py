@@ -13,6 +13,8 @@ from codemem.errors import NotIndexedError, UsageError
 from codemem.find import find
 from codemem.manifest import Manifest
 from codemem.snapshot import Behind, make_snapshot
+from codemem.symbols import matching
+from codemem.sync import FEW_ADDED
 from codemem.workspace import open_workspace
 
 
@@ -143,7 +145,8 @@ def test_before_anything_is_read_names_lead_to_definitions(bench: Bench, reposit
 
 def test_new_files_are_left_to_an_index_that_reads_the_tree(bench: Bench, repository: Path) -> None:
     bench.index(repository)
-    write(repository, {"src/queue.py": "class Queue:\n    pass\n", "src/cache.py": "class Store:\n    pass\n"})
+    added = {f"src/queue_{number}.py": "class Queue:\n    pass\n" for number in range(FEW_ADDED + 1)}
+    write(repository, added | {"src/cache.py": "class Store:\n    pass\n"})
     with open_workspace(repository, bench.settings, whole=False) as other, other.reading():
         before = other.load()
         assert before is not None
@@ -153,9 +156,24 @@ def test_new_files_are_left_to_an_index_that_reads_the_tree(bench: Bench, reposi
         assert (after.paths, after.oids()) == (before.paths, before.oids()), (
             "it saves what it reads: a second writer would undo that"
         )
-    assert result.behind.added == 1
-    assert {place.path for place in result.results} >= {"src/queue.py", "src/cache.py"}, "by its name, and by its text"
+    assert result.behind.added == len(added)
+    found = {place.path for place in result.results}
+    assert found & set(added), "by their names"
+    assert "src/cache.py" in found, "by its text"
     assert not bench.find(repository, "queue store", router="outline").behind
+
+
+def test_a_few_new_files_are_read_whoever_reads_the_tree(bench: Bench, repository: Path) -> None:
+    bench.index(repository)
+    write(repository, {"src/queue.py": "class Queue:\n    pass\n"})
+    with (
+        open_workspace(repository, bench.settings, whole=False) as other,
+        other.reading(),
+        bench.session(repository) as session,
+    ):
+        assert not session.unread
+        (place,) = matching(session.snapshots, "Queue", 2)
+        assert place.path == "src/queue.py"
 
 
 def test_an_index_that_was_killed_reads_no_more(bench: Bench, repository: Path) -> None:
