@@ -76,6 +76,8 @@ class TextBatch:
     ) -> None:
         self.mask, self.routes, self.routers, self.memory, self.stored = mask_Bn, routes_Bn, routers, memory, stored
         self.queries: dict[int, Tensor] = {}
+        self._visible: tuple[Tensor, Tensor] | None = None
+        """A memory's mask and what was made of it: the layers share one."""
 
     def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
         b, n = self.mask.shape
@@ -96,9 +98,19 @@ class TextBatch:
             k, v = k.transpose(1, 2), v.transpose(1, 2)
             out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         else:
-            k = torch.cat((stored.k.to(k.dtype), k), 1).transpose(1, 2)
-            v = torch.cat((stored.v.to(v.dtype), v), 1).transpose(1, 2)
-            causal = torch.ones(n, n, dtype=torch.bool, device=q.device).tril_()
-            visible = torch.cat((stored.mask[:, None, :].expand(b, n, -1), causal.expand(b, n, n)), 2)
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible[:, None], enable_gqa=True)
+            # With a mask, CUDA's kernels that keep no [n, M + n] scores take as many key heads as query heads.
+            each = q.shape[1] // k.shape[2]
+            k = torch.cat((stored.k.to(k.dtype), k), 1).repeat_interleave(each, 2).transpose(1, 2)
+            v = torch.cat((stored.v.to(v.dtype), v), 1).repeat_interleave(each, 2).transpose(1, 2)
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=self._bias(stored.mask, n, q.dtype))
         return out.transpose(1, 2).reshape(b * n, *q_THD.shape[1:])
+
+    def _bias(self, memory_BM: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+        """What is added to scores [B, 1, n, M + n]: nothing where memory exists or text went before, else -inf."""
+        if self._visible is None or self._visible[0] is not memory_BM:
+            b = len(memory_BM)
+            causal = torch.ones(n, n, dtype=torch.bool, device=memory_BM.device).tril_()
+            visible = torch.cat((memory_BM[:, None, :].expand(b, n, -1), causal.expand(b, n, n)), 2)
+            bias = torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, -torch.inf)
+            self._visible = memory_BM, bias[:, None]
+        return self._visible[1]

@@ -1,6 +1,7 @@
 """Question-answer records to conversations as the product holds them (model/prompts.py, model/answer.py)."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,12 +10,21 @@ import numpy as np
 from codemem.model.config import MemoryConfig
 from codemem.model.prompts import Prompts, question_position
 from codemem.training.corpus import Corpus
+from codemem.training.files import Files
 from codemem.training.naming_choices import naming_turn
+from codemem.training.plain import PlainForm
 
-MOST_SHOWN = 5
-"""Sources beside those that hold the answer, at most: the product reads until its budget is spent."""
 BEST_LAST = 0.7
 """Share of readings in which the document that decides is read last, as the product orders what it is sure of."""
+FULL = 0.5
+"""Share of readings that fill their room, as the product reads until its budget is spent; the others end anywhere."""
+STILL_TO_COME = 600
+"""Tokens kept for each hop that is still to be named and read."""
+SHORT_DOCUMENT_TOKENS = 64
+"""What a source costs at least, by and large: so many more documents are drawn as could be read."""
+TELLING = 0.25
+"""A question's word tells where the answer is, if so small a share of the documents have it."""
+_WORD = re.compile(r"[a-z]{4,}")
 
 
 @dataclass(slots=True)
@@ -36,6 +46,37 @@ class Conversation:
     """Indices of learnt tokens that decide what happens next: name more, refuse, or answer."""
 
 
+class Records:
+    """Draws answer records: a kind by the square root of its count (times the recipe's `kinds`), so that few common
+    kinds do not make up most of what is learnt; of that kind, each record once before any comes again."""
+
+    def __init__(
+        self,
+        answers: Sequence[dict[str, Any]],
+        random: np.random.Generator,
+        kinds: Mapping[str, float] | None = None,
+        *,
+        among: Iterable[int] | None = None,
+    ) -> None:
+        """`among`: indices of those to draw from, all by default."""
+        self._random = random
+        self._by_kind: dict[str, list[int]] = {}
+        for index in range(len(answers)) if among is None else among:
+            self._by_kind.setdefault(answers[index]["kind"], []).append(index)
+        self._kinds = sorted(self._by_kind)
+        counts = np.sqrt([len(self._by_kind[kind]) for kind in self._kinds])
+        counts *= [(kinds or {}).get(kind, 1.0) for kind in self._kinds]
+        self._weights = counts / counts.sum()
+        self._order: dict[str, list[int]] = {kind: [] for kind in self._kinds}
+
+    def next(self) -> int:
+        """The index of a record."""
+        kind = self._kinds[int(self._random.choice(len(self._kinds), p=self._weights))]
+        if not self._order[kind]:
+            self._order[kind] = list(map(int, self._random.permutation(self._by_kind[kind])))
+        return self._order[kind].pop()
+
+
 class Conversations:
     """Draws conversations; deterministic by seed."""
 
@@ -48,27 +89,19 @@ class Conversations:
         memory_documents: int,
         seed: int,
         kinds: Mapping[str, float] | None = None,
+        plain: float = 0.0,
     ) -> None:
         self.corpus, self.prompts, self.tokens = corpus, prompts, tokens
-        self.memory_documents = memory_documents
+        self.memory_documents, self.plain = memory_documents, plain
         self.random = np.random.default_rng(seed)
-        self._by_kind: dict[str, list[int]] = {}
-        for index, record in enumerate(corpus.answers):
-            self._by_kind.setdefault(record["kind"], []).append(index)
-        self._kinds = sorted(self._by_kind)
-        counts = np.sqrt([len(self._by_kind[kind]) for kind in self._kinds])
-        counts *= [(kinds or {}).get(kind, 1.0) for kind in self._kinds]
-        self._weights = counts / counts.sum()
-        self._order: dict[str, list[int]] = {kind: [] for kind in self._kinds}
+        self._records = Records(corpus.answers, self.random, kinds)
+        self.files = Files(corpus) if plain else None
+        self._order = np.argsort(corpus.packages, kind="stable")
+        self._sorted = corpus.packages[self._order]
 
     def next(self, extra: Sequence[int] = ()) -> Conversation:
-        """A kind by the square root of its count (times the recipe's `kinds`), so that few common kinds do not make up
-        most of what is learnt; of that kind, each record once before any comes again. `extra`: documents of the step
-        that memory may hold besides."""
-        kind = self._kinds[int(self.random.choice(len(self._kinds), p=self._weights))]
-        if not self._order[kind]:
-            self._order[kind] = list(map(int, self.random.permutation(self._by_kind[kind])))
-        return self.build(self.corpus.answers[self._order[kind].pop()], extra)
+        """The conversation about the next record. `extra`: documents of the step that memory may hold besides."""
+        return self.build(self.corpus.answers[self._records.next()], extra)
 
     def build(self, record: dict[str, Any], extra: Sequence[int] = ()) -> Conversation:
         """The conversation about one record."""
@@ -78,19 +111,38 @@ class Conversations:
         attended = [*gold, *distractors]
         attended += [d for d in self._drawn(extra) if d not in attended and not self._decides(d, record)]
         attended = attended[: max(self.memory_documents, len(gold))]
-        writing = _Writing(self, record, gold, distractors, attended)
+        plain = self.files is not None and self.random.random() < self.plain
+        form = PlainForm(self.corpus, self.files, self.random, record) if plain and self.files else None
+        writing = _Writing(self, record, gold, distractors, attended, form=form)
         # Chains are read hop by hop in half of the conversations: name, read, name again.
         by_hop = len(gold) > 1 and self.random.random() < 0.5
         hops = [[document] for document in gold] if by_hop else [gold]
         for number, documents in enumerate(hops):
             writing.name(documents)
-            writing.read(documents, last=number == len(hops) - 1)
+            writing.read(documents, hops_left=len(hops) - 1 - number)
         writing.answer()
         return writing.done()
 
     def _drawn(self, extra: Sequence[int]) -> list[int]:
         room = min(len(extra), self.memory_documents)
         return list(map(int, self.random.choice(extra, room, replace=False))) if room else []
+
+    def of_package(self, record: dict[str, Any], own: Sequence[int]) -> list[int]:
+        """Documents of the record's package besides its `own`, as many as could be read: what routing ranks next.
+
+        Where nothing holds the answer, nothing that a telling word of the question stands in either: what was taken
+        away is still in the corpus.
+        """
+        package = self.corpus.packages[own[0]]
+        first, last = np.searchsorted(self._sorted, package), np.searchsorted(self._sorted, package, "right")
+        count = min(int(last - first), self.tokens // SHORT_DOCUMENT_TOKENS)
+        drawn = [int(d) for d in self.random.choice(self._order[first:last], count, replace=False) if d not in own]
+        if record["gold"]:
+            return [d for d in drawn if not self._decides(d, record)]
+        texts = {d: f"{self.corpus.headers[d]}{self.corpus.texts[d]}".lower() for d in drawn}
+        words = set(_WORD.findall(record["question"].lower()))
+        telling = [w for w in words if sum(w in text for text in texts.values()) <= TELLING * len(texts)]
+        return [d for d, text in texts.items() if not any(word in text for word in telling)]
 
     def _decides(self, document: int, record: dict[str, Any]) -> bool:
         """Whether a document drawn at random happens to hold what the record asks for."""
@@ -105,11 +157,20 @@ class _Writing:
     """A conversation in the making."""
 
     def __init__(
-        self, drawn: Conversations, record: dict[str, Any], gold: list[int], distractors: list[int], attended: list[int]
+        self,
+        drawn: Conversations,
+        record: dict[str, Any],
+        gold: list[int],
+        distractors: list[int],
+        attended: list[int],
+        *,
+        form: PlainForm | None,
     ) -> None:
         self.prompts, self.corpus, self.random = drawn.prompts, drawn.corpus, drawn.random
         self.record, self.gold, self.attended, self.tokens = record, gold, attended, drawn.tokens
-        self.left = list(distractors)
+        self.form = form
+        own = [*gold, *distractors]
+        self.left = [*distractors, *(drawn.of_package(record, own) if own else ())]
         self.candidates = list(dict.fromkeys([*attended, *distractors]))
         question = self.prompts.question(record["question"])
         self.ids = [*question.template, *question.routing, *question.tail]
@@ -129,6 +190,10 @@ class _Writing:
     def name(self, documents: list[int]) -> None:
         """The model's turn that names. Of what cannot be answered it names what looks closest, which is not learnt."""
         start = len(self.ids)
+        if self.form:  # such text comes from no memory: what stands in the turn is not learnt
+            first = [*documents, *self.candidates][:1]
+            self.add(self.prompts.named([self.form.header(d) for d in first]), learnt=False)
+            return
         if self.numbers:  # it goes on instead of answering
             self.decisions.add(start)
         named = [self.header(d) for d in documents or self.attended[:1] or self.candidates[:1]]
@@ -149,39 +214,56 @@ class _Writing:
         if self.numbers:
             self.learn[start] = True
 
-    def read(self, documents: list[int], *, last: bool) -> None:
-        """The turn that shows sources: what was named among others, best last where routing would be sure of it."""
-        count = int(self.random.integers(0, MOST_SHOWN + 1))
-        if not documents:
-            count = max(2, count)
-        others, self.left = self.left[:count], self.left[count:]
-        shown = [*others, *(d for d in documents if d not in self.numbers)]
+    def read(self, documents: list[int], *, hops_left: int) -> None:
+        """The turn that shows sources: what was named among others, best last where routing would be sure of it.
+
+        Others are left out, and not cut, where there is no room for them, as the product does.
+        """
+        turn = len(self.prompts.sources([], self.record["question"])) + len(self._answer())
+        room = self.tokens - len(self.ids) - turn - hops_left * STILL_TO_COME
+        fresh = [d for d in documents if d not in self.numbers]
+        room -= sum(self._length(d) for d in fresh)
+        others = self._others(room if self.random.random() < FULL else int(room * self.random.random()))
+        shown = [*others, *fresh]
         if not documents or self.random.random() > BEST_LAST:
             self.random.shuffle(shown)
-        # The answer and, of a chain, what is still to be read need room.
-        room = self.tokens - len(self.ids) - 160 - (0 if last else 500)
         pieces = []
-        first = len(self.numbers) + 1
-        share = max(64, (room - sum(self._length(d) for d in documents)) // max(1, len(others)))
-        for number, document in enumerate(shown, start=first):
+        for number, document in enumerate(shown, start=len(self.numbers) + 1):
             self.numbers[document] = number
-            piece = self.prompts.source(number, self.corpus.headers[document], self.corpus.texts[document])
-            # Gold text stays whole so that the deciding lines are there; distractors give way.
-            if document not in self.gold and len(piece) > share:
-                piece = [*piece[: share - 1], *self.prompts.newline]
-            pieces.append(piece)
+            pieces.append(self._source(number, document))
         self.add(self.prompts.sources(pieces, self.record["question"]), learnt=False)
 
+    def _others(self, room: int) -> list[int]:
+        """What is read besides, for so many tokens; of what cannot be answered two at least."""
+        few = 0 if self.gold else 1 if self.form else 2
+        taken: list[int] = []
+        for document in self.left:
+            if room < SHORT_DOCUMENT_TOKENS // 2 and len(taken) >= few:
+                break
+            length = self._length(document)
+            if length <= room or len(taken) < few:
+                taken.append(document)
+                room -= length
+        self.left = [d for d in self.left if d not in taken]
+        return taken
+
     def _length(self, document: int) -> int:
-        return len(self.prompts.source(10, self.corpus.headers[document], self.corpus.texts[document]))
+        return len(self._source(10, document))
+
+    def _source(self, number: int, document: int) -> list[int]:
+        if self.form:
+            return self.prompts.source(number, self.form.header(document), self.form.text(document))
+        return self.prompts.source(number, self.corpus.headers[document], self.corpus.texts[document])
 
     def answer(self) -> None:
         """The answer with its citations, or the word that there is none."""
         self.decisions.add(len(self.ids))
-        answerable = bool(self.gold)
+        self.add(self._answer(), learnt=True)
+
+    def _answer(self) -> list[int]:
         cited = sorted(self.numbers[d] for d in self.gold if d in self.numbers)
-        pieces: list[str | int] = [self.record["answer"], *(cited if answerable else ())]
-        self.add(self.prompts.answer(pieces, answerable=answerable), learnt=True)
+        pieces: list[str | int] = [self.record["answer"], *(cited if self.gold else ())]
+        return self.prompts.answer(pieces, answerable=bool(self.gold))
 
     def done(self) -> Conversation:
         return Conversation(

@@ -25,6 +25,33 @@ def path_alone(header: str) -> str:
 
 
 @dataclass(slots=True)
+class Documents:
+    """The documents of a folder alone."""
+
+    headers: list[str]
+    texts: list[str]
+    packages: npt.NDArray[np.int32]
+    """[documents] numbered as they come."""
+
+    @classmethod
+    def load(cls, directory: Path) -> "Documents":
+        """Reads them."""
+        headers, texts, packages = [], [], []
+        names: dict[str, int] = {}
+        for row in rows(directory / DOCUMENTS):
+            headers.append(row["header"])
+            texts.append(row["text"])
+            packages.append(names.setdefault(row["package"], len(names)))
+        return cls(headers, texts, np.asarray(packages, np.int32))
+
+
+def read_answers(directory: Path) -> list[dict[str, Any]]:
+    """The answer records of a folder, with what `codemem.training.explain` added."""
+    found = [path for path in (directory / QA, *sorted(directory.glob("explained-*.jsonl.zst"))) if path.exists()]
+    return [row for path in found for row in rows(path)]
+
+
+@dataclass(slots=True)
 class Corpus:
     """Documents, questions with the documents that answer them, and answer records."""
 
@@ -42,6 +69,8 @@ class Corpus:
     """Per question, as docs/data.md names them."""
     copies: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """[documents] the first document with the same text."""
+    ranked: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    """Answer record -> pieces of files that rank first for it, where a reader is trained (training/retrieved.py)."""
 
     def __post_init__(self) -> None:
         if not self.same:
@@ -58,24 +87,18 @@ class Corpus:
         Where `codemem.training.mine` was there, its questions are taken instead, unless `mined` is false. `limit`: the
         first so many only.
         """
-        headers, texts, packages = [], [], []
-        names: dict[str, int] = {}
-        for row in rows(directory / DOCUMENTS):
-            headers.append(row["header"])
-            texts.append(row["text"])
-            packages.append(names.setdefault(row["package"], len(names)))
-        answers = [path for path in (directory / QA, *sorted(directory.glob("explained-*.jsonl.zst"))) if path.exists()]
+        documents = Documents.load(directory)
         asked = (sorted(directory.glob("mined-*.jsonl.zst")) if mined else []) or [directory / PAIRS]
         pairs = list(islice((row for path in asked for row in rows(path)), limit))
         return cls(
             tokenizer,
-            headers,
-            texts,
-            np.asarray(packages, np.int32),
+            documents.headers,
+            documents.texts,
+            documents.packages,
             [pair["q"] for pair in pairs],
             [pair["pos"] for pair in pairs],
             [pair.get("neg", []) for pair in pairs],
-            [row for path in answers for row in rows(path)],
+            read_answers(directory),
             [pair.get("same", []) for pair in pairs],
             [pair.get("kind", "") for pair in pairs],
         )

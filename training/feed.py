@@ -1,7 +1,7 @@
 """Steps made ready beside the training loop: drawn, tokenised and indexed while the device works on the step before."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,6 +13,7 @@ from codemem.model.prompts import Prompts
 from codemem.training.batching import RoutingBatches, no_negatives
 from codemem.training.conversations import Conversation, Conversations
 from codemem.training.corpus import Corpus, Ids
+from codemem.training.readings import Readings
 from codemem.training.recipe import Phase, Recipe
 
 AHEAD = 3
@@ -59,8 +60,30 @@ class Feed:
         rank: int = 0,
         count: int = 1,
     ) -> None:
-        """`rank` of `count` processes, whose `seed` is the same."""
+        """`rank` of `count` processes, whose `seed` is the same. Raises `ValueError` where there is nothing to draw."""
         self._corpus, self._phase = corpus, phase
+        own = 2 * (seed * count + rank) + 1
+        self._draw: Callable[[], StepData]
+        if recipe.reads == "retrieved":
+            self._readings(prompts, recipe, own)
+        else:
+            self._memories(prompts, recipe, seed, own, rank=rank, count=count)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="training-feed")
+        self._ready: deque[Future[StepData]] = deque()
+
+    def _readings(self, prompts: Prompts, recipe: Recipe, own: int) -> None:
+        if not self._corpus.ranked:
+            raise ValueError("no answer record was ranked: there is nothing that a reader could be shown")
+        readings = Readings(
+            self._corpus, prompts, tokens=recipe.answer_tokens, missing=recipe.missing, seed=own, kinds=recipe.kinds
+        )
+        none = np.zeros((0, 0), bool)
+        self._draw = lambda: StepData(
+            [], [], [], [], none, none, [readings.next() for _ in range(self._phase.answers)], []
+        )
+
+    def _memories(self, prompts: Prompts, recipe: Recipe, seed: int, own: int, *, rank: int, count: int) -> None:
+        corpus, phase = self._corpus, self._phase
         shared = recipe.gather and count > 1
         self._routing = RoutingBatches(
             corpus,
@@ -79,15 +102,15 @@ class Feed:
             prompts,
             tokens=recipe.answer_tokens,
             memory_documents=recipe.memory_documents,
-            seed=2 * (seed * count + rank) + 1,
+            seed=own,
             kinds=recipe.kinds,
+            plain=recipe.plain,
         )
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="training-feed")
-        self._ready: deque[Future[StepData]] = deque()
+        self._draw = self._step
 
     def __enter__(self) -> Iterator[StepData]:
         for _ in range(AHEAD):
-            self._ready.append(self._worker.submit(self._step))
+            self._ready.append(self._worker.submit(self._draw))
         return self._taken()
 
     def __exit__(
@@ -98,7 +121,7 @@ class Feed:
     def _taken(self) -> Iterator[StepData]:
         while True:
             step = self._ready.popleft().result()
-            self._ready.append(self._worker.submit(self._step))
+            self._ready.append(self._worker.submit(self._draw))
             yield step
 
     def _step(self) -> StepData:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from codemem.model.config import MemoryConfig
+
+Reads = Literal["memory", "retrieved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,17 @@ class Recipe:
     """Mined negatives a question."""
     gather: bool = True
     """Whether the questions of each of several processes compete over the documents of all."""
+    reads: Reads = "memory"
+    """What conversations show: documents beside their memory, or pieces of files as retrieval ranks them, with no
+    memory and no routing learnt (training/readings.py)."""
+    missing: float = 0.17
+    """Of a reader's conversations, the share that shows nothing which decides and is refused: as many as the courses'
+    questions that cannot be answered."""
+    plain: float = 0.0
+    """Of a memory's conversations, the share that shows sources without our headers or as lines of their files."""
     answer_tokens: int = 1536
-    """A conversation's sources are cut so that it fits."""
+    """A conversation's sources are chosen so that it fits. The product reads 3,000 tokens: 3,072 with question and
+    answer, 3,328 where a reader's budget is to be the same to the token."""
     memory_documents: int = 12
     """Documents in the attended memory of a conversation: its own sources, then others of the step."""
     bucket_tokens: int = 49152
@@ -86,6 +97,10 @@ class Recipe:
             raise ValueError("a recipe needs a phase")
         if self.recompute not in ("layer", "mlp"):
             raise ValueError(f"recompute is 'layer' or 'mlp', not {self.recompute!r}")
+        if self.reads not in ("memory", "retrieved"):
+            raise ValueError(f"reads is 'memory' or 'retrieved', not {self.reads!r}")
+        if self.reads == "retrieved" and not all(phase.answers for phase in self.phases):
+            raise ValueError("a reader of retrieved text learns from answers alone: set answers in every phase")
 
     def phase_at(self, progress: float) -> int:
         """Index of the phase that a run is in after the share `progress` in [0, 1] of its budget."""

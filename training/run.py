@@ -19,6 +19,7 @@ from codemem.model.weights.adapters import OWN_NAME
 from codemem.training.corpus import Corpus
 from codemem.training.processes import Processes, device_of_process
 from codemem.training.recipe import Recipe
+from codemem.training.retrieved import read_retrieved
 from codemem.training.trainer import StepReport, Trainer
 
 SAVE_SECONDS = 240.0
@@ -59,8 +60,8 @@ class RunOptions:
 def train(options: RunOptions, log: Log) -> Path:
     """Trains, and returns the 8-bit adapter that ships; beside it lie the checkpoint, the recipe and the log.
 
-    Raises `ValueError` for a wrong recipe or a checkpoint of another run, `FileExistsError` where a run lies already
-    and `resume` is not set, and the errors of loading weights.
+    Raises `ValueError` for a wrong recipe, a reader's data that was not ranked or a checkpoint of another run,
+    `FileExistsError` where a run lies already and `resume` is not set, and the errors of loading weights.
     """
     recipe = Recipe.from_json(MemoryConfig(options.layers, find_layers=options.find_layers), options.recipe)
     if (options.out / CHECKPOINT).exists() and not options.resume:
@@ -72,6 +73,8 @@ def train(options: RunOptions, log: Log) -> Path:
     try:
         trainer, tokenizer = _trainer(options, recipe, device, processes)
         corpus = Corpus.load(options.data, tokenizer, limit=options.limit)
+        if recipe.reads == "retrieved":
+            corpus.ranked = read_retrieved(options.data, corpus.answers)
         if options.resume:
             trainer.load_checkpoint(options.out / CHECKPOINT)
         elif options.start:

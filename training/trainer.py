@@ -127,10 +127,8 @@ class Trainer:
             "all": info_nce(whole, positive, ignore, temperature),
         }
 
-    def answer_loss(
-        self, conversations: list[Conversation], documents: EncodedDocuments, at: list[list[int]]
-    ) -> Tensor:
-        """Cross-entropy of what the model must write. `at[i]` are rows of `documents` in conversation i's memory."""
+    def answer_loss(self, conversations: list[Conversation], stored: dict[int, TextMemory]) -> Tensor:
+        """Cross-entropy of what the model must write with `stored` attended, by layer [conversations, rows]."""
         ids, mask = pad([c.ids for c in conversations], 64, self.device)
         template = conversations[0].routing[0]
         where = torch.zeros(ids.shape, dtype=torch.long)
@@ -139,18 +137,18 @@ class Trainer:
             n = len(conversation.ids)
             where[row, :n] = torch.as_tensor(positions(n, template, self.recipe.memory))
             learn[row, :n] = torch.as_tensor(conversation.learn)
-        # Every other step attends to the lower layers alone, as the product does with a memory made for `find`.
-        memory = self.recipe.memory
-        attended = memory.ranking_layers if self.step % 2 else memory.routed_layers
-        stored = self._memories(documents, at, attended)
         hidden = self.network.read(ids, mask, where.to(self.device), stored)
         targets = learn[:, 1:].to(self.device)
         logits = self.network.decoder.logits(hidden[:, :-1][targets]).float()
         return written_loss(logits, ids[:, 1:][targets], conversations, self.recipe)
 
-    def _memories(
-        self, documents: EncodedDocuments, at: list[list[int]], layers: tuple[int, ...]
-    ) -> dict[int, TextMemory]:
+    def memories(self, documents: EncodedDocuments, at: list[list[int]]) -> dict[int, TextMemory]:
+        """What conversations attend to by layer: `at[i]` are rows of `documents` in conversation i's memory.
+
+        Every other step has the lower layers alone, as the product does with a memory made for `find`.
+        """
+        memory = self.recipe.memory
+        layers = memory.ranking_layers if self.step % 2 else memory.routed_layers
         slots = max(len(rows) for rows in at)
         rows = torch.as_tensor([[*r, *[0] * (slots - len(r))] for r in at], device=self.device)
         filled = torch.as_tensor([[True] * len(r) + [False] * (slots - len(r)) for r in at], device=self.device)
@@ -172,7 +170,10 @@ class Trainer:
         return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * turn))
 
     def losses(self, corpus: Corpus, data: StepData, phase: Phase) -> dict[str, Tensor]:
-        """The step's losses; 'total' is what is descended."""
+        """The step's losses; 'total' is what is descended. A reader of retrieved text has that of its answers alone."""
+        if self.recipe.reads == "retrieved":
+            answer = self.answer_loss(data.conversations, {})
+            return {"answer": answer, "total": answer}
         layers = self.recipe.learning_layers(phase)
         documents = self.network.encode_documents(data.documents, layers)
         queries, routes = self.network.encode_questions(data.questions, layers)
@@ -188,7 +189,7 @@ class Trainer:
         losses = self.routing_losses(scores, positive, ignore)
         total = 0.5 * losses["layers"] + 0.25 * losses["find"] + 0.25 * losses["all"]
         if data.conversations:
-            losses["answer"] = self.answer_loss(data.conversations, documents, data.memory)
+            losses["answer"] = self.answer_loss(data.conversations, self.memories(documents, data.memory))
             total = total + self.recipe.answer_weight * losses["answer"]
         return {**losses, "total": total}
 
@@ -292,6 +293,9 @@ class Trainer:
             parameter.data.copy_(matrix)
 
     def export(self, path: Path) -> None:
-        """The 8-bit file that ships."""
+        """The 8-bit file that ships. That of a reader says that nothing is named and no memory attended; its routers
+        are those it began with."""
         memory = replace(self.recipe.memory, names=self.recipe.names)
+        if self.recipe.reads == "retrieved":
+            memory = replace(memory, names=False, attends=False)
         save_adapter(path, self.network.adapters, self.network.routers, memory, self.base_sha256)

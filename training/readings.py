@@ -1,0 +1,151 @@
+"""Conversations of a reader of retrieved text: the fair rival of the memory.
+
+The same questions and answers, shown as the evaluation shows them to a model that reads what another retrieval ranks
+first (evals/answers/systems.py, model/answer.py): pieces of files in the order of BM25, as many as the budget holds,
+the best last. Nothing is named by the model, nothing is routed to, and nothing attended besides.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from codemem.model.answer import CANDIDATES, Limits
+from codemem.model.prompts import Prompts
+from codemem.training.conversations import Conversation, Records
+from codemem.training.corpus import Corpus
+from codemem.training.data.answers import NOT_FOUND
+from codemem.training.files import Files
+from codemem.training.retrieved import Chunk
+
+SOURCE_TOKENS = Limits().source_tokens
+"""Of source text in all, as the product and the evaluation read."""
+FOREIGN = 0.5
+"""Of the questions that are refused, the share that is asked about another package of the language; of the others the
+pieces that decide are taken away."""
+PLACED = 3
+"""Where retrieval did not find what decides and the question is to be answered, it is put among the first so many."""
+TRIES = 100
+
+
+class Readings:
+    """Draws conversations about the records that were ranked; deterministic by seed."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        prompts: Prompts,
+        *,
+        tokens: int,
+        missing: float,
+        seed: int,
+        kinds: Mapping[str, float] | None = None,
+    ) -> None:
+        """`tokens`: of a conversation at most. `missing`: the share that is refused, because nothing shown decides."""
+        self.corpus, self.ranked, self.prompts = corpus, corpus.ranked, prompts
+        self.tokens, self.missing = tokens, missing
+        self.random = np.random.default_rng(seed)
+        self._files = Files(corpus)
+        self._records = Records(corpus.answers, self.random, kinds, among=sorted(corpus.ranked))
+        self._of_language: dict[str, list[int]] = {}
+        for index in sorted(corpus.ranked):
+            self._of_language.setdefault(corpus.answers[index].get("language", ""), []).append(index)
+
+    def next(self) -> Conversation:
+        """The conversation about the next record whose pieces fit. Raises `ValueError` where none does."""
+        for _ in range(TRIES):
+            index = self._records.next()
+            found = self.refused(index) if self.random.random() < self.missing else self.answered(index)
+            if found is not None and len(found.ids) <= self.tokens:
+                return found
+        raise ValueError(f"no piece of {TRIES} packages fits a conversation of {self.tokens} tokens")
+
+    def answered(self, index: int) -> Conversation | None:
+        """The record answered from what ranks first; where what decides is not read then, it ranks higher. None where
+        there is no room for it."""
+        record = self.corpus.answers[index]
+        needed = self.deciding(record)
+        ranked = self.ranked[index]
+        room = len(self.prompts.answer([record["answer"], *[10] * len(needed)], answerable=True))
+        shown = self.shown(record, ranked, room)
+        lacking = [piece for piece in needed if piece not in shown]
+        if lacking:
+            ranked = [piece for piece in ranked if piece not in lacking]
+            for piece in reversed(lacking):
+                ranked.insert(int(self.random.integers(0, min(PLACED, len(ranked)) + 1)), piece)
+            ranked = ranked[:CANDIDATES]
+            shown = self.shown(record, ranked, room)
+        if not set(needed) <= set(shown):
+            return None
+        cited = sorted(shown.index(piece) + 1 for piece in needed)
+        return self._conversation(record, ranked, shown, [record["answer"], *cited], answerable=True)
+
+    def refused(self, index: int) -> Conversation | None:
+        """The record asked where it cannot be answered. None where no piece is left."""
+        record = self.corpus.answers[index]
+        ranked = self.ranked[index]
+        if self.random.random() < FOREIGN:
+            others = self._of_language[record.get("language", "")]
+            other = others[int(self.random.integers(len(others)))]
+            package = self.corpus.packages[self.corpus.answers[other]["gold"][0]]
+            if package == self.corpus.packages[record["gold"][0]]:
+                return None
+            ranked = self.ranked[other]
+        evidence = record.get("evidence", "")
+        taken = self.deciding(record)
+        left = [p for p in ranked if p not in taken and not (evidence and evidence in self._text(p))]
+        answer = NOT_FOUND[int(self.random.integers(len(NOT_FOUND)))]
+        shown = self.shown(record, left, len(self.prompts.answer([answer], answerable=False)))
+        return self._conversation(record, left, shown, [answer], answerable=False) if shown else None
+
+    def deciding(self, record: Mapping[str, Any]) -> list[Chunk]:
+        """The pieces to be read for an answer: of every document on the way its beginning, of the last its evidence."""
+        found = []
+        for document in record["gold"]:
+            evidence = record.get("evidence", "") if document == record["gold"][-1] else ""
+            found.append((self._files.first(document), self._files.of(document).holding(document, evidence)[0]))
+        return list(dict.fromkeys(found))
+
+    def _text(self, piece: Chunk) -> str:
+        return self._files.of(piece[0]).chunk(piece[1])
+
+    def _source(self, number: int, piece: Chunk) -> list[int]:
+        return self.prompts.source(number, f"{self._files.of(piece[0]).path}\n", self._text(piece))
+
+    def shown(self, record: Mapping[str, Any], ranked: Sequence[Chunk], answer: int) -> list[Chunk]:
+        """What is read of a ranking in the order of reading, the best last, beside an answer of so many tokens."""
+        frame = len(self._opening(record, ranked)) + len(self.prompts.sources([], record["question"])) + answer
+        budget = min(SOURCE_TOKENS, self.tokens - frame)
+        chosen: list[Chunk] = []
+        spent = 0
+        for piece in ranked[:CANDIDATES]:
+            cost = len(self._source(1, piece))
+            if chosen and spent + cost > budget:
+                continue
+            chosen.append(piece)
+            spent += cost
+        return chosen[::-1]
+
+    def _opening(self, record: Mapping[str, Any], ranked: Sequence[Chunk]) -> list[int]:
+        """The question, and the turn in which a model that names nothing has what ranks first."""
+        question = self.prompts.question(record["question"])
+        named = self.prompts.named([f"{self._files.of(piece[0]).path}\n" for piece in ranked[:1]])
+        return [*question.template, *question.routing, *question.tail, *named]
+
+    def _conversation(
+        self,
+        record: Mapping[str, Any],
+        ranked: Sequence[Chunk],
+        shown: Sequence[Chunk],
+        pieces: Sequence[str | int],
+        *,
+        answerable: bool,
+    ) -> Conversation:
+        sources = [self._source(number, piece) for number, piece in enumerate(shown, start=1)]
+        read = [*self._opening(record, ranked), *self.prompts.sources(sources, record["question"])]
+        answer = self.prompts.answer(pieces, answerable=answerable)
+        template = len(self.prompts.question("").template)
+        learn = [False] * len(read) + [True] * len(answer)
+        return Conversation(
+            [*read, *answer], learn, (template, template), [], 0, record.get("kind", ""), {}, {len(read)}
+        )
