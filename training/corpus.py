@@ -84,11 +84,12 @@ class Corpus:
     def load(cls, directory: Path, tokenizer: Tokenizer, *, limit: int | None = None, mined: bool = True) -> "Corpus":
         """Reads a folder, with what `codemem.training.explain` added to it; one without answer records is fine.
 
-        Where `codemem.training.mine` was there, its questions are taken instead, unless `mined` is false. `limit`: the
-        first so many only.
+        Where `codemem.training.mine` was there, its questions are taken instead, and those of
+        `codemem.training.prose_questions` are added; neither if `mined` is false. `limit`: the first so many only.
         """
         documents = Documents.load(directory)
         asked = (sorted(directory.glob("mined-*.jsonl.zst")) if mined else []) or [directory / PAIRS]
+        asked += sorted(directory.glob("asked-*.jsonl.zst")) if mined else []
         pairs = list(islice((row for path in asked for row in rows(path)), limit))
         return cls(
             tokenizer,
