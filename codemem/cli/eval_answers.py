@@ -10,6 +10,16 @@ from codemem.cli.options import Device, Json, Model
 Adapter = Annotated[
     Path | None, typer.Option("--adapter", help="An adapter that training wrote, in place of the shipped one.")
 ]
+Reader = Annotated[
+    Path | None,
+    typer.Option("--reader", help="An adapter trained to read retrieved text: for the systems that end in -tuned."),
+]
+RivalModel = Annotated[
+    str | None, typer.Option("--rival-model", help="A larger model for the rivals: for those that end in -larger.")
+]
+RivalReader = Annotated[
+    Path | None, typer.Option("--rival-reader", help="An adapter of --rival-model, trained likewise: -larger-tuned.")
+]
 Repositories = Annotated[
     Path, typer.Option("--repositories", help="Folder of the pinned packages; missing ones are fetched into it.")
 ]
@@ -20,7 +30,8 @@ Systems = Annotated[
     typer.Option(
         "--system",
         help="memory, memory-naming-off, memory-attention-off, memory-one-round, bm25-chunks, bm25-files, minilm, "
-        "fusion, gold or closed-book. Repeatable; the first is compared with the others. Default: all.",
+        "fusion, gold or closed-book, the last six also with -tuned, -larger or -larger-tuned behind them. Repeatable; "
+        "the first is compared with the others. Default: all that can be asked.",
     ),
 ]
 Packages = Annotated[list[str] | None, typer.Option("--package", help="Ask about these alone. Repeatable.")]
@@ -58,6 +69,9 @@ def facts(
     out: Out = Path("reports"),
     model: Model = None,
     adapter: Adapter = None,
+    reader: Reader = None,
+    rival_model: RivalModel = None,
+    rival_reader: RivalReader = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
@@ -85,6 +99,9 @@ def hops(
     out: Out = Path("reports"),
     model: Model = None,
     adapter: Adapter = None,
+    reader: Reader = None,
+    rival_model: RivalModel = None,
+    rival_reader: RivalReader = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
@@ -110,30 +127,35 @@ def _evaluate(
     out: Path,
     model: str | None,
     adapter: Path | None,
+    reader: Path | None,
+    rival_model: str | None,
+    rival_reader: Path | None,
     device: str | None,
     json: bool,
 ) -> None:
     from codemem.cli import output
     from codemem.config import Settings
-    from codemem.evals.answers.evaluate import SYSTEMS, Options, evaluate_answers, summary
+    from codemem.evals.answers.engines import Models
+    from codemem.evals.answers.evaluate import Options, evaluate_answers, summary
+    from codemem.evals.answers.names import offered
     from codemem.evals.answers.reading import Limits
     from codemem.evals.answers.run import Asking
 
+    models = Models(model, adapter, reader, rival_model, rival_reader, device)
+    given = offered(reader=reader is not None, rival=rival_model is not None, rival_reader=rival_reader is not None)
     options = Options(
         name,
         repositories,
         out,
         split=split,
-        systems=tuple(systems or SYSTEMS),
+        systems=tuple(systems or given),
         packages=tuple(packages or ()),
         most=most,
         asking=Asking(tongue, phrasing),
         limits=Limits(rounds, source_tokens, answer_tokens),
         ranking_only=ranking_only,
         sizes=tuple(sorted(tokens or ())),
-        model=model,
-        adapter=adapter,
-        device=device,
+        models=models,
     )
     outcome = evaluate_answers(options, Settings.load(), progress=output.note)
     if json:
@@ -156,12 +178,16 @@ def swe_qa(
     out: Out = Path("reports"),
     model: Model = None,
     adapter: Adapter = None,
+    reader: Reader = None,
+    rival_model: RivalModel = None,
+    rival_reader: RivalReader = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
     """Ask SWE-QA's open questions: how much of the reference's code is named, and how much is made up."""
     from codemem.cli import output
     from codemem.config import Settings
+    from codemem.evals.answers.engines import Models
     from codemem.evals.answers.evaluate import Options
     from codemem.evals.answers.reading import Limits
     from codemem.evals.answers.swe_qa import evaluate_swe_qa
@@ -174,9 +200,7 @@ def swe_qa(
         systems=tuple(systems or ("memory", "bm25-chunks", "fusion", "closed-book")),
         most=most,
         limits=Limits(rounds, source_tokens, answer_tokens),
-        model=model,
-        adapter=adapter,
-        device=device,
+        models=Models(model, adapter, reader, rival_model, rival_reader, device),
     )
     page, runs = evaluate_swe_qa(
         options,

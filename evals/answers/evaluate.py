@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from codemem.config import Settings
-from codemem.evals.answers.engines import open_engine, without
+from codemem.evals.answers.engines import Engines, Models, refuse_lacking, without
 from codemem.evals.answers.growth import grown, grown_questions, read_growth
+from codemem.evals.answers.names import PRODUCT, READERS, reader_of, refuse_unknown
 from codemem.evals.answers.packages import Split, read_pins, unpacked
 from codemem.evals.answers.plots import BARS, bars, growth
 from codemem.evals.answers.questions import Question, SetName, read_questions, sample, set_path
@@ -34,11 +35,6 @@ from codemem.evals.minilm import MiniLM
 from codemem.evals.report import Report, Table, write_report
 from codemem.model.engine import Engine
 
-OURS = "memory"
-PRODUCT = (OURS, "memory-naming-off", "memory-attention-off", "memory-one-round")
-READERS = ("bm25-chunks", "bm25-files", "minilm", "fusion", "gold", "closed-book")
-SYSTEMS = (*PRODUCT, *READERS)
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -50,7 +46,7 @@ class Options:
     out: Path
     """For the report; records, stores and grown repositories lie in `work` below it."""
     split: Split = "dev"
-    systems: tuple[str, ...] = SYSTEMS
+    systems: tuple[str, ...] = (*PRODUCT, *READERS)
     packages: tuple[str, ...] = ()
     """Only questions about these; all by default."""
     most: int | None = None
@@ -60,9 +56,7 @@ class Options:
     """Measure what would be read, and answer nothing."""
     sizes: tuple[int, ...] = ()
     """Tokens of grown repositories; none: every package by itself."""
-    model: str | None = None
-    adapter: Path | None = None
-    device: str | None = None
+    models: Models = field(default_factory=Models)
 
     @property
     def work(self) -> Path:
@@ -87,18 +81,13 @@ def evaluate_answers(
 ) -> Outcome:
     """Runs every system over every question and writes the report with its plots. Raises EvaluationError."""
     refuse_unknown(options.systems)
+    refuse_lacking(options.systems, options.models)
     started = time.perf_counter()
     settings = kept_in(options, settings)
-    engine = open_engine(settings, model=options.model, adapter=options.adapter, device=options.device)
-    runs, by_size = collect(options, engine, settings, progress=progress)
-    page = _write(options, engine, runs, by_size, time.perf_counter() - started)
+    engines = Engines(settings, options.models)
+    runs, by_size = collect(options, engines, settings, progress=progress)
+    page = _write(options, engines.of(options.systems[0]), runs, by_size, time.perf_counter() - started)
     return Outcome(page, runs, by_size)
-
-
-def refuse_unknown(systems: Sequence[str]) -> None:
-    """Raises EvaluationError where one is none of SYSTEMS."""
-    if unknown := [name for name in systems if name not in SYSTEMS]:
-        raise EvaluationError(f"no system {', '.join(unknown)}: there are {', '.join(SYSTEMS)}")
 
 
 def kept_in(options: Options, settings: Settings) -> Settings:
@@ -107,7 +96,7 @@ def kept_in(options: Options, settings: Settings) -> Settings:
 
 
 def collect(
-    options: Options, engine: Engine, settings: Settings, *, progress: Callable[[str], None] = lambda _: None
+    options: Options, engines: Engines, settings: Settings, *, progress: Callable[[str], None] = lambda _: None
 ) -> tuple[dict[str, list[Record]], dict[str, dict[int, list[Record]]]]:
     """Records by system (of grown repositories, the largest), and by system and size; asks what has none yet."""
     by_size: dict[str, dict[int, list[Record]]] = {}
@@ -115,6 +104,7 @@ def collect(
     for size in options.sizes or (None,):
         worlds = _worlds(options, size)
         for name in options.systems:
+            engine = engines.of(name)
             system = make_system(name, engine, settings, options)
             records = Records(options.records, name, _circumstances(options, engine, size))
             runs[name] = []
@@ -160,15 +150,16 @@ def _wanted(options: Options, questions: list[Question]) -> list[Question]:
 
 
 def make_system(name: str, engine: Engine, settings: Settings, options: Options) -> System:
-    """A system by its name on the command line."""
+    """A system by its name on the command line, asking `engine`."""
     silent, limits = options.ranking_only, options.limits
-    if name in PRODUCT:
+    reader = reader_of(name)
+    if reader is None:
         if name in {"memory-attention-off", "memory-naming-off"}:
             engine = without(engine, attention="attention" in name, naming="naming" in name)
         if name == "memory-one-round":
             limits = replace(limits, rounds=1)
         return ProductSystem(name, engine, settings, limits, silent=silent)
-    pieces = _pieces(name, options.work / "minilm.sqlite", engine.device)
+    pieces = _pieces(reader.pieces, options.work / "minilm.sqlite", engine.device)
     return ReaderSystem(name, pieces, without(engine, attention=True, naming=True), limits, silent=silent)
 
 
@@ -222,11 +213,10 @@ def _write(
     grown_name = "-grown" if by_size else "-ranking" if options.ranking_only else ""
     name = f"{options.name}-{options.split}{tongue}{grown_name}-{engine.name}"
     first = next(iter(runs.values()))
-    adapter = options.adapter.name if options.adapter else "the shipped adapter"
     note = (
-        f"{len(first)} questions ({sum(record.answerable for record in first)} with an answer), model {engine.name} "
-        f"with {adapter}; at most {options.limits.source_tokens} tokens read, {options.limits.answer_tokens} written. "
-        "Intervals are 95% bootstrap over questions."
+        f"{len(first)} questions ({sum(record.answerable for record in first)} with an answer), "
+        f"{_told(options.models, engine)}; at most {options.limits.source_tokens} tokens read, "
+        f"{options.limits.answer_tokens} written. Intervals are 95% bootstrap over questions."
     )
     data = {"circumstances": _circumstances(options, engine, None), "device": engine.device}
     report = answers_report(
@@ -243,6 +233,18 @@ def _write(
     with page.open("a", encoding="utf-8") as out:
         out.write(shown)
     return page
+
+
+def _told(models: Models, engine: Engine) -> str:
+    """The models of an evaluation in words; `engine` is that of its first system."""
+    adapter = models.adapter.name if models.adapter else "the shipped adapter"
+    parts = [f"model {engine.name} with {adapter}"]
+    if models.reader:
+        parts.append(f"`-tuned` with {models.reader.name}")
+    if models.rival_model:
+        tuned = f", tuned with {models.rival_reader.name}" if models.rival_reader else ""
+        parts.append(f"`-larger` is {models.rival_model} without an adapter{tuned}")
+    return ", ".join(parts)
 
 
 def _pictures(

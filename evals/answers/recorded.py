@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from codemem.evals.answers.evaluate import SYSTEMS, refuse_unknown
+from codemem.evals.answers.names import SYSTEMS, refuse_unknown
 from codemem.evals.answers.packages import Split
 from codemem.evals.answers.questions import Question, SetName, read_questions, set_path
 from codemem.evals.answers.report import answers_report

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from codemem.evals.answers.names import bolted_on
 from codemem.evals.answers.scoring import (
     MEASURES,
     Record,
@@ -42,7 +43,12 @@ def answers_report(
     ours = next(iter(runs))
     main = RANKING if ranking_only else "right"
     tables: list[Table] = [_measures(runs, (RANKING,) if ranking_only else tuple(MEASURES))]
-    tables += [_differences(runs, ours, main), _groups(runs, "kind", main), _groups(runs, "language", main)]
+    tables += [
+        _differences(runs, ours, main),
+        _best(runs, ours, main),
+        _groups(runs, "kind", main),
+        _groups(runs, "language", main),
+    ]
     if not ranking_only:
         tables += [_rounds(runs, ours), _failures(runs)]
     if examples and not ranking_only:
@@ -71,6 +77,19 @@ def _differences(runs: Runs, ours: str, measure: str) -> Table:
             relative = f"{found.mean / theirs.mean:+.0%}" if theirs is not None and theirs.mean else ""
             rows.append([other, str(found), relative])
     return f"{ours} minus the other, {measure}, paired", ["other", "difference", "relative"], rows
+
+
+def _best(runs: Runs, ours: str, measure: str) -> Table:
+    """Ours beside the best of the rivals that retrieve, whichever that is: what may be claimed."""
+    rows = []
+    for label, larger in (("the same model", False), ("the larger model", True)):
+        means = {s: m.mean for s in bolted_on(list(runs), larger=larger) if (m := mean(runs[s], measure)) is not None}
+        if means and ours not in means:
+            best = max(means, key=lambda system: means[system])
+            found = difference(runs[ours], runs[best], measure)
+            relative = f"{found.mean / means[best]:+.0%}" if found is not None and means[best] else ""
+            rows.append([f"{label}: {best}, of {len(means)}", str(found), relative])
+    return f"{ours} minus the best bolted-on retrieval, {measure}, paired", ["with", "difference", "relative"], rows
 
 
 def _groups(runs: Runs, key: str, measure: str) -> Table:

@@ -23,13 +23,15 @@ from pathlib import Path
 from queue import Empty
 
 from codemem.config import Settings
-from codemem.evals.answers.engines import open_engine
-from codemem.evals.answers.evaluate import PRODUCT, SYSTEMS, Options, collect, kept_in, refuse_unknown
+from codemem.evals.answers.engines import Engines, Models, refuse_lacking
+from codemem.evals.answers.evaluate import Options, collect, kept_in
+from codemem.evals.answers.names import SYSTEMS, offered, reader_of, refuse_unknown
 from codemem.evals.answers.questions import read_questions, set_path
 from codemem.evals.errors import EvaluationError
 
-PRODUCT_COST = 2
-"""How many questions of a reader one of the product takes, with its rounds: for the order of jobs alone."""
+PRODUCT_COST, LARGER_COST = 2, 3
+"""How many questions of a reader one of the product takes, with its rounds, and one of a larger model: for the order of
+jobs alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,20 @@ class Job:
 def jobs_of(options: Options) -> list[Job]:
     """The jobs of an evaluation, the longest first, so that the last to end are short."""
     refuse_unknown(options.systems)
+    refuse_lacking(options.systems, options.models)
     asked = read_questions(set_path(options.name, options.split))
     count = Counter(q.package for q in asked if not options.packages or q.package in options.packages)
     jobs = [
-        Job(replace(options, packages=(package,), systems=(system,)), n * (PRODUCT_COST if system in PRODUCT else 1))
+        Job(replace(options, packages=(package,), systems=(system,)), n * _cost(system))
         for package, n in count.items()
         for system in options.systems
     ]
     return sorted(jobs, key=lambda job: -job.cost)
+
+
+def _cost(system: str) -> int:
+    reader = reader_of(system)
+    return PRODUCT_COST if reader is None else LARGER_COST if reader.larger else 1
 
 
 def merge(parts: Iterable[Path], into: Path) -> int:
@@ -96,11 +104,11 @@ def _answer(own: int, work: "_Work", jobs: "Queue[Options]", said: "Queue[str]")
             cores = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, cores[own :: work.processes] or cores[own % len(cores) :][:1])
         settings = kept_in(replace(first, out=place), work.settings)
-        engine = open_engine(settings, model=first.model, adapter=first.adapter, device=first.device)
+        engines = Engines(settings, first.models)
         while True:
             options = replace(jobs.get(timeout=EMPTY_SECONDS), out=place)
             began = time.perf_counter()
-            runs, _ = collect(options, engine, settings)
+            runs, _ = collect(options, engines, settings)
             took = time.perf_counter() - began
             answered = f"{sum(map(len, runs.values()))} questions, {took:.0f} s"
             said.put(f"{options.name} {options.systems[0]} {options.packages[0]}: {answered}")
@@ -170,22 +178,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--out", type=Path, default=Path("reports"))
     add("--model")
     add("--adapter", type=Path)
+    add("--reader", type=Path, help="an adapter that was trained to read retrieved text: the systems -tuned")
+    add("--rival-model", help="a larger model for the rivals: the systems -larger")
+    add("--rival-reader", type=Path, help="an adapter of that one, trained to read likewise: -larger-tuned")
     add("--device")
     add("--processes", type=int, default=2)
     add("--gpus", nargs="*", default=[], help="their numbers")
     add("--seconds", type=float, default=3600.0, help="stop after so long, and keep what was answered")
     options = parser.parse_args(arguments)
+    models = Models(
+        options.model,
+        options.adapter,
+        reader=options.reader,
+        rival_model=options.rival_model,
+        rival_reader=options.rival_reader,
+        device=options.device,
+    )
+    given = offered(reader=bool(models.reader), rival=bool(models.rival_model), rival_reader=bool(models.rival_reader))
     evaluations = [
         Options(
             name,
             options.repositories,
             options.out,
             split=options.split,
-            systems=tuple(options.system or SYSTEMS),
+            systems=tuple(options.system or given),
             packages=tuple(options.package),
-            model=options.model,
-            adapter=options.adapter,
-            device=options.device,
+            models=models,
         )
         for name in options.sets
     ]

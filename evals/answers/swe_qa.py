@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from codemem.config import Settings
-from codemem.evals.answers.engines import open_engine
+from codemem.evals.answers.engines import Engines, refuse_lacking
 from codemem.evals.answers.evaluate import Options, make_system
 from codemem.evals.answers.judge import identifiers, invented
 from codemem.evals.answers.questions import Question
@@ -91,10 +91,11 @@ def evaluate_swe_qa(
     cases = [case for case in read_swe_qa(data).cases if case.query.strip() in answers][: options.most]
     if not cases:
         raise EvaluationError(f"none of the questions in {data} has a reference answer in {references}")
-    engine = open_engine(settings, model=options.model, adapter=options.adapter, device=options.device)
+    refuse_lacking(options.systems, options.models)
+    engines = Engines(settings, options.models)
     runs: dict[str, list[OpenRecord]] = {}
     for name in options.systems:
-        system = make_system(name, engine, settings, options)
+        system = make_system(name, engines.of(name), settings, options)
         runs[name] = []
         try:
             for repository in dict.fromkeys(case.repository for case in cases):
@@ -107,7 +108,7 @@ def evaluate_swe_qa(
                 progress(f"{name}: {repository.name}")
         finally:
             system.close()
-    report = _report(runs, engine.name)
+    report = _report(runs, engines.of(options.systems[0]).name)
     return write_report(report, options.out, seconds=round(time.perf_counter() - started, 1)), runs
 
 

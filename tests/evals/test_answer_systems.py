@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from codemem.config import Places, Settings, UserConfig
-from codemem.evals.answers import evaluate, spread, swe_qa
+from codemem.evals.answers import engines, evaluate, spread
+from codemem.evals.answers import swe_qa as open_questions
 from codemem.evals.answers.engines import open_engine, without
-from codemem.evals.answers.evaluate import PRODUCT, Options, evaluate_answers, make_system, summary
+from codemem.evals.answers.evaluate import Options, evaluate_answers, make_system, summary
 from codemem.evals.answers.judge import Span
 from codemem.evals.answers.plots import bars
 from codemem.evals.answers.questions import Line, Question
@@ -147,7 +148,7 @@ def test_a_run_goes_on_where_it_was_stopped(engine: Engine, settings: Settings, 
 def test_a_report_holds_tables_failures_and_pictures(
     engine: Engine, settings: Settings, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "open_engine", lambda *_, **__: engine)
+    monkeypatch.setattr(engines, "open_engine", lambda *_, **__: engine)
     monkeypatch.setattr(evaluate, "read_questions", lambda _: [replace(q, package="sqlparse") for q in QUESTIONS])
     root.rename(root.with_name("sqlparse"))
     options = Options("facts", root.parent, tmp_path / "out", systems=("memory", "bm25-chunks"), limits=LIMITS)
@@ -169,7 +170,7 @@ def test_a_report_holds_tables_failures_and_pictures(
 def test_open_questions_count_the_names_of_the_reference(
     engine: Engine, settings: Settings, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(swe_qa, "open_engine", lambda *_, **__: engine)
+    monkeypatch.setattr(engines, "open_engine", lambda *_, **__: engine)
     asked = "How is what failed called again?"
     rows = {
         "cited.jsonl": {"repo": "demo", "commit": "abc1234", "idx": 0, "question": asked, "gold_files": ["retry.py"]},
@@ -180,7 +181,7 @@ def test_open_questions_count_the_names_of_the_reference(
         (tmp_path / name).write_text(json.dumps(row) + "\n", encoding="utf-8")
     root.rename(root.with_name("demo@abc1234"))
     options = Options("facts", root.parent, tmp_path / "out", systems=("bm25-chunks", "closed-book"), limits=LIMITS)
-    page, runs = swe_qa.evaluate_swe_qa(
+    page, runs = open_questions.evaluate_swe_qa(
         options,
         settings,
         data=tmp_path / "cited.jsonl",
@@ -192,7 +193,7 @@ def test_open_questions_count_the_names_of_the_reference(
     case = Case("q", Repository("demo", "abc1234"), asked, "", ("retry.py",))
     known = {"retry_call", "RetryError", "other"}
     given = Given("`retry_call` and `helper_x`", True, [Span("client/retry.py", 1, 2)])
-    record = swe_qa.score_open(case, REFERENCE, known, given)
+    record = open_questions.score_open(case, REFERENCE, known, given)
     assert (record.named, record.invented, record.cited) == (0.5, ("helper_x", "retry_call"), 1.0)
 
 
@@ -226,4 +227,3 @@ def test_what_cannot_be_done_is_said(settings: Settings, tmp_path: Path) -> None
         evaluate_answers(options, settings)
     with pytest.raises(EvaluationError, match="no adapter in"):
         open_engine(settings, adapter=tmp_path / "missing.safetensors")
-    assert PRODUCT[0] == "memory"
