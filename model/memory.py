@@ -116,10 +116,15 @@ class LayerCache:
         self.memory_rows = memory_rows
 
     def set_memory(self, k_MGD: Tensor, v_MGD: Tensor) -> None:
-        """Replaces the memory rows; the text rows stay."""
-        if len(k_MGD) != self.memory_rows:
-            room = len(self.k) - self.memory_rows
-            self._reallocate(len(k_MGD), room + len(k_MGD))
+        """Replaces the memory rows; the text rows stay, and move within the buffer while it has room for both."""
+        rows = len(k_MGD)
+        if rows + self.text_rows > len(self.k):
+            self._reallocate(rows, len(self.k) - self.memory_rows + rows)
+        elif rows != self.memory_rows:
+            text = slice(self.memory_rows, self.memory_rows + self.text_rows)
+            for buffer in (self.k, self.v):
+                buffer[rows : rows + self.text_rows] = buffer[text].clone()  # old and new place overlap
+            self.memory_rows = rows
         self.k[: self.memory_rows] = k_MGD
         self.v[: self.memory_rows] = v_MGD
 
@@ -196,13 +201,21 @@ class TextContext:
         self.attended = frozenset(memory.routed_layers if attended is None else attended)
         self.layers = [LayerCache(config, capacity, device, dtype) for _ in range(config.layers)]
         self.routing: Tensor | None = None
-        """Boolean [T]: the tokens of the next pass that route; None leaves the memory as it is."""
+        """The tokens of the next pass that route, boolean [T] or by index; None leaves the memory as it is. On a GPU a
+        boolean makes the processor wait in every layer."""
         self.causal = True
         self.kept: dict[int, Tensor] = {}
         """By routed layer, folded queries of earlier passes that take part in every choice."""
         self.queries: dict[int, Tensor] = {}
         """By routed layer, the folded queries of the last choice."""
         self.routes: dict[int, LayerRoute] = {}
+
+    def start_over(self, bank: LayerMemory | None) -> None:
+        """As it was made, over the same buffers."""
+        self.bank, self.routing, self.causal = bank, None, True
+        self.kept, self.queries, self.routes = {}, {}, {}
+        for cache in self.layers:
+            cache.memory_rows = cache.text_rows = 0
 
     def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
         cache = self.layers[layer]

@@ -6,6 +6,7 @@ from codemem.model.msa4b.conversation import Conversation
 from codemem.model.msa4b.convert import convert
 from codemem.model.msa4b.interleave import Interleave, Limits, RoundMode
 from codemem.model.msa4b.memory import Msa4bMemory
+from codemem.model.msa4b.slot import Slot
 from codemem.model.msa4b.storage import load_memory, save_memory
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Msa4bModel",
     "Ranking",
     "RoundMode",
+    "Slot",
     "convert",
     "load_memory",
     "load_msa4b",

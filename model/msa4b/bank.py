@@ -5,6 +5,7 @@ Shapes: N documents, C chunks, G key heads, D head_dim, W = G x D.
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from codemem.kernels.route import RoutingKeys, quantise_keys, route, score_chunks, score_documents
-from codemem.model.memory import LayerRoute, PooledLayer
+from codemem.kernels.gather import gather_pair, gather_rows, reads_directly
+from codemem.kernels.route import RoutingKeys, quantise_keys
+from codemem.model.memory import PooledLayer
 from codemem.model.msa4b.checkpoint import Msa4bModel
 from codemem.model.msa4b.memory import LayerEntries, Msa4bMemory
 from codemem.model.msa4b.tokens import NumberedDocument
@@ -115,28 +117,34 @@ class Msa4bBank(Msa4bMemory):
     def remove(self, numbers: Sequence[int]) -> None:
         raise ValueError("a bank is asked, not changed: load the entries that are left")
 
-    def route(self, layer: int, query_TW: Tensor, k: int) -> LayerRoute:
-        documents, scores = route(query_TW, self._keys[layer], self.chunk_offsets, k)
-        if self._has_empty:
-            real = torch.isfinite(scores)
-            documents, scores = documents[real], scores[real]
-        return LayerRoute(documents, scores)
+    def routing_keys(self, layer: int) -> RoutingKeys:
+        return self._keys[layer]
 
     def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
-        offsets = self._host_offsets
-        spans = [(offsets[d], offsets[d + 1]) for d in sorted(documents.tolist())]
-        return fetch_pair(self._rows[f"k.{layer}"], self._rows[f"v.{layer}"], spans)
-
-    def chunk_scores(self, layer: int, query_TW: Tensor) -> Tensor:
-        return score_chunks(query_TW, self._keys[layer])
-
-    def document_scores(self, layer: int, query_TW: Tensor) -> Tensor:
-        return score_documents(query_TW, self._keys[layer], self.chunk_offsets)
+        offsets = self.host_offsets
+        spans = [(int(offsets[d]), int(offsets[d + 1])) for d in sorted(documents.tolist())]
+        return fetch_pair(*self._pair(layer), spans)
 
     @cached_property
-    def _host_offsets(self) -> list[int]:
-        offsets: list[int] = self.chunk_offsets.tolist()
-        return offsets
+    def takes_rows(self) -> bool:
+        return self.attendable and all(self._taken_by(layer) is not None for layer in self._keys)
+
+    def take(self, layer: int, rows_M: Tensor) -> tuple[Tensor, Tensor]:
+        k, v = self._pair(layer)
+        if self._taken_by(layer) == "kernel":
+            return gather_pair((k.values, k.scales), (v.values, v.scales), rows_M, self.dtype)
+        return gather_rows(k.values, k.scales, rows_M, self.dtype), gather_rows(v.values, v.scales, rows_M, self.dtype)
+
+    def _pair(self, layer: int) -> tuple[TieredRows, TieredRows]:
+        return self._rows[f"k.{layer}"], self._rows[f"v.{layer}"]
+
+    def _taken_by(self, layer: int) -> Literal["kernel", "torch"] | None:
+        """What takes rows listed on the device from where they lie; None: the processor has to copy them."""
+        k, v = self._pair(layer)
+        in_reach = "disk" not in (k.tier, v.tier)
+        if in_reach and reads_directly((k.values, k.scales), (v.values, v.scales), self.device, self.dtype):
+            return "kernel"
+        return "torch" if k.values.device == v.values.device == self.device else None
 
 
 def bf16_bits(x: Tensor) -> npt.NDArray[np.uint16]:

@@ -1,6 +1,8 @@
 """How long routing takes, measured beside it."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -13,26 +15,31 @@ class RoutingClock:
     """A memory that measures how long its routing takes."""
 
     def __init__(self, memory: Msa4bMemory) -> None:
-        self._memory = memory
+        self.memory = memory
         self._seconds = 0.0
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
     def route(self, layer: int, query_TW: Tensor, k: int) -> LayerRoute:
-        if query_TW.device.type != "cuda":
+        with self.running():
+            return self.memory.route(layer, query_TW, k)
+
+    def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
+        return self.memory.fetch(layer, documents)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Counts what is done within as routing."""
+        if self.memory.device.type != "cuda":
             started = time.perf_counter()
-            chosen = self._memory.route(layer, query_TW, k)
+            yield
             self._seconds += time.perf_counter() - started
-            return chosen
+            return
         # Events, because waiting for the GPU in every layer would cost more than the routing.
         before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         before.record()
-        chosen = self._memory.route(layer, query_TW, k)
+        yield
         after.record()
         self._events.append((before, after))
-        return chosen
-
-    def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
-        return self._memory.fetch(layer, documents)
 
     @property
     def milliseconds(self) -> float:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from codemem.model.memory import LayerMemory, LayerRoute, TextContext
 from codemem.model.msa4b.checkpoint import Msa4bModel
+from codemem.model.msa4b.slot import Lent, Slot, Template
 from codemem.model.msa4b.tokens import Prompt
 from codemem.model.static import StaticDecode
 
-Template = tuple[tuple[Tensor, Tensor], ...]
-"""By layer, keys and values [3, G, D] of the template prefix, which all conversations share."""
+__all__ = ["Conversation", "Template"]
 
 
 class Conversation:
@@ -25,13 +25,27 @@ class Conversation:
         template: Template | None = None,
         capacity: int = 1024,
         static: bool | None = None,
+        slot: Slot | None = None,
     ) -> None:
         """`bank=None`: there is no memory. `template`: of an earlier conversation. `capacity`: text rows at first.
 
         `static`: single tokens go through buffers that stay in place (`codemem.model.static`), by default on a GPU.
+        `slot`: where it takes place if no other conversation does; `capacity` and `static` are the slot's then.
         """
         self.model = model
-        self.context = TextContext(
+        self._slot = slot
+        lent = None if slot is None else slot.lend(self, model, bank, template)
+        if lent is None:
+            lent = self._own(bank, template, capacity, static)
+        self.context, self._static, self._passes = lent.context, lent.static, lent.passes
+        self.position = 0
+        if template is None:
+            self.feed_silent(model.protocol.template)
+        self.position = model.config.question_position
+
+    def _own(self, bank: LayerMemory | None, template: Template | None, capacity: int, static: bool | None) -> Lent:
+        model = self.model
+        context = TextContext(
             model.config.decoder,
             model.config.memory,
             model.routers,
@@ -40,15 +54,16 @@ class Conversation:
             device=model.device,
             dtype=model.dtype,
         )
+        for cache, (k, v) in zip(context.layers, template or (), strict=bool(template)):
+            cache.append(k, v)
         on_gpu = model.device.type == "cuda"
-        self._static = StaticDecode(model.decoder, self.context) if (on_gpu if static is None else static) else None
-        self.position = 0
-        if template is None:
-            self.feed_silent(model.protocol.template)
-        else:
-            for cache, (k, v) in zip(self.context.layers, template, strict=True):
-                cache.append(k, v)
-        self.position = model.config.question_position
+        stepper = StaticDecode(model.decoder, context) if (on_gpu if static is None else static) else None
+        return Lent(context, stepper, None)
+
+    def close(self) -> None:
+        """Lets the next conversation have this one's slot. It must not be fed any more."""
+        if self._slot is not None:
+            self._slot.give_back(self)
 
     def template(self) -> Template:
         """Keys and values of the template, for further conversations. To be called before anything routes."""
@@ -63,8 +78,9 @@ class Conversation:
     def keep_queries(self, prompt: Prompt, tokens: Sequence[bool]) -> None:
         """Lets these of the tokens that routed with `prompt`, which was fed last, route in later passes too."""
         kept = [keep for keep, routed in zip(tokens, prompt.routing, strict=True) if routed]
-        mask = torch.tensor(kept, device=self.model.device)
-        self.context.kept = {layer: folded[-len(kept) :][mask] for layer, folded in self.context.queries.items()}
+        # By index: choosing by a boolean makes the processor wait for a GPU, layer by layer.
+        chosen = torch.tensor([i for i, keep in enumerate(kept) if keep], dtype=torch.int64, device=self.model.device)
+        self.context.kept = {layer: folded[-len(kept) :][chosen] for layer, folded in self.context.queries.items()}
 
     @torch.inference_mode()
     def feed(self, prompt: Prompt, *, causal: bool = True, layers: int | None = None) -> Tensor:
@@ -74,10 +90,16 @@ class Conversation:
         `causal=False` lets the tokens see each other in both directions: what the public engine does with an appended
         question. `layers`: stop after the routing of the last of that many layers; the text cannot be continued then.
         """
+        if self._passes is not None and causal:
+            fed = self._passes.feed(prompt, self.position, layers=layers)
+            if fed is not None:
+                self.position += len(fed)
+                return fed
         model, context = self.model, self.context
         ids = torch.tensor(prompt.ids, dtype=torch.int64, device=model.device)
         positions = torch.arange(self.position, self.position + len(ids), device=model.device)
-        context.routing = torch.tensor(prompt.routing, device=model.device) if any(prompt.routing) else None
+        routing = [i for i, routes in enumerate(prompt.routing) if routes]
+        context.routing = torch.tensor(routing, device=model.device) if routing else None
         context.causal = causal
         hidden: Tensor = model.decoder(ids, positions, context, observe_only=None if layers is None else layers - 1)
         self.position += len(ids)

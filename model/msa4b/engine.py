@@ -23,6 +23,7 @@ from codemem.model.msa4b.interleave import Interleave, Limits
 from codemem.model.msa4b.memory import Msa4bMemory, encode, packs
 from codemem.model.msa4b.numbering import Numbering
 from codemem.model.msa4b.ranking import recorded_ranking, with_ranking
+from codemem.model.msa4b.slot import Slot
 from codemem.model.msa4b.tokens import NumberedDocument
 from codemem.model.store import LoadedEntries
 from codemem.model.tiers import Budget
@@ -40,10 +41,15 @@ _NUMBER = TensorSpec(NUMBER, "uint8", 4)
 class Msa4bEngine:
     """A loaded checkpoint. Not for several threads at once."""
 
-    def __init__(self, name: str, model: Msa4bModel, numbering: Numbering) -> None:
+    def __init__(
+        self, name: str, model: Msa4bModel, numbering: Numbering, *, prompt_buckets: bool | None = None
+    ) -> None:
+        """`prompt_buckets`: prompts are fed in passes of fixed shapes, which a GPU records; by default there."""
         self.name, self.device = name, model.device.type
         self._model, self._numbering = model, numbering
         self._template = Conversation(model, None).template()
+        self.slot = Slot(model, buckets=prompt_buckets)
+        """Where questions are asked, one after another."""
         self.budget = Budget()
         """What the banks made from now on may take."""
         self.layout = entry_layout(model)
@@ -60,6 +66,7 @@ class Msa4bEngine:
         threads: int | None = None,
         ranking: RankingRule | None = None,
         rankings: Path | None = None,
+        prompt_buckets: bool | None = None,
     ) -> Self:
         """Loads a checkpoint that lies under `directory`; `numbers` is the file of the store's document numbers.
 
@@ -72,7 +79,8 @@ class Msa4bEngine:
         dtype = choose_precision(place).dtype
         model = load_msa4b(locate(entry, directory), device=place, dtype=dtype, weights=entry.weights)
         noted = recorded_ranking(rankings, model.checkpoint) if rankings else None
-        return cls(entry.called, with_ranking(model, ranking or noted or "engine"), Numbering(numbers))
+        ranked = with_ranking(model, ranking or noted or "engine")
+        return cls(entry.called, ranked, Numbering(numbers), prompt_buckets=prompt_buckets)
 
     @property
     def decoder(self) -> Decoder:
@@ -120,11 +128,12 @@ class Msa4bEngine:
 
     def bank(self, entries: LoadedEntries, layout: EntryLayout) -> Msa4bBank:
         """The entries placed within `budget`. Entries loaded without keys and values can be ranked, not asked."""
+        self.slot.clear()  # the bank may have its memory: what was recorded over another one serves no more
         return Msa4bBank.from_entries(self._model, entries, numbers_of(entries, _NUMBER.name), self.budget)
 
     def rank(self, query: str, bank: Msa4bMemory) -> Ranking:
         """Scores every document by the sum over the routed layers of its best chunk's score."""
-        return Interleave(self._model, bank, template=self._template).rank(query)
+        return self._asker(bank).rank(query)
 
     def answer(
         self,
@@ -141,8 +150,10 @@ class Msa4bEngine:
         """Answers from the bank; `prior` [N] ranks the documents where the model names none, by default the routing."""
         rounds = Limits().rounds if max_rounds is None else max_rounds
         limits = Limits(rounds=rounds, source_tokens=source_tokens, answer_tokens=max_tokens)
-        asker = Interleave(self._model, bank, limits=limits, template=self._template)
-        return asker.answer(question, read, prior=prior, cancelled=cancelled)
+        return self._asker(bank, limits).answer(question, read, prior=prior, cancelled=cancelled)
+
+    def _asker(self, bank: Msa4bMemory, limits: Limits | None = None) -> Interleave:
+        return Interleave(self._model, bank, limits=limits, template=self._template, slot=self.slot)
 
 
 def entry_layout(model: Msa4bModel) -> EntryLayout:

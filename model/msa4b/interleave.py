@@ -26,6 +26,7 @@ from codemem.model.msa4b.evidence import Evidence, weigh
 from codemem.model.msa4b.excerpt import Excerpt, excerpt
 from codemem.model.msa4b.markers import RetrievalWatcher, Signal
 from codemem.model.msa4b.memory import Msa4bMemory
+from codemem.model.msa4b.slot import Slot
 from codemem.model.msa4b.tokens import Prompt, Transcript
 
 RoundMode = Literal["extend", "replay"]
@@ -63,17 +64,19 @@ class Interleave:
         limits: Limits | None = None,
         rounds: RoundMode = "extend",
         template: Template | None = None,
+        slot: Slot | None = None,
     ) -> None:
-        """`template`: of an earlier conversation with this model, if there was one."""
+        """`template`: of an earlier conversation with this model, if there was one. `slot`: where conversations take
+        place one after another; without one each makes buffers of its own."""
         if memory.fingerprint != model.fingerprint:
             raise ValueError("this memory was made by another model: index again")
         self.model, self.memory, self.limits, self.rounds = model, memory, limits or Limits(), rounds
-        self._template = template
+        self._template, self._slot = template, slot
 
     def open(self) -> Conversation:
         """A conversation with the memory; the template is read once for all."""
         bank = RoutingClock(self.memory) if len(self.memory) else None
-        conversation = Conversation(self.model, bank, template=self._template)
+        conversation = Conversation(self.model, bank, template=self._template, slot=self._slot)
         if self._template is None:
             self._template = conversation.template()
         return conversation
@@ -101,10 +104,13 @@ class Interleave:
             conversation = self.open()
             conversation.feed(prompt, layers=layers[-1] + 1)
             found = {layer: conversation.context.queries[layer] for layer in layers}
+            conversation.close()
             return found, route_ms(conversation.context.bank)
         template = Prompt.silent(model.protocol.template)
         ids, first = (template + prompt).ids, len(template.ids)
-        routing = torch.tensor((template + prompt).routing, device=model.device)
+        routing = torch.tensor(
+            [i for i, routes in enumerate((template + prompt).routing) if routes], device=model.device
+        )
         start = model.config.question_position
         positions = torch.tensor([*range(first), *range(start, start + len(prompt.ids))], device=model.device)
         context = QuestionContext(model.config.decoder, model.config.memory, model.routers, routing)
@@ -164,6 +170,12 @@ class _Asking:
             yield self._end("", 0, 0.0, 0.0)
             return
         self._open()
+        try:
+            yield from self._rounds()
+        finally:
+            self.conversation.close()
+
+    def _rounds(self) -> Iterator[AnswerEvent]:
         signal = Signal.NONE
         for _ in range(self.limits.rounds):
             generated, numbers, signal = self._retrieve()
@@ -246,6 +258,7 @@ class _Asking:
             self._feed(appended if closed else Prompt.silent([marker]) + appended)
             return
         self.route_ms += route_ms(self.conversation.context.bank)
+        self.conversation.close()
         self.conversation = self.asker.open()
         self._feed(self.transcript.prompt())
 

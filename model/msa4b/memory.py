@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -75,6 +76,9 @@ class Msa4bMemory:
         self._index: dict[int, int] = {}
         self._parts: dict[int, list[LayerEntries]] = {layer: [] for layer in config.memory.routed_layers}
         self._offsets: Tensor | None = None
+        self._host_offsets: npt.NDArray[np.int64] | None = None
+        self.version = 0
+        """Raised by every change: who has recorded where entries lie must look again."""
         self._has_empty = False
         """Whether a document has no chunks: its entry could not be read. It is never chosen."""
 
@@ -119,13 +123,14 @@ class Msa4bMemory:
         self._index = {document.number: i for i, document in enumerate(self.documents) if document.number >= 0}
         self.next_number = next_number
         self._has_empty = not all(len(document.chunk_ends) for document in self.documents)
-        self._offsets = None
+        self._changed()
 
     def restore_layer(self, layer: int, entries: LayerEntries) -> None:
         """Sets a layer's entries. Raises `ValueError` if they are not one row a chunk of the documents."""
         if any(len(tensor) != self.chunks for tensor in entries.tensors().values()):
             raise ValueError(f"layer {layer} does not hold {self.chunks} chunks")
         self._parts[layer] = [entries]
+        self._changed()
 
     def append(self, documents: Sequence[NumberedDocument], pooled: dict[int, PooledLayer]) -> None:
         """Adds documents whose numbers are new and ascend, with their pooled layers in the same order."""
@@ -138,7 +143,7 @@ class Msa4bMemory:
         for layer, parts in self._parts.items():
             p, cosine = pooled[layer], self.config.memory.cosine
             parts.append(entries_of(p.route, p.k, p.v, cosine=cosine, dtype=self.dtype))
-        self._offsets = None
+        self._changed()
 
     def remove(self, numbers: Sequence[int]) -> None:
         """Forgets documents; their numbers are not given again. Raises `KeyError` for a number that is not there."""
@@ -149,14 +154,25 @@ class Msa4bMemory:
             self._parts[layer] = [self.layer(layer).take(rows)] if self.documents else []
         self.documents = [self.documents[i] for i in kept]
         self._index = {document.number: i for i, document in enumerate(self.documents)}
-        self._offsets = None
+        self._changed()
+
+    def _changed(self) -> None:
+        self._offsets = self._host_offsets = None
+        self.version += 1
+
+    @property
+    def host_offsets(self) -> npt.NDArray[np.int64]:
+        """[N + 1]: document n owns chunks offsets[n] : offsets[n + 1]."""
+        if self._host_offsets is None:
+            counts = [0, *(len(document.chunk_ends) for document in self.documents)]
+            self._host_offsets = np.cumsum(counts, dtype=np.int64)
+        return self._host_offsets
 
     @property
     def chunk_offsets(self) -> Tensor:
-        """[N + 1] int64 on the memory's device: document n owns chunks offsets[n] : offsets[n + 1]."""
+        """`host_offsets` on the memory's device."""
         if self._offsets is None:
-            counts = [0, *(len(document.chunk_ends) for document in self.documents)]
-            self._offsets = torch.from_numpy(np.cumsum(counts, dtype=np.int64)).to(self.device)
+            self._offsets = torch.from_numpy(self.host_offsets).to(self.device)
         return self._offsets
 
     def layer(self, layer: int) -> LayerEntries:
@@ -171,33 +187,59 @@ class Msa4bMemory:
         return parts[0]
 
     def route(self, layer: int, query_TW: Tensor, k: int) -> LayerRoute:
-        """The top k documents (all, if there are fewer) for folded queries [T, W]."""
-        documents, scores = route(query_TW, RoutingKeys(self.layer(layer).route), self.chunk_offsets, k)
-        if self._has_empty:
-            real = torch.isfinite(scores)
-            documents, scores = documents[real], scores[real]
-        return LayerRoute(documents, scores)
+        """The top k documents (all, if there are fewer) for folded queries [T, W]; never one without chunks."""
+        return self.there(LayerRoute(*self.choose(layer, query_TW, k)))
+
+    def choose(self, layer: int, query_TW: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Documents and scores of `route`, [min(k, N)] each, documents without chunks among them at -inf."""
+        return route(query_TW, self.routing_keys(layer), self.chunk_offsets, k)
+
+    def there(self, chosen: LayerRoute) -> LayerRoute:
+        """Without documents that have no chunks."""
+        if not self._has_empty:
+            return chosen
+        real = torch.isfinite(chosen.scores)
+        return LayerRoute(chosen.documents[real], chosen.scores[real])
+
+    def routing_keys(self, layer: int) -> RoutingKeys:
+        return RoutingKeys(self.layer(layer).route)
 
     def fetch(self, layer: int, documents: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled keys and values [M, G, D] of these documents, in ascending order of index."""
-        rows = self.rows(documents.sort().values)
+        return self.take(layer, self._rows_of(sorted(documents.tolist())))
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether `take` serves: the processor is not needed to fetch what a GPU has chosen."""
+        return self.attendable
+
+    def take(self, layer: int, rows_M: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled keys and values [M, G, D] of chunks, listed on the device."""
         entries = self.layer(layer)
-        return entries.k[rows], entries.v[rows]
+        return entries.k[rows_M], entries.v[rows_M]
+
+    def most_rows(self, k: int) -> int:
+        """Chunks that any k documents have at most."""
+        counts = np.diff(self.host_offsets)
+        return int(counts.sum() if k >= len(counts) else np.partition(counts, -k)[-k:].sum())
 
     def chunk_scores(self, layer: int, query_TW: Tensor) -> Tensor:
         """[C] float32."""
-        return score_chunks(query_TW, RoutingKeys(self.layer(layer).route))
+        return score_chunks(query_TW, self.routing_keys(layer))
 
     def document_scores(self, layer: int, query_TW: Tensor) -> Tensor:
         """[N] float32."""
-        return score_documents(query_TW, RoutingKeys(self.layer(layer).route), self.chunk_offsets)
+        return score_documents(query_TW, self.routing_keys(layer), self.chunk_offsets)
 
     def rows(self, documents: Tensor) -> Tensor:
         """Chunk indices of the documents listed, one document after another."""
-        starts = self.chunk_offsets[documents]
-        counts = self.chunk_offsets[documents + 1] - starts
-        within = torch.arange(int(counts.sum()), device=self.device)
-        return within + torch.repeat_interleave(starts - (counts.cumsum(0) - counts), counts)
+        return self._rows_of(documents.tolist())
+
+    def _rows_of(self, documents: Sequence[int]) -> Tensor:
+        # Worked out on the processor, which has had to wait for the choice: on a GPU every step would be a launch.
+        offsets = self.host_offsets
+        spans = [np.arange(offsets[d], offsets[d + 1]) for d in documents]
+        return begin_copy(torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *spans])), self.device)
 
 
 def packs(documents: Sequence[NumberedDocument]) -> Iterator[list[NumberedDocument]]:

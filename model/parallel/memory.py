@@ -103,6 +103,11 @@ class SharedMsa4bBank(Msa4bBank):
         return self._local.attendable
 
     @property
+    def takes_rows(self) -> bool:
+        """Rows come from other processes."""
+        return False
+
+    @property
     def nbytes(self) -> int:
         """Of this process's share."""
         return self._local.nbytes
