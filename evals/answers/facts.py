@@ -67,6 +67,7 @@ class Class:
     """What it extends or embeds."""
     decorators: list[Stated] = field(default_factory=list)
     """Decorators, or the traits that it derives."""
+    implements: list[Stated] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,18 @@ from dataclasses import dataclass, field
 
 from tree_sitter import Node
 
-NUMBER = frozenset(["integer", "float", "number", "int_literal", "float_literal", "integer_literal"])
-_WORDS = frozenset(["true", "false", "none", "null", "nil", "True", "False", "None", "boolean", "boolean_literal"])
-_STRINGS = frozenset(["string", "string_literal", "interpreted_string_literal", "raw_string_literal", "simple_symbol"])
+NUMBER = frozenset(
+    ["integer", "float", "number", "int_literal", "float_literal", "integer_literal", "number_literal",
+     "decimal_integer_literal", "hex_integer_literal", "decimal_floating_point_literal", "preproc_arg"]
+)  # fmt: skip
+_WORDS = frozenset(
+    ["true", "false", "none", "null", "nil", "True", "False", "None", "boolean", "boolean_literal", "null_literal"]
+)
+_STRINGS = frozenset(
+    ["string", "string_literal", "interpreted_string_literal", "raw_string_literal", "simple_symbol", "encapsed_string"]
+)
 LITERALS = NUMBER | _WORDS | _STRINGS
+_FILLED_IN = frozenset(["interpolation", "variable_name", "member_access_expression", "dynamic_variable_name"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +29,23 @@ class Grammar:
     scopes: frozenset[str] = frozenset()
     """Nodes that give methods an owner without being a class (impl blocks)."""
     calls: frozenset[str] = frozenset(("call_expression",))
+    callee: tuple[str, ...] = ("function", "method", "constructor")
+    """Fields of a call that may hold what is called."""
     name: Callable[[Node], str] = field(default=lambda node: text(node.child_by_field_name("name")))
     owner: Callable[[Node], str] = field(default=lambda _: "")
     """Owner of a method that does not stand inside its class (a Go receiver)."""
     parameters: Callable[[Node], Iterator[tuple[str, Node | None]]] = field(default=lambda _: iter(()))
     """(name, default) of every parameter."""
+    raises: frozenset[str] = frozenset()
+    """Nodes that may raise or return an error."""
     raised: Callable[[Node], str] = field(default=lambda _: "")
-    """Name of the error that a node raises; ''."""
+    """Name of the error that such a node raises; ''."""
+    lambdas_raise: bool = True
+    """Whether what a function literal raises counts for the function around it."""
     bases: Callable[[Node], list[Node]] = field(default=lambda _: [])
     """Nodes that name what a class extends or embeds."""
+    implements: Callable[[Node], list[Node]] = field(default=lambda _: [])
+    """Nodes that name the interfaces that a class says to fulfil."""
     decorators: Callable[[Node], list[Node]] = field(default=lambda _: [])
     """Nodes whose text names a decorator or derived trait."""
     constant: Callable[[Node], Iterator[tuple[str, Node]]] = field(default=lambda _: iter(()))
@@ -44,7 +60,7 @@ class Grammar:
 
 def is_literal(node: Node | None) -> bool:
     """Whether a node is a value that says itself what it is; strings with parts filled in are none."""
-    return node is not None and node.type in LITERALS and not any(c.type == "interpolation" for c in node.children)
+    return node is not None and node.type in LITERALS and not any(c.type in _FILLED_IN for c in node.children)
 
 
 def text(node: Node | None) -> str:
@@ -309,6 +325,7 @@ _SCRIPT = Grammar(
     imports=_set("import_statement"),
     name=_script_name,
     parameters=_script_parameters,
+    raises=_set("throw_statement"),
     raised=_script_raised,
     bases=_script_bases,
     constant=_script_constant,
@@ -321,6 +338,7 @@ GRAMMARS: dict[str, Grammar] = {
         calls=_set("call"),
         imports=_set("import_from_statement"),
         parameters=_python_parameters,
+        raises=_set("raise_statement"),
         raised=_python_raised,
         bases=_python_bases,
         decorators=_python_decorators,
@@ -334,6 +352,7 @@ GRAMMARS: dict[str, Grammar] = {
         classes=_set("type_spec"),
         owner=_go_owner,
         parameters=_go_parameters,
+        raises=_set("return_statement"),
         raised=_go_raised,
         bases=_go_bases,
         constant=_go_constant,
@@ -345,6 +364,7 @@ GRAMMARS: dict[str, Grammar] = {
         imports=_set("use_declaration"),
         name=_rust_name,
         parameters=_rust_parameters,
+        raises=_set("call_expression"),
         raised=_rust_raised,
         decorators=_rust_decorators,
         constant=_rust_constant,
@@ -357,6 +377,7 @@ GRAMMARS: dict[str, Grammar] = {
         classes=_set("class module"),
         calls=_set("call"),
         parameters=_ruby_parameters,
+        raises=_set("call"),
         raised=_ruby_raised,
         bases=_ruby_bases,
         constant=_ruby_constant,

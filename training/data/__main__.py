@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
         kept = out / "never" / "fingerprints.npz"
         never = gather_never(out / "never" / "raw", never_names, options.never_documents, kept, workers=workers)
     _say(f"{len(never.exact):,} definitions of evaluations are recognised")
-    corpus = gather([shard_path(out, PackageName(*head.id.split(":", 1))) for head in heads], never)
+    corpus = gather([shard_path(out, PackageName(*head.id.split(":", 1))) for head in heads], never, out / "raw")
     for name in answering:
         if answers_path(out, name).exists():
             corpus.add_answers(name.id, answer_shard(name, out / "raw", answers_path(out, name)), "python")

@@ -1,10 +1,11 @@
 """How questions and answers about a package's facts are put into words."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .definition import split_name
-from .python_facts import ClassFacts, FunctionFacts, Passage, resolves
+from .python_facts import ClassFacts, FunctionFacts, PackageFacts, Passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Answered:
     evidence: str
     kind: str
     beside: tuple[Passage, ...] = ()
+    subject: str = ""
+    """Bare name of what is asked about, where others of that name are to be told apart from it."""
 
 
 def pick(options: tuple[str, ...], *key: str) -> str:
@@ -55,9 +58,32 @@ def ask(templates: tuple[str, ...], **names: str) -> str:
     return pick(templates, *names.values()).format(**names)
 
 
-def bases_of(class_: ClassFacts, unique: dict[str, ClassFacts]) -> list[ClassFacts]:
+def bases_of(class_: ClassFacts, facts: PackageFacts, unique: dict[str, ClassFacts]) -> list[ClassFacts]:
     """The bases of a class that are certainly the package's own."""
     found = [unique[base] for base in class_.bases if base in unique]
     return [
-        base for base in found if base is not class_ and resolves(base.name, class_.imports, class_.path, base.path)
+        base
+        for base in found
+        if base is not class_ and facts.resolves(base.name, class_.imports, class_.path, base.path)
     ]
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a`, `b` and `c`."""
+    *first, last = (f"`{name}`" for name in names)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def failing(language: str) -> tuple[str, str]:
+    """How an error leaves a function in a language: (what it does, the plain verb). The word for the error follows."""
+    if language in ("python", "ruby"):
+        return "raises", "raise"
+    return ("returns the error", "return") if language in ("go", "rust") else ("throws", "throw")
+
+
+CONSTRUCTORS = frozenset(("__init__", "constructor", "initialize", "__construct"))
+
+
+def constructor_of(class_: ClassFacts) -> FunctionFacts | None:
+    """What is called when an object of the class is made."""
+    return next((class_.methods[name] for name in sorted(CONSTRUCTORS & class_.methods.keys())), None)

@@ -23,7 +23,7 @@ from .extract import LEFT_OUT, TEST, repository_path
 from .python_fact_reader import add_file
 from .python_facts import PackageFacts, Passage
 
-ANSWERS_FORMAT = 4
+ANSWERS_FORMAT = 5
 UNANSWERABLE_SHARE = 0.2
 MAX_FILES = 800  # a few packages hold thousands; the limits of each kind are reached long before
 _DISTRACTORS = (3, 4, 5, 6)
@@ -165,8 +165,8 @@ def _without_gold(
     question, left = record.question, list(row["distractors"])
     text = record.gold[-1].text
     absent = [name for name in parameters if name not in text]
-    parameter = record.evidence.split("=")[0].split(":")[0].strip()
-    if record.kind == "default" and absent and parameter in question and chance.random() < 0.4:
+    parameter = record.answer.split("`")[1] if record.kind == "default" else ""
+    if parameter and absent and parameter in question and chance.random() < 0.4:
         other = chance.choice(absent)
         # The name is replaced where it stands alone, not inside the function's own name.
         question = re.sub(rf"(?<![\w.]){re.escape(parameter)}(?![\w.(])", other, question, count=1)

@@ -1,17 +1,19 @@
 """Questions with short answers and the lines that decide them, from a package's facts.
 
 Every answer is a statement of the syntax tree put into a sentence, never a guess. The templates vary how a person asks
-and how much of a name is given; the answer's form varies little, since the model is to learn to be brief.
+and how much of a name is given; the answer's form varies little, since the model is to learn to be brief. None of them
+is a sentence of the evaluation (evals/answers/phrasings.toml), which a test holds them to.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from dataclasses import replace
 
-from .answer_forms import Answered, ask, bases_of, pick, spoken
+from .answer_forms import Answered
 from .answer_hops import HOPS
-from .definition import split_name
-from .python_facts import FunctionFacts, PackageFacts
+from .call_answers import callees, callers
+from .fact_answers import of_classes, of_constants, of_functions
+from .python_facts import PackageFacts, Passage
 
 NOT_FOUND = (
     "The sources do not say.",
@@ -19,175 +21,96 @@ NOT_FOUND = (
     "I did not find this in the repository.",
     "Nothing in the sources answers this.",
 )
-# At most this many of a kind from one package, so that large packages do not decide the mixture.
+# At most this many of a kind from one package, so that large packages do not decide the mixture. What is read and
+# misread (raises, decorators, derives, callers) may come oftener.
 LIMITS = {
     "default": 50,
-    "raises": 45,
+    "raises": 70,
     "returns": 40,
     "bases": 40,
-    "decorators": 25,
-    "caller": 40,
+    "implements": 25,
+    "decorators": 50,
+    "derives": 40,
+    "caller": 50,
+    "callee": 50,
     "does": 50,
     "constant": 30,
     "overrides": 30,
     "inherits+default": 40,
-    "inherits+raises": 30,
+    "inherits+raises": 40,
     "inherits+returns": 25,
     "calls+default": 30,
-    "calls+raises": 35,
+    "calls+raises": 50,
     "calls+returns": 20,
     "creates+default": 40,
-    "reexport+bases": 25,
+    "reexport+bases": 30,
     "reexport+default": 20,
     "uses+constant": 30,
 }
+MOST_OF_A_VALUE = 12
+"""Records of a kind and package whose answer ends in the same value."""
 TWO_HOP = frozenset(kind for kind in LIMITS if "+" in kind)
+_COMPARED = frozenset(("default", "raises", "returns", "bases", "decorators", "derives", "caller", "callee"))
+"""Kinds that are read beside others of the kind: next to the decorator of one function stands that of another."""
 
 
 def answered(package: str, facts: PackageFacts) -> list[Answered]:
     """Return the questions of a package, at most LIMITS of each kind, chosen by hash."""
     facts.settle()
     groups: dict[str, list[Answered]] = defaultdict(list)
-    for source in (_single, _classes, _callers, _constants, *HOPS):
+    for source in (of_functions, of_classes, callers, callees, of_constants, *HOPS):
         for record in source(facts):
             groups[record.kind].append(record)
     chosen: list[Answered] = []
     for kind, records in sorted(groups.items()):
+        beside = _Beside(records) if kind.rpartition("+")[2] in _COMPARED else None
         records.sort(key=lambda record: hashlib.blake2b(f"{package}{record.question}".encode(), digest_size=8).digest())
-        chosen.extend(records[: LIMITS[kind]])
+        kept = _varied(records)[: LIMITS[kind]]
+        chosen.extend(map(beside.told_apart, kept) if beside else kept)
     return chosen
 
 
-_DEFAULT = (
-    "What is the default value of `{p}` in {f}?",
-    "What does `{p}` default to in {f}?",
-    "Which default has the {p} argument of {f}?",
-    "If I do not pass {p} to {f}, which value is used?",
-    "default of {p} in {f}",
-    "What is {p} set to by default in {f}?",
-    "How is {p} set in {f} when the caller leaves it out?",
-)
-_RAISES = (
-    "When does {f} raise {e}?",
-    "Under which condition does {f} raise `{e}`?",
-    "Why would I get {e} from {f}?",
-    "What makes {f} fail with {e}?",
-    "In which case is `{e}` raised by {f}?",
-)
-_RETURNS = (
-    "What does {f} return?",
-    "Which constant does {f} return?",
-    "What is the return value of {f}?",
-    "What do I get back from {f}?",
-)
-_DOES = ("What does {f} do?", "What is {f} for?", "Explain {f} in one sentence.", "What is the purpose of {f}?")
-_DECORATORS = ("Which decorator is on {f}?", "How is {f} decorated?", "Which decorators does {f} have?")
+def _varied(records: list[Answered]) -> list[Answered]:
+    """The records, without those whose value came often before: what always is `Error` need not be read."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for record in records:
+        value = _value(record)
+        seen[value] += 1
+        if not value or seen[value] <= MOST_OF_A_VALUE:
+            kept.append(record)
+    return kept
 
 
-def _single(facts: PackageFacts) -> Iterator[Answered]:
-    for function in facts.functions:
-        if function.name.startswith("__") and function.name not in ("__init__", "__call__", "__enter__", "__getitem__"):
-            continue
-        asked, passage, q = spoken(function), function.passage, function.qualified
-        for parameter, value, evidence in function.defaults[:3]:
-            question = ask(_DEFAULT, p=parameter, f=asked)
-            yield Answered(question, (passage,), f"`{parameter}` defaults to `{value}` in `{q}`.", evidence, "default")
-        for error, condition, evidence in function.raises[:2]:
-            question = ask(_RAISES, f=asked, e=error.rsplit(".", 1)[-1])
-            yield Answered(question, (passage,), f"`{q}` raises `{error}` if `{condition}`.", evidence, "raises")
-        if function.returned:
-            value, evidence = function.returned
-            yield Answered(ask(_RETURNS, f=asked), (passage,), f"`{q}` returns `{value}`.", evidence, "returns")
-        if function.decorators:
-            listed = " and ".join(f"`@{name}`" for name in function.decorators[:3])
-            question = ask(_DECORATORS, f=asked)
-            yield Answered(
-                question, (passage,), f"`{q}` is decorated with {listed}.", f"@{function.decorators[0]}", "decorators"
-            )
-        if function.summary:
-            yield from _does(function, asked)
+def _value(record: Answered) -> str:
+    """What the answer names last in a code span."""
+    return record.answer.rsplit("`", 2)[1] if record.answer.count("`") >= 2 else ""
 
 
-def _does(function: FunctionFacts, asked: str) -> Iterator[Answered]:
-    """Half with the docstring to be read, half with only the code to go by."""
-    assert function.summary is not None
-    summary = function.summary if function.summary.endswith(".") else function.summary + "."
-    first = next((line.strip() for line in function.documented.text.split("\n") if function.summary[:20] in line), "")
-    if first and pick(("with", "without"), function.path, function.qualified) == "with":
-        yield Answered(ask(_DOES, f=asked), (function.documented,), summary, first.strip("\"' "), "does")
-    elif len(function.passage.text) >= 150:
-        line = next((line.strip() for line in function.passage.text.split("\n") if "def " in line), "")
-        if line:
-            yield Answered(ask(_DOES, f=asked), (function.passage,), summary, line, "does")
+class _Beside:
+    """Finds, for a record, what answers the same question about something else: of the same name, of the same file."""
+
+    def __init__(self, records: list[Answered]) -> None:
+        self._files: dict[str, list[Answered]] = defaultdict(list)
+        self._names: dict[str, list[Answered]] = defaultdict(list)
+        for record in records:
+            self._files[_path(record.gold[-1])].append(record)
+            if record.subject:
+                self._names[record.subject].append(record)
+
+    def told_apart(self, record: Answered) -> Answered:
+        """The record with up to two such passages beside it."""
+        found: list[Passage] = []
+        for others in (self._names[record.subject], self._files[_path(record.gold[-1])]):
+            near = [other for other in others if other.evidence != record.evidence]
+            near = [other for other in near if _value(other) != _value(record)] or near
+            known = (*record.gold, *record.beside, *found)
+            fitting = [other.gold[-1] for other in near if other.gold[-1] not in known]
+            if fitting:
+                number = int.from_bytes(hashlib.blake2b(record.question.encode(), digest_size=4).digest(), "big")
+                found.append(fitting[number % len(fitting)])
+        return replace(record, beside=(*record.beside, *found)) if found else record
 
 
-_BASES = (
-    "What does `{c}` inherit from?",
-    "Which classes does {c} derive from?",
-    "What is the base class of {c}?",
-    "{c} is a subclass of what?",
-)
-_OVERRIDES = (
-    "Which method does `{q}` override?",
-    "What does {q} override?",
-    "Where is the method that {q} overrides defined?",
-)
-
-
-def _classes(facts: PackageFacts) -> Iterator[Answered]:
-    unique = facts.unique_classes()
-    for class_ in facts.classes:
-        bases = [base for base in class_.bases if base != "object"]
-        if bases:
-            listed = " and ".join(f"`{base}`" for base in bases)
-            question = ask(_BASES, c=class_.name)
-            yield Answered(
-                question, (class_.passage,), f"`{class_.name}` inherits from {listed}.", class_.line, "bases"
-            )
-        for base in bases_of(class_, unique):
-            for name in class_.methods.keys() & base.methods.keys() - {"__init__"}:
-                own, other = class_.methods[name], base.methods[name]
-                line = next(line.strip() for line in other.passage.text.split("\n") if "def " in line)
-                answer = f"`{own.qualified}` overrides `{other.qualified}`, defined in `{other.path}`."
-                yield Answered(
-                    ask(_OVERRIDES, q=own.qualified), (class_.passage, other.passage), answer, line, "overrides"
-                )
-
-
-_CALLER = (
-    "Which function calls {f}?",
-    "Who calls {f}?",
-    "Where is {f} called?",
-    "What uses {f}?",
-    "From where is {f} invoked?",
-)
-
-
-def _callers(facts: PackageFacts) -> Iterator[Answered]:
-    unique = facts.unique_functions()
-    callers: dict[str, list[FunctionFacts]] = defaultdict(list)
-    for caller in facts.functions:
-        for name in caller.called & unique.keys():
-            callers[name].append(caller)
-    for name, found in sorted(callers.items()):
-        line = dict(found[0].calls).get(name)
-        if len(found) == 1 and line and found[0] is not unique[name]:
-            caller = found[0]
-            answer = f"`{caller.qualified}` in `{caller.path}` calls `{name}`."
-            question = ask(_CALLER, f=spoken(unique[name]))
-            yield Answered(question, (caller.passage,), answer, line, "caller", (unique[name].passage,))
-
-
-_CONSTANT = (
-    "What is the value of `{n}`?",
-    "What is {n} set to?",
-    "Which value has the constant {n}?",
-    "How large or what is {w}?",
-)
-
-
-def _constants(facts: PackageFacts) -> Iterator[Answered]:
-    for name, constant in facts.unique_constants().items():
-        question = ask(_CONSTANT, n=name, w=" ".join(split_name(name)))
-        answer = f"`{name}` is `{constant.value}`, set in `{constant.path}`."
-        yield Answered(question, (constant.passage,), answer, constant.evidence, "constant")
+def _path(passage: Passage) -> str:
+    return passage.header.split(" ")[0].strip()

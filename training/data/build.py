@@ -169,8 +169,9 @@ class Corpus:
         return index
 
 
-def gather(shards: Iterable[Path], never: SeenTexts) -> Corpus:
-    """Read shards into a corpus, those held out for validation first, so that no training text equals theirs."""
+def gather(shards: Iterable[Path], never: SeenTexts, raw: Path) -> Corpus:
+    """Read shards (of the downloads in `raw`) into a corpus, those held out for validation first, so that no training
+    text equals theirs."""
     corpus = Corpus(never)
     for shard in sorted(shards, key=lambda path: (_id(path) not in corpus.held_out, str(path))):
         head, definitions = read_shard(shard)
@@ -178,7 +179,7 @@ def gather(shards: Iterable[Path], never: SeenTexts) -> Corpus:
             continue
         corpus.add_package(head.id, definitions, prepared(shard, definitions))
         if shard.parent.name != "pypi":  # Python's answers come from its syntax trees
-            for language, answers in kept_answers(shard, head, definitions).items():
+            for language, answers in kept_answers(shard, head, definitions, raw).items():
                 corpus.add_answers(head.id, answers, language)
     return corpus
 

@@ -20,9 +20,12 @@ from .download import PackageName, archives
 SHARD_FORMAT = 3
 MAX_DOCUMENTED = 3000
 MAX_UNDOCUMENTED = 2000
+MAX_FILES, MAX_CHARACTERS = 600, 2_500_000
+"""Of a language, read for its facts: the limits of each kind of answer are reached long before."""
 
 _SUFFIXES = {".py": "python", **treesitter_definitions.SUFFIXES}
 _WANTED = re.compile(r"\.(?:" + "|".join(suffix[1:] for suffix in _SUFFIXES) + r")$|" + prose.WANTED.pattern, re.I)
+_WANTED_SOURCES = re.compile(r"\.(?:" + "|".join(suffix[1:] for suffix in treesitter_definitions.SUFFIXES) + r")$")
 _WANTED_OF_WHEELS = re.compile(r"\.py$|\.dist-info/METADATA$")  # what else a wheel holds is mostly bundled
 LEFT_OUT = re.compile(
     r"(?:^|/)(?:_?vendor(?:ed)?|_vendored_packages|third[-_]?party|3rdparty|extern(?:als?)?|node_modules|__cjs|cjs|umd|esm5|es5|bundled|patched"
@@ -153,19 +156,49 @@ def _sections(path: str, data: bytes) -> Iterator[Definition]:
     yield from prose.sections(path, text)
 
 
-def _file_definitions(path: str, data: bytes) -> list[Definition]:
+def readable(path: str, data: bytes) -> tuple[str, str] | None:
+    """(text, language) of a source file; None of those that are generated, not to be copied or in no known language."""
     text = data.decode("utf-8", "replace").replace("\r\n", "\n")
     lines = text.count("\n") + 1
     if "." not in path.rsplit("/", 1)[-1] or "." + path.rsplit(".", 1)[1] not in _SUFFIXES:
-        return []
+        return None
     if _GENERATED.search(text[:600]) or has_restricted_notice(text) or len(text) / lines > 200:
+        return None
+    return text, _SUFFIXES["." + path.rsplit(".", 1)[1]]
+
+
+def _file_definitions(path: str, data: bytes) -> list[Definition]:
+    found = readable(path, data)
+    if found is None:
         return []
-    language = _SUFFIXES["." + path.rsplit(".", 1)[1]]
+    text, language = found
     test = bool(TEST.search(path))
     if language != "python":
         return treesitter_definitions.definitions(path, text, language, test=test)
     tree = python_definitions.parse(text)
     return python_definitions.definitions(path, text, tree, test=test) if tree else []
+
+
+def sources_of(package: PackageName, paths: list[Path]) -> dict[str, list[tuple[str, str]]]:
+    """Language -> (path, text) of a package's files, without tests and Python, up to MAX_FILES and MAX_CHARACTERS."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    left: dict[str, int] = {}
+    for archive in paths:
+        if ".debian." in archive.name:
+            continue
+        try:
+            for member in members(archive, _WANTED_SOURCES):
+                path = repository_path(package, member.path)
+                if LEFT_OUT.search("/" + path) or TEST.search(path) or (read := readable(path, member.data)) is None:
+                    continue
+                text, language = read[0], treesitter_definitions.language_of(path, *read)
+                files = found.setdefault(language, [])
+                left[language] = left.get(language, MAX_CHARACTERS) - len(text)
+                if len(files) < MAX_FILES and left[language] > 0:
+                    files.append((path, text))
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError):
+            continue
+    return found
 
 
 def _bounded(found: Iterator[Definition]) -> Iterator[Definition]:

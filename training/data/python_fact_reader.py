@@ -26,11 +26,32 @@ def add_file(facts: PackageFacts, path: str, source: str, tree: ast.Module) -> N
     _constants(facts, path, lines, tree)
     if path.endswith("__init__.py"):
         _reexports(facts, path, lines, tree)
+    known = len(facts.functions)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             _add_function(facts, path, lines, node, owner="", imports=imports)
         elif isinstance(node, ast.ClassDef):
             _add_class(facts, path, lines, node, imports)
+    _called_elsewhere(facts, tree, facts.functions[known:])
+
+
+def _called_elsewhere(facts: PackageFacts, tree: ast.Module, functions: list[FunctionFacts]) -> None:
+    """Notes what is called where none of `functions` stands: at the top level, in short functions."""
+    asked = {function.line for function in functions}
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.lineno in asked:
+            waiting.extend(node.decorator_list)
+            continue
+        if isinstance(node, ast.Call):
+            facts.called_elsewhere.add(_callee(node))
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+def _callee(call: ast.Call) -> str:
+    callee = call.func
+    return callee.id if isinstance(callee, ast.Name) else callee.attr if isinstance(callee, ast.Attribute) else ""
 
 
 def _add_class(facts: PackageFacts, path: str, lines: list[str], node: ast.ClassDef, imports: dict[str, str]) -> None:
@@ -40,6 +61,7 @@ def _add_class(facts: PackageFacts, path: str, lines: list[str], node: ast.Class
         return
     bases = [base for base in map(ast.unparse, node.bases) if re.fullmatch(r"[\w.]+", base) and base in line]
     found = ClassFacts(node.name, node.name, path, passage, line, bases, imports=imports)
+    found.decorators = _decorators(node, passage.text)
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
             function = _add_function(facts, path, lines, inner, owner=node.name, imports=imports)
@@ -60,20 +82,20 @@ def _add_function(
     header = f"{path} {owner}\n" if owner else f"{path}\n"
     text = cut(source_without_docstring(lines, node))
     if len(text) < MIN_CHARACTERS:
+        facts.others.add(node.name)
         return None
     documentation = ast.get_docstring(node)
     whole = cut("".join(lines[first_line(node) - 1 : node.end_lineno]))
     head = fold("".join(lines[node.lineno - 1 : max(node.body[0].lineno - 1, node.lineno)]))
     found = FunctionFacts(
         node.name, owner, path, Passage(header, text), Passage(header, whole),
-        question_of(documentation) if documentation else None, head[:160],
+        question_of(documentation) if documentation else None, head[:160], line=node.lineno,
     )  # fmt: skip
     found.defaults = list(_defaults(lines, node, text))
     found.raises = list(_raises(lines, node, text))
+    found.errors = list(_errors(lines, node, text))
     found.returned = _returned(lines, node, text)
-    found.decorators = [
-        name for name in map(ast.unparse, node.decorator_list) if _SIMPLE.fullmatch(name) and f"@{name}" in text
-    ]
+    found.decorators = _decorators(node, text)
     found.imports = imports
     _uses(found, lines, node)
     facts.functions.append(found)
@@ -88,8 +110,7 @@ def _uses(found: FunctionFacts, lines: list[str], node: Node) -> None:
             names.add(inner.id)
         if not isinstance(inner, ast.Call):
             continue
-        callee = inner.func
-        name = callee.id if isinstance(callee, ast.Name) else callee.attr if isinstance(callee, ast.Attribute) else ""
+        callee, name = inner.func, _callee(inner)
         called.add(name)
         line = lines[inner.lineno - 1].strip()
         receiver = callee.value.id if isinstance(callee, ast.Attribute) and isinstance(callee.value, ast.Name) else ""
@@ -142,6 +163,28 @@ def _raises(lines: list[str], node: Node, text: str) -> Iterator[tuple[str, str,
                     and error.rsplit(".", 1)[-1][:1].isupper()
                 ):
                     yield error, condition, evidence
+
+
+def _errors(lines: list[str], node: ast.FunctionDef | ast.AsyncFunctionDef, text: str) -> Iterator[tuple[str, str]]:
+    """Each error that the function itself raises by the name of its class, with the first line that does."""
+    seen = set()
+    waiting: list[ast.AST] = list(reversed(node.body))
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        if isinstance(inner, ast.Raise) and inner.exc is not None:
+            error, evidence = ast.unparse(_raised(inner)), lines[inner.lineno - 1].strip()
+            named = re.fullmatch(r"(?:\w+\.)*_?[A-Z]\w*", error)
+            if named and error not in seen and evidence in text and error in evidence:
+                seen.add(error)
+                yield error, evidence
+        waiting.extend(reversed(list(ast.iter_child_nodes(inner))))
+
+
+def _decorators(node: Node, text: str) -> list[tuple[str, str]]:
+    written = (name for name in map(ast.unparse, node.decorator_list) if _SIMPLE.fullmatch(name))
+    return [(f"@{name}", f"@{name}") for name in written if f"@{name}" in text]
 
 
 def _raised(statement: ast.Raise) -> ast.expr:

@@ -64,7 +64,7 @@ def read_package(out: Path, name: PackageName, *, answers: bool) -> ShardHead | 
         _, definitions = read_shard(shard)
         prepared(shard, definitions)
         if name.ecosystem != "pypi":
-            kept_answers(shard, head, definitions)
+            kept_answers(shard, head, definitions, raw)
     if answers and fetched:
         answer_shard(name, raw, answers_path(out, name))
     return head

@@ -127,33 +127,39 @@ def _parser(language: str) -> Parser:
 
 def definitions(path: str, text: str, language: str, *, test: bool) -> list[Definition]:
     """Return every function, method and class of a file that is long enough, in file order."""
-    if language == "c" and path.endswith(".h") and re.search(r"^\s*(?:class|namespace|template)\b", text, re.MULTILINE):
-        language = "cpp"
+    grammar = language if language == "tsx" else language_of(path, text, language)
     data = text.encode("utf-8")
-    tree = _parser(language).parse(data)
+    tree = _parser(grammar).parse(data)
     found: list[Definition] = []
-    for node, name, scope, is_class in _walk(tree.root_node, GRAMMARS[language], language):
-        outer = _outermost(node, GRAMMARS[language])
-        code = _source(data, outer, node, language)
+    for node, name, scope, is_class in _walk(tree.root_node, GRAMMARS[grammar], grammar):
+        outer = _outermost(node, GRAMMARS[grammar])
+        code = _source(data, outer, node, grammar)
         if len(code.strip()) < MIN_CHARACTERS:
             continue
         found.append(
             Definition(
                 path=path,
-                language="typescript" if language == "tsx" else language,
+                language=language_of(path, text, grammar),
                 kind="class" if is_class else "method" if scope else "function",
                 name=name,
                 scope=scope,
                 code=code,
-                documentation=_documentation(outer, GRAMMARS[language]),
+                documentation=_documentation(outer, GRAMMARS[grammar]),
                 signature=fold(code.strip().split("{")[0].split("\n\n")[0])[:200],
                 calls=() if is_class else call_sites(code),
                 test=test,
             )
         )
-    if not test and (head := _opening(path, text, language, tree.root_node)) is not None:
+    if not test and (head := _opening(path, text, grammar, tree.root_node)) is not None:
         found.append(head)
     return found
+
+
+def language_of(path: str, text: str, language: str) -> str:
+    """The language that documents of a file are said to be in: that of its suffix, but for C++ headers and TSX."""
+    if language == "c" and path.endswith(".h") and re.search(r"^\s*(?:class|namespace|template)\b", text, re.MULTILINE):
+        return "cpp"
+    return "typescript" if language == "tsx" else language
 
 
 def _opening(path: str, text: str, language: str, root: Node) -> Definition | None:
