@@ -217,6 +217,14 @@ class Form extends Element implements \\Countable
         $this->fields[$name] = new Field($name, self::MAX_FIELDS);
         return $this;
     }
+
+    public function beginChanges(): bool
+    {
+        if ($this->inConflict === true) {
+            return false;
+        }
+        $this->changes = [];
+    }
 }
 """
 }
@@ -232,6 +240,7 @@ class Tree : public Node, private ns::Shape<int> {
 
 static void prune_all(int levels) {
   for (int level = 0; level < levels; ++level) drop_leaves(level, kFanOut);
+  if (levels < 0) throw tr("Depths are not negative.");
 }
 """
 }
@@ -341,8 +350,8 @@ WRONG = [
     (RUBY, "ruby", ["a compiled"]),  # a string with parts filled in is no constant
     # A constructor is not inherited; what a lambda throws; what may change; `@Override` says nothing.
     (JAVA, "java", ["SeedException`", "LaterException", "`opened`", "@Override"]),
-    (PHP, "php", ["$label"]),
-    (CPP, "cpp", ["`CHECK`"]),
+    (PHP, "php", ["$label", "beginChanges"]),  # a string with parts filled in; a function that also ends without value
+    (CPP, "cpp", ["`CHECK`", "`tr`"]),  # a message that a call makes
 ]
 
 

@@ -58,6 +58,7 @@ def _add_class(facts: PackageFacts, path: str, lines: list[str], node: ast.Class
     passage = Passage(f"{path}\n", cut(source_without_docstring(lines, node)))
     line = lines[node.lineno - 1].strip()
     if len(passage.text) < MIN_CHARACTERS:
+        facts.others.update(n.name for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
         return
     bases = [base for base in map(ast.unparse, node.bases) if re.fullmatch(r"[\w.]+", base) and base in line]
     found = ClassFacts(node.name, node.name, path, passage, line, bases, imports=imports)
@@ -118,7 +119,7 @@ def _uses(found: FunctionFacts, lines: list[str], node: Node) -> None:
         telling = telling or isinstance(callee, ast.Name) or receiver in ("self", "cls")
         if telling and len(name) >= 4 and f"{name}(" in line and line in text and len(found.calls) < 30:
             found.calls.append((name, line))
-    found.names = frozenset(name for name in names if name in text)
+    found.names = frozenset(name for name in names if re.search(rf"\b{name}\b", text))
     found.called = frozenset(called)
 
 

@@ -26,6 +26,7 @@ _RELATIONS = {"go": "embeds", "ruby": "inherits from", "rust": "has the supertra
 _NOTHING = frozenset(("null", "nil", "undefined", "NULL", "nullptr"))
 _PLAIN_CONSTANTS = frozenset(("javascript", "typescript", "go", "rust", "c", "cpp"))
 """Where a name in capitals is the constant of that name, and not perhaps that of a class or module around it."""
+_LAST_IS_VALUE = frozenset(("ruby", "rust"))
 _WORD = re.compile(r"[A-Za-z_$][\w$]*[?!]?")
 _SET = re.compile(r"(?<![\w.$])([A-Za-z_]\w{3,})[ \t]*(?::[^=\n]{1,40})?=(?![=>~])|#[ \t]*define[ \t]+(\w+)")
 """A name that is set, perhaps with its type between."""
@@ -138,7 +139,9 @@ class _Joined:
             if error.text in evidence and error.text not in dict(found.errors):
                 found.errors.append((error.text, evidence))
         returned = function.returned
-        if returned is not None and returned.text not in _NOTHING and len(returned.text) <= 80:
+        last = definition.code.rstrip("\n\t };").rpartition("\n")[2]  # what ends without a return gives nothing there
+        ends = self.language in _LAST_IS_VALUE or re.search(r"\breturn\b", last)
+        if returned is not None and ends and returned.text not in _NOTHING and len(returned.text) <= 80:
             evidence = file.evidence(returned.line, text)
             found.returned = (returned.text, evidence) if returned.text in evidence else None
         if self.language != "rust":
@@ -147,7 +150,7 @@ class _Joined:
         read = {read.text for read in function.reads} if self.language in _PLAIN_CONSTANTS else set()
         # `other.LIMIT` is a constant of something else.
         bare = (name for name in read if len(name) >= SHORTEST_NAME and not re.search(rf"(?:\.|::){name}\b", text))
-        found.names = frozenset(name for name in bare if name in text)
+        found.names = frozenset(name for name in bare if re.search(rf"\b{name}\b", text))
         found.called = frozenset(call.text for call in function.calls)
         self.facts.functions.append(found)
         return found
