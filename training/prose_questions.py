@@ -160,6 +160,7 @@ class Author:
             temperature=TEMPERATURE,
             top_p=TOP_P,
             top_k=0,
+            repetition_penalty=1.0,
             pad_token_id=self._pad,
             eos_token_id=self._end,
             **{self._cache_name: cache},
