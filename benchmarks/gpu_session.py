@@ -49,12 +49,14 @@ def stages(work: Path, gpus: int, *, device: str, quick: bool) -> list[Stage]:
     find = base | {"tokens": [size // 100, size]}
     whole = base | {"tokens": [size], "tier": "host", "rows": "whole"}
     gather: dict[str, Any] = dict(base)
+    first: dict[str, Any] = dict(base)
     encode: dict[str, Any] = base | {"seconds": 50}
     decode: dict[str, Any] = dict(base)
     if quick:
         route |= {"query_tokens": [4], "batches": [1, 2]}
         encode |= {"document_tokens": [64], "pack_tokens": [128]}
         decode |= {"text_tokens": [32], "memory_rows": 16, "steps": 2}
+        first |= {"tokens": size, "prompts": [9, 20], "appended": [5], "repeats": 1}
         gather |= {"chunks": 2048, "trials": 3, "repeats": 3}
     bench = ("-m", "codemem.benchmarks.stage")
     tokens, fewer, megabytes = ("3000", "3000", "0.02") if quick else ("1000000", "400000", "1.2")
@@ -68,6 +70,7 @@ def stages(work: Path, gpus: int, *, device: str, quick: bool) -> list[Stage]:
         Stage("golden", ("-m", "codemem.benchmarks.golden_gpu", str(ROOT / "tests/golden"), "--device", device), 60),
         Stage("decode", (*bench, "decode", json.dumps(decode)), 60),
         Stage("encode", (*bench, "encode", json.dumps(encode)), 80),
+        Stage("first token", (*bench, "first_token", json.dumps(first)), 110),
         Stage("find", (*bench, "find", json.dumps(find)), 80),
         Stage("gather", (*bench, "gather", json.dumps(gather)), 60),
         Stage("rows in host memory", (*bench, "find", json.dumps(whole)), 240),

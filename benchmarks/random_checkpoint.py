@@ -46,8 +46,7 @@ def write_random_checkpoint(
 ) -> int:
     """Writes shards, index, configuration and tokenizer; the bytes of all tensors. Numbers are drawn on `device`."""
     folder.mkdir(parents=True)
-    _write_tokenizer(folder, tokenizer)
-    (folder / "config.json").write_text(json.dumps(_config(shape)), encoding="utf-8")
+    write_texts(folder, shape, tokenizer)
     layout = decoder_layout(shape.decoder) | router_layout(shape.decoder, shape.memory.routed_layers)
     parts = [part for group in layout.values() for part in group]
     generator = torch.Generator(device).manual_seed(0)
@@ -97,6 +96,12 @@ def _config(shape: Shape) -> dict[str, object]:
             "aux_loss_method": "INFONCE_DECOUPLE",
         },
     }
+
+
+def write_texts(folder: Path, shape: Shape, tokenizer: Path | None = None) -> None:
+    """Writes the configuration and the tokenizer: the one given, else one token a byte."""
+    (folder / "config.json").write_text(json.dumps(_config(shape)), encoding="utf-8")
+    _write_tokenizer(folder, tokenizer)
 
 
 def _write_tokenizer(folder: Path, given: Path | None) -> None:

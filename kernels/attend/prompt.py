@@ -26,10 +26,11 @@ def attend_prompt(q_THD: Tensor, cache_k_SGD: Tensor, cache_v_SGD: Tensor, span_
 
 def _torch(q: Tensor, cache_k: Tensor, cache_v: Tensor, span_2: Tensor) -> Tensor:
     place = torch.arange(len(cache_k), device=q.device)
-    counts = place < span_2[1]
-    seen = (place <= span_2[0] + torch.arange(len(q), device=q.device)[:, None]) & counts
+    counts, first = place < span_2[1:], span_2[:1]
+    seen = (place <= first + torch.arange(len(q), device=q.device)[:, None]) & counts
     # A masked row is still multiplied, by 0.
-    k, v = (torch.where(counts[:, None, None], x, 0).transpose(0, 1)[None] for x in (cache_k, cache_v))
+    masked = counts.logical_not()[:, None, None]
+    k, v = (x.masked_fill(masked, 0).transpose(0, 1)[None] for x in (cache_k, cache_v))
     out = F.scaled_dot_product_attention(q.transpose(0, 1)[None], k, v, attn_mask=seen, enable_gqa=True)
     return out[0].transpose(0, 1)
 

@@ -11,7 +11,7 @@ Where 8-bit keys are multiplied as they are, a token is two terms of their type 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -121,9 +121,27 @@ def _prepare_terms_kernel(
     tl.store(scales + place, tl.where((token < count) & finite, scale / unit, 0.0))
 
 
-@lru_cache(maxsize=64)
 def _offsets_on(device: torch.device, query_offsets: tuple[int, ...]) -> Tensor:
     # All routed layers of a pass ask with the same offsets; copying them each time would cost more than the kernel.
+    return (
+        _offsets_of_one(device, query_offsets) if len(query_offsets) == 2 else _offsets_of_many(device, query_offsets)
+    )
+
+
+@cache
+def _offsets_of_one(device: torch.device, query_offsets: tuple[int, ...]) -> Tensor:
+    # Kept for good, a few bytes for every length of a question: a recorded graph goes on reading them.
+    return _copied_offsets(device, query_offsets)
+
+
+@lru_cache(maxsize=64)
+def _offsets_of_many(device: torch.device, query_offsets: tuple[int, ...]) -> Tensor:
+    return _copied_offsets(device, query_offsets)
+
+
+def _copied_offsets(device: torch.device, query_offsets: tuple[int, ...]) -> Tensor:
+    if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        raise RuntimeError("offsets of questions must be on the device before their routing is recorded")
     return torch.tensor(query_offsets, dtype=torch.int32).to(device, non_blocking=True)
 
 

@@ -127,16 +127,21 @@ class Msa4bBank(Msa4bMemory):
 
     @cached_property
     def takes_rows(self) -> bool:
-        return self.attendable and all(self._taken_by(layer) is not None for layer in self._keys)
+        return self.attendable and None not in self._takers.values()
 
     def take(self, layer: int, rows_M: Tensor) -> tuple[Tensor, Tensor]:
         k, v = self._pair(layer)
-        if self._taken_by(layer) == "kernel":
+        if self._takers[layer] == "kernel":
             return gather_pair((k.values, k.scales), (v.values, v.scales), rows_M, self.dtype)
         return gather_rows(k.values, k.scales, rows_M, self.dtype), gather_rows(v.values, v.scales, rows_M, self.dtype)
 
     def _pair(self, layer: int) -> tuple[TieredRows, TieredRows]:
         return self._rows[f"k.{layer}"], self._rows[f"v.{layer}"]
+
+    @cached_property
+    def _takers(self) -> dict[int, Literal["kernel", "torch"] | None]:
+        """By layer. Asked once: a recording must not try a kernel."""
+        return {layer: self._taken_by(layer) for layer in self._keys}
 
     def _taken_by(self, layer: int) -> Literal["kernel", "torch"] | None:
         """What takes rows listed on the device from where they lie; None: the processor has to copy them."""

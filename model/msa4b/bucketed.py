@@ -197,12 +197,13 @@ class BucketedContext:
         """Chunks of the documents in ascending order, [M]; which of the M there are; how many, [1]."""
         ground = self._ground
         nobody = len(ground.bounds) - 2
-        listed = torch.where(scores > -torch.inf, documents, nobody).sort().values
+        # Filled, not chosen by `where`: that would bring its number from the processor, which waits.
+        listed = documents.masked_fill((scores > -torch.inf).logical_not_(), nobody).sort().values
         starts = ground.bounds.index_select(0, listed)
         counts = ground.bounds.index_select(0, listed + 1) - starts
         ends = counts.cumsum(0)
         places = ground.places[: ground.memory_rows]
         owners = torch.searchsorted(ends, places, right=True).clamp_(max=len(listed) - 1)
         there = places < ends[-1:]
-        chunks = torch.where(there, (starts + counts - ends).index_select(0, owners) + places, 0)
+        chunks = ((starts + counts - ends).index_select(0, owners) + places).masked_fill_(there.logical_not(), 0)
         return chunks, there, ends[-1:]

@@ -26,6 +26,7 @@ ALLOWED_BYTES = 1 << 30
 MARGIN_BYTES = 256 << 20
 """Free besides what a recording is reckoned to take."""
 LEAST_MOVED = 64
+LEAST_TOKENS = 2
 
 _Choice = tuple[Tensor, Tensor]
 
@@ -77,7 +78,8 @@ class BucketedPasses:
         if form is None:
             return None
         ground = self._prepare(form, len(prompt.ids))
-        if form not in self._known and self._known and self._beyond(form, ground):
+        needed = recording_bytes(form, ground, self.model)
+        if form not in self._known and needed <= self.allowed_bytes < self.nbytes + needed:
             self.clear()  # what is asked now counts for more than what was
             ground = self._prepare(form, len(prompt.ids))
         routed = self._routed(form)
@@ -108,7 +110,9 @@ class BucketedPasses:
 
     def _form(self, prompt: Prompt, layers: int | None) -> Form | None:
         tokens = bucket_of(len(prompt.ids))
-        if tokens is None or not prompt.ids or self.refused or self.model.decoder.observer is not None:
+        # A single token is what steps are for; who observes layers wants to see no padding.
+        single = len(prompt.ids) < LEAST_TOKENS
+        if tokens is None or single or self.refused or self.model.decoder.observer is not None:
             return None
         if not any(prompt.routing) or self.context.bank is None:
             return Form(tokens, routes=False, layers=layers)
@@ -207,20 +211,18 @@ class BucketedPasses:
         except Exception as error:  # drivers and libraries raise what they like
             self.refused = f"{type(error).__name__}: {error}"[:400]
             self.clear()
-            warnings.warn(f"prompt passes are not recorded: {self.refused}; they are launched one by one", stacklevel=2)
+            message = f"prompt passes are not recorded: {self.refused}; they are launched one by one"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
             return None
         return recorder.pieces
 
     def _no_room(self, form: Form, ground: Ground) -> str:
         """Why a recording would take too much; empty if it does not."""
         needed = recording_bytes(form, ground, self.model)
-        if self._beyond(form, ground):
+        if self.nbytes + needed > self.allowed_bytes:
             return f"{(self.nbytes + needed) >> 20} MiB would be needed and {self.allowed_bytes >> 20} are allowed"
         spare = spare_bytes(self.model.device)
         return "" if spare >= needed + MARGIN_BYTES else f"{needed >> 20} MiB are needed and {spare >> 20} are free"
-
-    def _beyond(self, form: Form, ground: Ground) -> bool:
-        return self.nbytes + recording_bytes(form, ground, self.model) > self.allowed_bytes
 
     def _settle(self, form: Form, fields: Fields, tokens: int, routing: int, kept: int) -> Tensor:
         """What the context is to know of the pass. Fields are copied: the next pass writes over them."""
