@@ -122,3 +122,36 @@ def test_what_is_always_the_same_is_not_asked_for_over_and_over() -> None:
     )
     records = answers(("steps.py", same))["raises"]
     assert 0 < sum(record.answer.endswith("raises `ValueError`.") for record in records) <= 12
+
+
+def test_what_a_class_sets_or_defines_shortly_is_not_inherited() -> None:
+    base = """class Mode(Base):
+    @property
+    def usual_port(self):
+        return self.fixed_port() + self.offset_of_all_ports
+
+    def fixed_port(self):
+        self.asked_for_ports += 1  # counted
+        return 8080
+
+    def other_port(self):
+        self.asked_for_ports += 1  # counted
+        return 9090
+
+
+class TunnelMode(Mode):
+    described = "the mode of tunnels, which have ports of their own"
+    other_port = 51820
+
+    def fixed_port(self): return 1
+
+
+class PlainMode(Mode):
+    described = "the mode of everything else, with the ports of its base"
+    transport_protocol = UDP
+"""
+    said = {record.answer for record in answers(("modes.py", base))["inherits+returns"]}
+    assert said == {
+        "`PlainMode` inherits from `Mode`; `Mode.fixed_port` returns `8080`.",
+        "`PlainMode` inherits from `Mode`; `Mode.other_port` returns `9090`.",
+    }

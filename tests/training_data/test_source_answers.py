@@ -390,3 +390,29 @@ def test_what_answers_for_a_neighbour_is_read_beside_it() -> None:
     records = answers(GO, "go")["raises"]
     taken = next(record for record in records if "ErrPoolDrained" in record.answer)
     assert any("errWrapped" in passage.text for passage in taken.beside)
+
+
+def test_a_method_that_a_class_overrides_in_a_few_words_is_not_inherited() -> None:
+    files = {
+        "base.js": """export class Base {
+  canParse(data) { this.asked += 1; this.seen.push(data); return false; }
+  canWrite(data) { this.asked += 1; this.seen.push(data); return false; }
+}
+""",
+        "own.js": """import { Base } from './base';
+export class Own extends Base {
+  canParse(data) { return true; }
+  parseEverythingThatCanBeParsed(data) { return data.map((part) => part.parse()); }
+}
+""",
+    }
+    said = {record.answer for record in answers(files, "javascript")["inherits+returns"]}
+    assert said == {"`Own` extends `Base`; `Base.canWrite` returns `false`."}
+
+
+def test_a_call_with_type_arguments_is_a_call() -> None:
+    generic = "fn second(text: &str) -> usize { read_one::<usize>(text) + text.len() + text.chars().count() }\n"
+    called = "fn read_one<T>(text: &str) -> T { text.trim().parse().unwrap_or_default_of_something() }\n"
+    plain = "fn first(text: &str) -> usize { let length = text.len(); read_one(&text[..length]) }\n"
+    assert "caller" in answers({"src/lib.rs": called + plain}, "rust")
+    assert "caller" not in answers({"src/lib.rs": called + plain + generic}, "rust")

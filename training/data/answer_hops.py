@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
-from .answer_forms import CONSTRUCTORS, Answered, ask, bases_of, constructor_of, failing, spoken
+from .answer_forms import CONSTRUCTORS, Answered, ask, bases_of, constructor_of, failing, listed, spoken
 from .definition import split_name
 from .python_facts import FunctionFacts, PackageFacts
 
@@ -35,7 +35,8 @@ def _inherited(facts: PackageFacts) -> Iterator[Answered]:
     unique = facts.unique_classes()
     does, verb = failing(facts.language)
     for class_ in unique.values():
-        for base in bases_of(class_, facts, unique)[:1]:
+        # Of several bases the first one's methods come first.
+        for base in (base for base in bases_of(class_, facts, unique)[:1] if base.name == class_.bases[0]):
             link = f"`{class_.name}` {class_.relation} `{base.name}`"
             constructor = constructor_of(base)
             for parameter, value, evidence in constructor.defaults[:2] if constructor else ():
@@ -43,7 +44,7 @@ def _inherited(facts: PackageFacts) -> Iterator[Answered]:
                 question = ask(_PARENT_DEFAULT, p=parameter, c=class_.name)
                 answer = f"{link}, whose `{parameter}` defaults to `{value}`."
                 yield Answered(question, (class_.passage, constructor.passage), answer, evidence, "inherits+default")
-            for name in sorted(base.methods.keys() - class_.methods.keys() - CONSTRUCTORS):
+            for name in sorted(base.methods.keys() - class_.methods.keys() - class_.own - CONSTRUCTORS):
                 method = base.methods[name]
                 if name.startswith("__") or name == base.name or _PRIVATE.search(method.passage.text):
                     continue
@@ -173,7 +174,7 @@ def _reexported(facts: PackageFacts) -> Iterator[Answered]:
         if found is None or not facts.resolves(name, {name: handed}, path, found.path):
             continue
         if class_ is not None and class_.bases and class_.bases != ["object"]:
-            answer = f"{link}; it {class_.relation} `{class_.bases[0]}`."
+            answer = f"{link}; it {class_.relation} {listed(class_.bases)}."
             gold = (passage, class_.passage)
             yield Answered(ask(_EXPORT_BASES, n=name, m=importer), gold, answer, class_.line, "reexport+bases")
         function = constructor_of(class_) if class_ else functions.get(name)

@@ -30,6 +30,7 @@ CALLEE = (
     "To what does {f} pass the work on?",
 )
 MOST_CALLED = 3
+SHORTEST_NAME = 4
 
 
 def callers(facts: PackageFacts) -> Iterator[Answered]:
@@ -37,11 +38,12 @@ def callers(facts: PackageFacts) -> Iterator[Answered]:
     unique = facts.unique_functions()
     calling: dict[str, list[FunctionFacts]] = defaultdict(list)
     for caller in facts.functions:
-        for name in caller.called & unique.keys():
-            calling[name].append(caller)
+        for name in (caller.called | caller.mentioned) & unique.keys():
+            if caller is not unique[name]:
+                calling[name].append(caller)
     for name, found in sorted(calling.items()):
         caller, callee = found[0], unique[name]
-        if len(found) > 1 or caller is callee or name in facts.called_elsewhere:
+        if len(found) > 1 or name in facts.called_elsewhere:
             continue
         if link := facts.links(caller, unique).get(name):
             question = ask(CALLER, f=spoken(callee))
@@ -51,11 +53,16 @@ def callers(facts: PackageFacts) -> Iterator[Answered]:
 
 
 def callees(facts: PackageFacts) -> Iterator[Answered]:
-    """Of functions that surely call one to three of the package's own; these are read beside the answer."""
+    """Of functions that call one to three of the package's own, and surely these; they are read beside the answer.
+
+    Who calls something else by a name that the package knows may call that, too, and is not asked about.
+    """
     unique = facts.unique_functions()
+    known = {name for name in (*facts.others, *(f.name for f in facts.functions)) if len(name) >= SHORTEST_NAME}
     for caller in facts.functions:
         links = facts.links(caller, unique)
-        if not 0 < len(links) <= MOST_CALLED or caller.name.startswith("__"):
+        unsure = (caller.called & known) - links.keys() - {caller.name}
+        if unsure or not 0 < len(links) <= MOST_CALLED or caller.name.startswith("__"):
             continue
         question = ask(CALLEE, f=spoken(caller))
         answer = f"`{caller.qualified}` calls {listed(links)}."

@@ -7,7 +7,7 @@ grammar says more. Of languages with a grammar (`fact_grammars`) the same is ask
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -64,7 +64,7 @@ def answers_from_definitions(
     kinds = [_placed(unique), _described(unique)]
     if facts is None:
         links = _links(unique, definitions)
-        kinds += [_callers(links), _callees(links)]
+        kinds += [_callers(links), _callees(links, groups.keys())]
     chosen = [record for records in kinds for record in islice(records, MOST_OF_A_KIND)]
     chosen += answered(package, facts) if facts is not None else []
     passages = [Passage(d.header, d.text) for d in definitions if d.kind not in ("window", "text")]
@@ -137,14 +137,15 @@ def _callers(links: list[_Link]) -> Iterator[Answered]:
         yield Answered(pick(CALLER, name).format(f=f"`{name}`"), gold, answer, link.line, "caller", (called,))
 
 
-def _callees(links: list[_Link]) -> Iterator[Answered]:
-    """Of definitions that call one such function; the same two documents the other way round."""
+def _callees(links: list[_Link], known: Collection[str]) -> Iterator[Answered]:
+    """Of definitions that call one such function, and nothing else that is `known`; the same two documents the other
+    way round."""
     of_caller: dict[tuple[str, str], list[_Link]] = defaultdict(list)
     for link in links:
         of_caller[link.caller.path, link.qualified].append(link)
     for (_, qualified), found in of_caller.items():
         link = found[0]
-        if len(found) == 1:
+        if {name for name, _ in link.caller.calls if name in known} == {link.callee.name}:
             called = Passage(link.callee.header, link.callee.text)
             gold = (Passage(link.caller.header, link.caller.text),)
             answer = f"`{qualified}` calls `{link.callee.name}`."

@@ -63,6 +63,7 @@ def _add_class(facts: PackageFacts, path: str, lines: list[str], node: ast.Class
     bases = [base for base in map(ast.unparse, node.bases) if re.fullmatch(r"[\w.]+", base) and base in line]
     found = ClassFacts(node.name, node.name, path, passage, line, bases, imports=imports)
     found.decorators = _decorators(node, passage.text)
+    found.own = frozenset(_own_names(node))
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
             function = _add_function(facts, path, lines, inner, owner=node.name, imports=imports)
@@ -120,7 +121,7 @@ def _uses(found: FunctionFacts, lines: list[str], node: Node) -> None:
         if telling and len(name) >= 4 and f"{name}(" in line and line in text and len(found.calls) < 30:
             found.calls.append((name, line))
     found.names = frozenset(name for name in names if re.search(rf"\b{name}\b", text))
-    found.called = frozenset(called)
+    found.called = found.mentioned = frozenset(called)
 
 
 def _segment(lines: list[str], start: ast.AST, end: ast.AST) -> str:
@@ -164,6 +165,14 @@ def _raises(lines: list[str], node: Node, text: str) -> Iterator[tuple[str, str,
                     and error.rsplit(".", 1)[-1][:1].isupper()
                 ):
                     yield error, condition, evidence
+
+
+def _own_names(node: ast.ClassDef) -> Iterator[str]:
+    for inner in node.body:
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield inner.name
+        targets = inner.targets if isinstance(inner, ast.Assign) else [getattr(inner, "target", None)]
+        yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
 def _errors(lines: list[str], node: ast.FunctionDef | ast.AsyncFunctionDef, text: str) -> Iterator[tuple[str, str]]:

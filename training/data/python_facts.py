@@ -47,6 +47,8 @@ class FunctionFacts:
     """Upper-case names that the body reads."""
     called: frozenset[str] = frozenset()
     """Every name called in the body, whether or not it is a safe link."""
+    mentioned: frozenset[str] = frozenset()
+    """The same with names that only seem to be called."""
     imports: dict[str, str] = field(default_factory=dict)
     """Of its file: name -> module it is imported from."""
     spoken_path: str = ""
@@ -78,6 +80,8 @@ class ClassFacts:
     decorators: list[tuple[str, str]] = field(default_factory=list)
     """(name as it is written, evidence)."""
     methods: dict[str, FunctionFacts] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
+    """Whatever it defines itself, short methods and attributes too."""
     imports: dict[str, str] = field(default_factory=dict)
 
 

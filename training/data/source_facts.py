@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from codemem.evals.answers.facts import Class, Facts, Function, Stated
 from codemem.evals.answers.syntax import read_facts
 
+from .call_answers import SHORTEST_NAME
 from .definition import MIN_CHARACTERS, Definition, cut
 from .fact_grammars import GRAMMARS
 from .fact_links import CallSite, Imports, imports_of, reexported_names, resolver
 from .python_facts import ClassFacts, ConstantFact, FunctionFacts, PackageFacts, Passage
 
-SHORTEST_NAME = 4
 SHORTEST_EVIDENCE = 30
 MOST_OF_A_CLASS = 8
 """Bases, interfaces or derived traits that an answer lists."""
@@ -30,7 +30,9 @@ _LAST_IS_VALUE = frozenset(("ruby", "rust"))
 _WORD = re.compile(r"[A-Za-z_$][\w$]*[?!]?")
 _SET = re.compile(r"(?<![\w.$])([A-Za-z_]\w{3,})[ \t]*(?::[^=\n]{1,40})?=(?![=>~])|#[ \t]*define[ \t]+(\w+)")
 """A name that is set, perhaps with its type between."""
-_CALL = re.compile(r"([A-Za-z_$][\w$]*)\s*\(")
+_CALL = re.compile(r"([A-Za-z_$][\w$]*)(?:(?:::)?<[^<>()\n]*>)?\s*\(")
+_MEMBER = re.compile(r"^\s*(?:[\w@#$]+\s+)*?([\w$]+)\s*(?:[=:;(<]|$)", re.MULTILINE)
+"""What may be a field or method of a class, on a line of its own."""
 _TESTS_OF_RUST = re.compile(r"^\s*#\[cfg\((?:all\()?test\b.*?\]\s*\n\s*(?:pub )?mod ", re.MULTILINE)
 
 
@@ -152,6 +154,7 @@ class _Joined:
         bare = (name for name in read if len(name) >= SHORTEST_NAME and not re.search(rf"(?:\.|::){name}\b", text))
         found.names = frozenset(name for name in bare if re.search(rf"\b{name}\b", text))
         found.called = frozenset(call.text for call in function.calls)
+        found.mentioned = frozenset(self._mentions(definition.code))
         self.facts.functions.append(found)
         return found
 
@@ -168,21 +171,29 @@ class _Joined:
                     found.calls.append((call.text, file.evidence(call.line, found.passage.text)))
 
     def _classes(self) -> None:
-        methods: dict[tuple[str, str], dict[str, FunctionFacts]] = defaultdict(dict)
-        for function in self.facts.functions:
-            if function.owner:
-                folder = function.path.rpartition("/")[0] if self.language in ("go", "rust", "cpp") else function.path
-                methods[folder, function.owner].setdefault(function.name, function)
+        kept: dict[tuple[str, str], dict[str, FunctionFacts]] = defaultdict(dict)
+        every: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for found in self.facts.functions:
+            kept[self._home(found.path), found.owner].setdefault(found.name, found)
+        for function in self.stated.functions:
+            every[self._home(function.path), function.owner].add(function.name)
         for class_ in self.stated.classes:
             file = self.files[class_.path]
             definition = file.around(class_.line, kind="class")
             if definition is None or definition.name.rpartition(".")[2] != class_.name.rpartition("::")[2]:
                 continue
             if class_.name == definition.name or "::" in class_.name:
-                folder = class_.path.rpartition("/")[0] if self.language in ("go", "rust", "cpp") else class_.path
-                self._class(class_, definition, file, methods.get((folder, class_.name), {}))
+                home = (self._home(class_.path), class_.name)
+                made = self._class(class_, definition, file)
+                made.methods = dict(kept.get(home, {}))
+                made.own = frozenset(_MEMBER.findall(definition.code)) | every.get(home, set())
+                self.facts.classes.append(made)
 
-    def _class(self, class_: Class, definition: Definition, file: _File, methods: dict[str, FunctionFacts]) -> None:
+    def _home(self, path: str) -> str:
+        """Where the methods of a type may stand: in its file, or in the files beside it."""
+        return path.rpartition("/")[0] if self.language in ("go", "rust", "cpp") else path
+
+    def _class(self, class_: Class, definition: Definition, file: _File) -> ClassFacts:
         passage = Passage(definition.header, definition.text)
 
         def stated(parts: list[Stated]) -> list[tuple[str, str]]:
@@ -193,7 +204,7 @@ class _Joined:
 
         bases, interfaces, marks = map(stated, (class_.bases, class_.implements, class_.decorators))
         line = bases[0][1] if bases else file.line(class_.line)
-        found = ClassFacts(class_.name, class_.name, class_.path, passage, line, methods=methods, imports=file.imports)
+        found = ClassFacts(class_.name, class_.name, class_.path, passage, line, imports=file.imports)
         found.bases = [name.removeprefix("*") for name, _ in bases]
         found.relation = _RELATIONS.get(self.language, "extends")
         found.interfaces = [name for name, _ in interfaces]
@@ -202,7 +213,7 @@ class _Joined:
             found.derives = marks
         else:
             found.decorators = [(f"@{name}", evidence) for name, evidence in marks if f"@{name}" in evidence]
-        self.facts.classes.append(found)
+        return found
 
     def _constants(self) -> None:
         set_in: Counter[str] = Counter()
