@@ -9,6 +9,7 @@ import numpy as np
 
 from codemem.model.config import MemoryConfig
 from codemem.model.prompts import Prompts, question_position
+from codemem.model.tokenizer import Tokenizer
 from codemem.training.corpus import Corpus
 from codemem.training.files import Files
 from codemem.training.naming_choices import naming_turn
@@ -222,7 +223,7 @@ class _Writing:
         turn = len(self.prompts.sources([], self.record["question"])) + len(self._answer())
         room = self.tokens - len(self.ids) - turn - hops_left * STILL_TO_COME
         fresh = [d for d in documents if d not in self.numbers]
-        room -= sum(self._length(d) for d in fresh)
+        room -= sum(self._lengths(fresh))
         others = self._others(room if self.random.random() < FULL else int(room * self.random.random()))
         shown = [*others, *fresh]
         if not documents or self.random.random() > BEST_LAST:
@@ -237,23 +238,24 @@ class _Writing:
         """What is read besides, for so many tokens; of what cannot be answered two at least."""
         few = 0 if self.gold else 1 if self.form else 2
         taken: list[int] = []
-        for document in self.left:
-            if room < SHORT_DOCUMENT_TOKENS // 2 and len(taken) >= few:
-                break
-            length = self._length(document)
+        for document, length in zip(self.left, self._lengths(self.left), strict=True):
             if length <= room or len(taken) < few:
                 taken.append(document)
                 room -= length
         self.left = [d for d in self.left if d not in taken]
         return taken
 
-    def _length(self, document: int) -> int:
-        return len(self._source(10, document))
+    def _lengths(self, documents: Sequence[int]) -> list[int]:
+        return source_lengths(self.corpus.tokenizer, [(10, *self._shown(document)) for document in documents])
 
     def _source(self, number: int, document: int) -> list[int]:
+        return self.prompts.source(number, *self._shown(document))
+
+    def _shown(self, document: int) -> tuple[str, str]:
+        """Header and text."""
         if self.form:
-            return self.prompts.source(number, self.form.header(document), self.form.text(document))
-        return self.prompts.source(number, self.corpus.headers[document], self.corpus.texts[document])
+            return self.form.header(document), self.form.text(document)
+        return self.corpus.headers[document], self.corpus.texts[document]
 
     def answer(self) -> None:
         """The answer with its citations, or the word that there is none."""
@@ -270,6 +272,11 @@ class _Writing:
             self.ids, self.learn, self.routing, self.attended, len(self.gold), self.record.get("kind", ""),
             self.choices, self.decisions,
         )  # fmt: skip
+
+
+def source_lengths(tokenizer: Tokenizer, sources: Sequence[tuple[int, str, str]]) -> list[int]:
+    """Tokens of sources as `Prompts.source` makes them of number, header and text; all at once, on all cores."""
+    return [1 + len(ids) for ids in tokenizer.encode_batch([f"[{n}] {header}{text}\n" for n, header, text in sources])]
 
 
 def positions(conversation_length: int, template: int, memory: MemoryConfig) -> list[int]:

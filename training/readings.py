@@ -12,7 +12,7 @@ import numpy as np
 
 from codemem.model.answer import CANDIDATES, Limits
 from codemem.model.prompts import Prompts
-from codemem.training.conversations import Conversation, Records
+from codemem.training.conversations import Conversation, Records, source_lengths
 from codemem.training.corpus import Corpus
 from codemem.training.data.answers import NOT_FOUND
 from codemem.training.files import Files
@@ -46,6 +46,7 @@ class Readings:
         self.tokens, self.missing = tokens, missing
         self.random = np.random.default_rng(seed)
         self._files = Files(corpus)
+        self._known: dict[Chunk, int] = {}
         self._records = Records(corpus.answers, self.random, kinds, among=sorted(corpus.ranked))
         self._of_language: dict[str, list[int]] = {}
         for index in sorted(corpus.ranked):
@@ -109,8 +110,18 @@ class Readings:
     def _text(self, piece: Chunk) -> str:
         return self._files.of(piece[0]).chunk(piece[1])
 
+    def _header(self, piece: Chunk) -> str:
+        return f"{self._files.of(piece[0]).path}\n"
+
     def _source(self, number: int, piece: Chunk) -> list[int]:
-        return self.prompts.source(number, f"{self._files.of(piece[0]).path}\n", self._text(piece))
+        return self.prompts.source(number, self._header(piece), self._text(piece))
+
+    def _costs(self, pieces: Sequence[Chunk]) -> list[int]:
+        """Tokens of each as a first source; a package's pieces rank for many of its questions."""
+        new = [piece for piece in pieces if piece not in self._known]
+        sources = [(1, self._header(piece), self._text(piece)) for piece in new]
+        self._known.update(zip(new, source_lengths(self.corpus.tokenizer, sources), strict=True))
+        return [self._known[piece] for piece in pieces]
 
     def shown(self, record: Mapping[str, Any], ranked: Sequence[Chunk], answer: int) -> list[Chunk]:
         """What is read of a ranking in the order of reading, the best last, beside an answer of so many tokens."""
@@ -118,8 +129,8 @@ class Readings:
         budget = min(SOURCE_TOKENS, self.tokens - frame)
         chosen: list[Chunk] = []
         spent = 0
-        for piece in ranked[:CANDIDATES]:
-            cost = len(self._source(1, piece))
+        costs = self._costs(ranked[:CANDIDATES])
+        for piece, cost in zip(ranked[:CANDIDATES], costs, strict=True):
             if chosen and spent + cost > budget:
                 continue
             chosen.append(piece)
@@ -129,7 +140,7 @@ class Readings:
     def _opening(self, record: Mapping[str, Any], ranked: Sequence[Chunk]) -> list[int]:
         """The question, and the turn in which a model that names nothing has what ranks first."""
         question = self.prompts.question(record["question"])
-        named = self.prompts.named([f"{self._files.of(piece[0]).path}\n" for piece in ranked[:1]])
+        named = self.prompts.named([self._header(piece) for piece in ranked[:1]])
         return [*question.template, *question.routing, *question.tail, *named]
 
     def _conversation(

@@ -12,7 +12,7 @@ from codemem.model.config import MemoryConfig
 from codemem.model.prompts import Prompts
 from codemem.model.tokenizer import Tokenizer
 from codemem.training.contexts import TextBatch, TextMemory
-from codemem.training.conversations import BEST_LAST, Conversation, Conversations
+from codemem.training.conversations import BEST_LAST, Conversation, Conversations, source_lengths
 from codemem.training.corpus import Corpus
 
 from .conftest import write_rows
@@ -66,6 +66,12 @@ def test_half_of_the_readings_fill_the_product_s_room_and_none_exceeds_it(corpus
     assert max(counts) > 15  # far more than the record's own distractors
     short = [len(c.ids) for c in drawn(corpus, ANSWERED, tokens=900)]
     assert max(short) <= 900
+
+
+def test_lengths_are_those_of_the_sources_that_are_shown(corpus: Corpus) -> None:
+    given = [(n, header, text) for n, header, text in zip((1, 10), corpus.headers, corpus.texts, strict=False)]
+    prompts = Prompts(corpus.tokenizer)
+    assert source_lengths(corpus.tokenizer, given) == [len(prompts.source(*source)) for source in given]
 
 
 def test_what_decides_is_read_last_as_often_as_routing_is_sure_of_it(corpus: Corpus) -> None:
