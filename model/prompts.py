@@ -34,6 +34,15 @@ class QuestionIds:
     tail: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class FollowingIds:
+    """A question and the source that was read for it, by themselves: the tokens of the source route."""
+
+    template: list[int]
+    question: list[int]
+    source: list[int]
+
+
 class Prompts:
     """Builds the pieces of a conversation. Every method returns token ids."""
 
@@ -53,6 +62,11 @@ class Prompts:
         """The turn's end token routes too: it has seen the whole question."""
         routing = [*self._encode(question), self.turn_end]
         return QuestionIds(list(self._user), routing, [*self.newline, *self._assistant])
+
+    def following(self, question: str, header: str, text: str) -> FollowingIds:
+        """A question with what was read first behind it. A turn's end that stands behind the source routes too."""
+        asked = [*self._encode(question), self.turn_end, *self.newline, *self._user]
+        return FollowingIds(list(self._user), asked, self.source(1, header, text))
 
     def header(self, header: str) -> list[int]:
         """A document's header as the model spells it when it names the document: without the final newline."""

@@ -13,6 +13,7 @@ from codemem.model.prompts import Prompts
 from codemem.training.batching import RoutingBatches, no_negatives
 from codemem.training.conversations import Conversation, Conversations
 from codemem.training.corpus import Corpus, Ids
+from codemem.training.hops import HopBatch, Hops
 from codemem.training.readings import Readings
 from codemem.training.recipe import Phase, Recipe
 
@@ -38,11 +39,13 @@ class StepData:
     conversations: list[Conversation]
     memory: list[list[int]]
     """Per conversation, rows of `documents` that it attends to."""
+    hops: HopBatch | None = None
 
     @property
     def tokens(self) -> int:
         """Tokens without padding."""
         texts = sum(len(c.ids) for c in self.conversations)
+        texts += sum(map(len, self.hops.ids)) if self.hops else 0
         return sum(map(len, self.documents)) + sum(map(len, self.questions)) + texts
 
 
@@ -106,6 +109,7 @@ class Feed:
             kinds=recipe.kinds,
             plain=recipe.plain,
         )
+        self._hops = Hops(corpus, prompts, seed=own + 1) if phase.hops else None
         self._draw = self._step
 
     def __enter__(self) -> Iterator[StepData]:
@@ -132,7 +136,10 @@ class Feed:
         for conversation in conversations:
             for document in conversation.documents:
                 index.setdefault(document, len(index))
-        # Documents that only a conversation brought in are extra negatives, unless a question might mean them.
+        hops = self._hops.next(self._phase.hops) if self._hops else []
+        for document in (document for hop in hops for document in hop.documents):
+            index.setdefault(document, len(index))
+        # Documents that only a conversation or a hop brought in are extra negatives, unless a question might mean them.
         extra = list(index)[len(batch.documents) :]
         unsure = no_negatives(self._corpus, batch.queries, extra)
         bare = self._random.random(len(index)) < self._without_scope
@@ -146,4 +153,5 @@ class Feed:
             np.concatenate((batch.ignore, unsure), 1),
             conversations,
             [[index[d] for d in c.documents] for c in conversations],
+            self._hops.batch(hops, list(index), tokens=self._phase.max_document_tokens) if self._hops else None,
         )

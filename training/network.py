@@ -149,9 +149,10 @@ class Network:
         return EncodedDocuments(joined, torch.cat(masks)[back])
 
     def encode_questions(
-        self, questions: Sequence[Ids], layers: Sequence[int] | None = None
+        self, questions: Sequence[Ids], layers: Sequence[int] | None = None, *, silent: Sequence[int] | None = None
     ) -> tuple[dict[int, Tensor], Tensor]:
-        """Folded routing queries [Q, n, W] by layer, and which tokens route [Q, n]."""
+        """Folded routing queries [Q, n, W] by layer, and which tokens route [Q, n]: all but the template and, of each
+        question, its first `silent`."""
         wanted = tuple(layers or self.recipe.memory.routed_layers)
         template = self.prompts.question("").template
         end = self.prompts.turn_end
@@ -162,6 +163,8 @@ class Network:
         where = torch.where(where < len(template), where, where + start).expand_as(ids)
         routes = mask.clone()
         routes[:, : len(template)] = False
+        for row, count in enumerate(silent or ()):
+            routes[row, : len(template) + count] = False
         context = TextBatch(mask, routes, self.routers, self.recipe.memory, {})
         self._run(ids, where, context, last=wanted[-1])
         return {layer: context.queries[layer] for layer in wanted}, routes

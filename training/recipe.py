@@ -23,6 +23,8 @@ class Phase:
     answers: int = 12
     """Conversations a step for the language-model loss; needs the whole network."""
     max_document_tokens: int = 512
+    hops: int = 0
+    """Hops a step (training/hops.py): the question with the document that was read routes to the next."""
 
     def __post_init__(self) -> None:
         if self.routed and self.answers:
@@ -79,6 +81,8 @@ class Recipe:
     """The share of documents that are read, a step, with the path alone in their header, as code without a class is."""
     answer_weight: float = 0.3
     """Weight of the language-model loss; the routing loss has weight 1."""
+    hop_weight: float = 0.5
+    """Weight of the hops' routing loss."""
     decision_weight: float = 4.0
     """How many times as much a token counts that decides whether to name more, to refuse or to answer."""
     choice_weight: float = 2.0

@@ -29,6 +29,7 @@ from codemem.training.contexts import TextMemory
 from codemem.training.conversations import Conversation, positions
 from codemem.training.corpus import Corpus
 from codemem.training.feed import Feed, StepData
+from codemem.training.hops import HopBatch
 from codemem.training.network import EncodedDocuments, Network, pad, recomputed
 from codemem.training.processes import Processes
 from codemem.training.recipe import Phase, Recipe
@@ -188,10 +189,26 @@ class Trainer:
         positive, ignore = (torch.as_tensor(x).to(self.device) for x in (competing.positive, competing.ignore))
         losses = self.routing_losses(scores, positive, ignore)
         total = 0.5 * losses["layers"] + 0.25 * losses["find"] + 0.25 * losses["all"]
+        if data.hops is not None:
+            losses["hop"] = self.hop_loss(data.hops, documents, layers)
+            total = total + self.recipe.hop_weight * losses["hop"]
         if data.conversations:
             losses["answer"] = self.answer_loss(data.conversations, self.memories(documents, data.memory))
             total = total + self.recipe.answer_weight * losses["answer"]
         return {**losses, "total": total}
+
+    def hop_loss(self, hops: HopBatch, documents: EncodedDocuments, layers: tuple[int, ...]) -> Tensor:
+        """Routing loss of what was read, over this process's documents, weighted as that of the questions."""
+        queries, routes = self.network.encode_questions(hops.ids, layers, silent=hops.silent)
+        scores = {
+            layer: recomputed(
+                chunk_scores_to_documents, queries[layer], routes, documents.layers[layer].route, documents.chunks
+            )
+            for layer in layers
+        }
+        positive, ignore = (torch.as_tensor(x).to(self.device) for x in (hops.positive, hops.ignore))
+        losses = self.routing_losses(scores, positive, ignore)
+        return 0.5 * losses["layers"] + 0.25 * losses["find"] + 0.25 * losses["all"]
 
     def competing(self, corpus: Corpus, data: StepData, documents: EncodedDocuments) -> "Competing":
         """What this process's questions compete over: its own documents or, with `gather`, those of all processes."""
