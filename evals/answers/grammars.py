@@ -40,6 +40,10 @@ class Grammar:
     """Nodes that may raise or return an error."""
     raised: Callable[[Node], str] = field(default=lambda _: "")
     """Name of the error that such a node raises; ''."""
+    lambdas: frozenset[str] = frozenset(
+        ("lambda", "arrow_function", "function_expression", "closure_expression", "lambda_expression")
+    )
+    """Function literals: what they return is not what the function around them returns."""
     lambdas_raise: bool = True
     """Whether what a function literal raises counts for the function around it."""
     bases: Callable[[Node], list[Node]] = field(default=lambda _: [])

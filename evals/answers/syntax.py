@@ -12,7 +12,6 @@ from codemem.evals.answers.grammars import GRAMMARS, Grammar, is_dotted, is_lite
 
 _CAPITALS = re.compile(r"_?[A-Z][A-Z0-9_]{2,}")
 _IDENTIFIERS = frozenset(("identifier", "constant"))
-_LAMBDAS = frozenset(("lambda", "arrow_function", "function_expression", "closure_expression", "lambda_expression"))
 _RECEIVERS = ("receiver", "object", "scope")
 
 
@@ -86,7 +85,7 @@ class _Reader:
         function.decorators = [Stated(text(part), _line(part)) for part in grammar.decorators(node)]
         returns: list[Node] = []
         wanted = grammar.calls | grammar.raises | _IDENTIFIERS | {grammar.returns}
-        for part, closed in _below(node, wanted, grammar.functions):
+        for part, closed in _below(node, wanted, grammar.functions, grammar.lambdas):
             own = closed == "" or (closed == "lambda" and grammar.lambdas_raise)
             if part.type in grammar.raises and own and (raised := grammar.raised(part)):
                 function.raises.append(Stated(raised, _line(part)))
@@ -101,7 +100,10 @@ class _Reader:
 
 
 def _below(
-    root: Node, wanted: frozenset[str] | None, functions: frozenset[str] = frozenset()
+    root: Node,
+    wanted: frozenset[str] | None,
+    functions: frozenset[str] = frozenset(),
+    lambdas: frozenset[str] = frozenset(),
 ) -> Iterator[tuple[Node, str]]:
     """Everything below a node that is of the `wanted` types (None: of any), in order, with what it is inside of:
     'function', 'lambda' or ''. Nodes are visited once and without recursion: packages of many megabytes are read."""
@@ -113,7 +115,7 @@ def _below(
             yield node, inside
         if kind in functions:
             inside = "function"
-        elif not inside and kind in _LAMBDAS:
+        elif not inside and kind in lambdas:
             inside = "lambda"
         waiting.extend((child, inside) for child in reversed(node.named_children))
 

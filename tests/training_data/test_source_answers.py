@@ -76,6 +76,15 @@ func (p *Pool) IsDrained(err error) bool {
 	return err == ErrAlreadyDrained
 }
 
+func (p *Pool) Close(name string) error {
+	errClosed := p.shut(name)
+	p.group.Go(func() error { return ErrLater })
+	if errClosed != nil {
+		return errClosed
+	}
+	return nil
+}
+
 func (p *Pool) Wrap(name string) error {
 	if err := p.validate(name); err != nil {
 		return err
@@ -218,6 +227,12 @@ class Form extends Element implements \\Countable
         return $this;
     }
 
+    public function thenUnset(): self
+    {
+        $this->thenPart = function () { throw new UnsetException('Only when it is called.'); };
+        return $this;
+    }
+
     public function beginChanges(): bool
     {
         if ($this->inConflict === true) {
@@ -291,12 +306,12 @@ EXPECTED = [
     ]),
     (RUST, "rust", [
         "`Unit` derives `Debug`, `Clone` and `Error`.",
-        "`Measured` has the supertrait `Sized`.",
+        "`Measured` requires `Sized`.",
         "`Unit.check_size` returns the error `TooLarge`.",
         "`Unit.first_part` returns the error `EmptyUnit`.",
         '`Unit.method_label` returns `"unit of measure, and of nothing else"`.',
         "`LIMIT_BYTES` is `2048`, set in `src/unit.rs`.",
-        "`src/lib.rs` takes `Measured` from `unit`; it has the supertrait `Sized`.",
+        "`src/lib.rs` takes `Measured` from `unit`; it requires `Sized`.",
     ]),
     (RUBY, "ruby", [
         "`View` inherits from `Template`.",
@@ -343,14 +358,18 @@ def test_facts_of_each_language_are_answered(files: dict[str, str], language: st
 WRONG = [
     # Thrown by a function that is handed on; set by `let`; of another package; under another name; not imported.
     (SCRIPT, "typescript", ["OverflowError", "lowWater", "whose `speed`", "`Stream`", "takes `Emitter`"]),
-    # A comparison; a return type; a variable; another package's type as the parent of a method.
-    (GO, "go", ["ErrAlreadyDrained", "error `err`", "`error`.", "`Pool` embeds `Counter`"]),
+    # A comparison; a variable, named like an error too; in a function handed on; a return type; another package's type as the parent of a method.
+    (GO, "go", ["ErrAlreadyDrained", "error `err`", "errClosed", "ErrLater", "`error`.", "`Pool` embeds `Counter`"]),
     # A pattern; an attribute that derives nothing; a path; a test's call.
     (RUST, "rust", ["Ignored", "rename_all", "`thiserror`", "calls_verify_name"]),
     (RUBY, "ruby", ["a compiled"]),  # a string with parts filled in is no constant
     # A constructor is not inherited; what a lambda throws; what may change; `@Override` says nothing.
     (JAVA, "java", ["SeedException`", "LaterException", "`opened`", "@Override"]),
-    (PHP, "php", ["$label", "beginChanges"]),  # a string with parts filled in; a function that also ends without value
+    (
+        PHP,
+        "php",
+        ["$label", "beginChanges", "UnsetException"],
+    ),  # a string with parts filled in; a function that also ends without value
     (CPP, "cpp", ["`CHECK`", "`tr`"]),  # a message that a call makes
 ]
 

@@ -119,7 +119,7 @@ _BASES = {
         "{c} embeds which other type?",
         "Which type does {c} extend by embedding?",
     ),
-    "has the supertrait": (
+    "requires": (
         "Which trait must a type have to implement {c}?",
         "What is the supertrait of `{c}`?",
         "Which trait is {c} bound to?",

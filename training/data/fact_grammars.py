@@ -13,7 +13,7 @@ from tree_sitter import Node
 from codemem.evals.answers.grammars import GRAMMARS as EVALUATED
 from codemem.evals.answers.grammars import Grammar, field_of, last_name, text
 
-from .fact_grammars_more import MORE, named_types, of_types
+from .fact_grammars_more import MORE, named_types, names, of_types
 
 # JavaScript and TypeScript --------------------------------------------------------------------------------------------
 
@@ -97,7 +97,17 @@ def _go_raised(node: Node) -> str:
     if last is None or last.type not in ("identifier", "selector_expression"):
         return ""
     named = last_name(last)
-    return named if re.match(r"[Ee]rr[A-Z]", named) or text(last) == "io.EOF" else ""
+    if text(last) == "io.EOF":
+        return named
+    return named if re.match(r"[Ee]rr[A-Z]", named) and not _is_set_near(node, named) else ""
+
+
+def _is_set_near(node: Node, name: str) -> bool:
+    """Whether the function around a node sets a variable of this name."""
+    around = node
+    while around.parent is not None and around.type not in EVALUATED["go"].functions:
+        around = around.parent
+    return re.search(rf"\b{name}(?:\s*,\s*\w+)*\s*(?::=|=(?!=)|error\b)", text(around)) is not None
 
 
 def _go_bases(node: Node) -> list[Node]:
@@ -106,6 +116,14 @@ def _go_bases(node: Node) -> list[Node]:
         embedded = (child.named_children for child in of_types(body, "type_elem"))
         return [parts[0] for parts in embedded if len(parts) == 1]
     return named_types(EVALUATED["go"].bases(node))
+
+
+def _rust_name(node: Node) -> str:
+    """Of `impl Trait for &mut Type<T>` the type alone."""
+    found = re.search(r"\w+$", re.sub(r"<.*", "", text(field_of(node, "type")), flags=re.DOTALL).strip())
+    if node.type == "impl_item":
+        return found[0] if found else ""
+    return EVALUATED["rust"].name(node)
 
 
 def _rust_bases(node: Node) -> list[Node]:
@@ -152,8 +170,12 @@ _ECMASCRIPT = replace(
 GRAMMARS: dict[str, Grammar] = {
     "javascript": _ECMASCRIPT,
     "typescript": _ECMASCRIPT,
-    "go": replace(EVALUATED["go"], raised=_go_raised, bases=_go_bases, lambdas_raise=False),
-    "rust": replace(EVALUATED["rust"], raised=_rust_raised, bases=_rust_bases, decorators=_rust_derives),
+    "go": replace(
+        EVALUATED["go"], raised=_go_raised, bases=_go_bases, lambdas=names("func_literal"), lambdas_raise=False
+    ),
+    "rust": replace(
+        EVALUATED["rust"], name=_rust_name, raised=_rust_raised, bases=_rust_bases, decorators=_rust_derives
+    ),
     "ruby": EVALUATED["ruby"],
     **MORE,
 }

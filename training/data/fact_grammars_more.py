@@ -195,6 +195,7 @@ MORE: dict[str, Grammar] = {
         parameters=_php_parameters,
         raises=names("throw_expression"),
         raised=_thrown,
+        lambdas=names("anonymous_function anonymous_function_creation_expression arrow_function"),
         lambdas_raise=False,
         bases=_php_bases,
         implements=_php_implements,

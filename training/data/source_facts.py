@@ -22,7 +22,7 @@ from .python_facts import ClassFacts, ConstantFact, FunctionFacts, PackageFacts,
 SHORTEST_EVIDENCE = 30
 MOST_OF_A_CLASS = 8
 """Bases, interfaces or derived traits that an answer lists."""
-_RELATIONS = {"go": "embeds", "ruby": "inherits from", "rust": "has the supertrait", "cpp": "derives from"}
+_RELATIONS = {"go": "embeds", "ruby": "inherits from", "rust": "requires", "cpp": "derives from"}
 _NOTHING = frozenset(("null", "nil", "undefined", "NULL", "nullptr"))
 _PLAIN_CONSTANTS = frozenset(("javascript", "typescript", "go", "rust", "c", "cpp"))
 """Where a name in capitals is the constant of that name, and not perhaps that of a class or module around it."""
@@ -30,7 +30,7 @@ _LAST_IS_VALUE = frozenset(("ruby", "rust"))
 _WORD = re.compile(r"[A-Za-z_$][\w$]*[?!]?")
 _SET = re.compile(r"(?<![\w.$])([A-Za-z_]\w{3,})[ \t]*(?::[^=\n]{1,40})?=(?![=>~])|#[ \t]*define[ \t]+(\w+)")
 """A name that is set, perhaps with its type between."""
-_CALL = re.compile(r"([A-Za-z_$][\w$]*)(?:(?:::)?<[^<>()\n]*>)?\s*\(")
+_CALL = re.compile(r"([A-Za-z_$][\w$]*)(?:(?:::)?<[^<>()\n]*>)?\)?\s*\(")
 _MEMBER = re.compile(r"^\s*(?:[\w@#$]+\s+)*?([\w$]+)\s*(?:[=:;(<]|$)", re.MULTILINE)
 """What may be a field or method of a class, on a line of its own."""
 _TESTS_OF_RUST = re.compile(r"^\s*#\[cfg\((?:all\()?test\b.*?\]\s*\n\s*(?:pub )?mod ", re.MULTILINE)
@@ -153,8 +153,10 @@ class _Joined:
         # `other.LIMIT` is a constant of something else.
         bare = (name for name in read if len(name) >= SHORTEST_NAME and not re.search(rf"(?:\.|::){name}\b", text))
         found.names = frozenset(name for name in bare if re.search(rf"\b{name}\b", text))
-        found.called = frozenset(call.text for call in function.calls)
         found.mentioned = frozenset(self._mentions(definition.code))
+        found.called = frozenset(call.text for call in function.calls)
+        if self.language != "ruby":
+            found.called |= found.mentioned
         self.facts.functions.append(found)
         return found
 
