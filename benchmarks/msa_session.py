@@ -24,7 +24,7 @@ from codemem.benchmarks.random_checkpoint import checkpoint_at
 from codemem.benchmarks.shapes import SHAPES, place
 from codemem.kernels.serving import refusals
 from codemem.model.events import Answer, Round
-from codemem.model.msa4b import Interleave, Limits, Msa4bMemory, Msa4bModel, load_memory, load_msa4b, save_memory
+from codemem.model.msa4b import Interleave, Limits, Msa4bMemory, Msa4bModel, Slot, load_memory, load_msa4b, save_memory
 from codemem.model.msa4b.bank import bf16_bits
 from codemem.model.msa4b.ranking import with_ranking
 from codemem.model.msa4b.tokens import Prompt
@@ -122,7 +122,7 @@ def _ask(model: Msa4bModel, memory: Msa4bMemory, rule: Any, mode: Any) -> dict[s
             other.restore_layer(layer, memory.layer(layer).reranked(cosine=ranked.config.memory.cosine))
         memory = other
     limits = Limits(rounds=2, retrieval_tokens=32, answer_tokens=48)
-    asker = Interleave(ranked, memory, limits=limits, rounds=mode)
+    asker = Interleave(ranked, memory, limits=limits, rounds=mode, slot=Slot(ranked))
     seconds: list[float] = []
     for _ in range(2):  # the first run compiles kernels
         started = time.perf_counter()
@@ -137,6 +137,7 @@ def _ask(model: Msa4bModel, memory: Msa4bMemory, rule: Any, mode: Any) -> dict[s
     def first() -> None:
         conversation = asker.open()
         int(conversation.logits(conversation.feed(prompt)).argmax())
+        conversation.close()
 
     return {
         "ranking": rule,
@@ -170,6 +171,7 @@ def _second_round(asker: Interleave, model: Msa4bModel) -> dict[str, float]:
         started = time.perf_counter()
         int(conversation.logits(conversation.feed(fed)).argmax())
         taken.append(1000 * (time.perf_counter() - started))
+        conversation.close()
     return {"second_round_first_ms": taken[0], "second_round_ms": statistics.median(taken[1:])}
 
 

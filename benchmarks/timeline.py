@@ -71,9 +71,9 @@ def covered(spans: Iterable[tuple[float, float]]) -> tuple[float, float]:
     return total, reached - begin if ordered else 0.0
 
 
-class _Counted(TorchDispatchMode):
+class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: Counter[str] = Counter()
         self.waits = 0
 

@@ -16,7 +16,7 @@ def pack(scores: Tensor, indices: Tensor | None = None) -> Tensor:
     NaN ranks as -inf: a damaged key never wins.
     """
     # Adding 0 turns -0 into +0, which are equal as scores and must tie.
-    bits = torch.where(scores.isnan(), -torch.inf, scores.float() + 0.0).contiguous().view(torch.int32)
+    bits = (scores.float() + 0.0).masked_fill_(scores.isnan(), -torch.inf).contiguous().view(torch.int32)
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
     if indices is None:
         indices = torch.arange(scores.shape[-1], device=scores.device)

@@ -9,12 +9,11 @@ from codemem.kernels.attend.prompt import attend_prompt
 
 @pytest.mark.parametrize("splits", [1, 3])
 @pytest.mark.parametrize("place", [(0, 1, 1), (0, 5, 8), (63, 2, 16), (64, 17, 20)], ids=str)
-@pytest.mark.parametrize("shape", [(6, 2, 24), (4, 4, 16)], ids=str)
 def test_a_prompt_behind_a_cache(
-    shape: tuple[int, int, int], place: tuple[int, int, int], splits: int, generator: torch.Generator, device: str
+    place: tuple[int, int, int], splits: int, generator: torch.Generator, device: str
 ) -> None:
     """`place`: the first token's row, tokens that count, tokens with padding."""
-    (heads, groups, head_dim), (first, real, tokens) = shape, place
+    (heads, groups, head_dim), (first, real, tokens) = (6, 2, 24), place
     q = torch.randn(tokens, heads, head_dim, generator=generator)
     caches = torch.randn(2, 203, groups, head_dim, generator=generator)
     # Neither what padding asks nor what lies behind the last token that counts may reach a token that does.

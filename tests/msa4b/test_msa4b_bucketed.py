@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from msa4b_tape import Tape, recorded
@@ -13,10 +14,13 @@ from torch import Tensor
 
 from codemem.kernels import route as routing
 from codemem.model.msa4b import Conversation, Interleave, Limits, Msa4bMemory, Msa4bModel, Slot, bucketed, load_msa4b
+from codemem.model.msa4b.bank import Msa4bBank, bf16_bits
 from codemem.model.msa4b.bucketed import Fields, Form, Ground, bucket_of
 from codemem.model.msa4b.clock import RoutingClock
 from codemem.model.msa4b.passes import BucketedPasses, recording_bytes
 from codemem.model.msa4b.tokens import Prompt
+from codemem.model.store import LoadedEntries
+from codemem.model.tiers import Budget
 
 TEXTS = [
     ("a.py\n", "def open_store(path): return Store(path)\n"),
@@ -239,6 +243,29 @@ def test_one_conversation_at_a_time_has_the_slot(tiny: Msa4bModel, memory: Msa4b
     assert Conversation(tiny, memory, slot=slot).context is first.context
     # Another ranking rule is another model.
     assert Conversation(replace(tiny), memory, slot=slot).context is not first.context
+
+
+@pytest.mark.parametrize("budget", [Budget(), Budget(row_format="int8"), Budget(device_bytes=8000, host_bytes=0)])
+def test_entries_of_a_store(tiny: Msa4bModel, memory: Msa4bMemory, taped: list[Tape], budget: Budget) -> None:
+    """On the device, in 8 bits, in a file."""
+    tensors = {}
+    for layer in tiny.config.memory.routed_layers:
+        entries = memory.layer(layer)
+        parts = (("route", entries.route), ("k", entries.k), ("v", entries.v))
+        tensors |= {f"{part}.{layer}": bf16_bits(x.flatten(1)) for part, x in parts}
+    ends = np.concatenate([document.chunk_ends for document in memory.documents])
+    keys = tuple(str(i).encode() for i in range(len(memory)))
+    loaded = LoadedEntries(
+        keys, memory.host_offsets, np.ones(len(keys), np.uint32), ends, tensors, (), (), mapped=False
+    )
+    bank = Msa4bBank.from_entries(tiny, loaded, range(len(memory)), budget)
+    assert set(bank.placement.tiers.values()) == ({"disk"} if budget.host_bytes == 0 else {"device"})
+    slot = Slot(tiny, buckets=True, graphs=True, rows=256)
+    for seed in range(3):
+        compare(tiny, bank, slot, seed, 12)
+    assert slot.passes is not None
+    assert slot.passes.replayed > 3
+    assert [tape for tape in taped if tape.waits] == []
 
 
 def test_ranking_and_answers_are_the_same(
