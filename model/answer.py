@@ -19,6 +19,7 @@ from codemem.model.config import MemoryConfig
 from codemem.model.decoder import Decoder
 from codemem.model.events import Answer, AnswerEvent, LayerChoice, Read, Round, Source, TextPiece
 from codemem.model.evidence import deciding_span, supporting
+from codemem.model.following import leads_to, routing_queries
 from codemem.model.memory import TextContext
 from codemem.model.naming import decode_names
 from codemem.model.prompts import Prompts, question_position
@@ -49,6 +50,8 @@ class Limits:
     source_tokens: int = 3000
     """Tokens of source read in all rounds."""
     answer_tokens: int = 400
+    follows: int = 0
+    """Documents that the text of the best one leads to, read beside it."""
 
 
 @dataclass(slots=True)
@@ -122,6 +125,26 @@ class Conversation:
             LayerChoice(layer, route.documents.tolist(), [round(s, 4) for s in route.scores.tolist()])
             for layer, route in sorted(self.context.routes.items())
         ]
+
+    def follow(self, first: int, read: Callable[[int], Source], prior: npt.NDArray[np.float32]) -> Round:
+        """A hop: what the text of the best document, read behind the question, routes to.
+
+        A pass of its own, so that all that is shown later stands in the order of its worth.
+        """
+        source = read(first)
+        ids = self.prompts.following(self.question, source.header, source.text)
+        queries = routing_queries(
+            self.decoder,
+            self.context.routers,
+            self.memory,
+            silent=[*ids.template, *ids.question],
+            routing=[*ids.source, self.prompts.turn_end],
+            layers=self.bank.layers,
+            device=self.device,
+        )
+        ordered, layers = leads_to(self.bank, queries)
+        found = [document for document in ordered if document != first and np.isfinite(prior[document])]
+        return Round(layers, found[: self.limits.follows], by_model=False)
 
     def candidates(self, prior: npt.NDArray[np.float32], shown: _Shown) -> list[int]:
         """Documents to name from: the best of the prior and the first of every layer, best prior first."""
@@ -198,6 +221,10 @@ def answer(
         before = len(shown.sources)
         budget = limits.source_tokens * number // limits.rounds if number < limits.rounds else limits.source_tokens
         order = sorted(candidates, key=lambda d: -(float(prior[d]) + NAMED_WEIGHT * (d in named)))
+        if number == 1 and limits.follows and order:
+            hop = conversation.follow(order[0], read, prior)
+            yield hop
+            order = list(dict.fromkeys([order[0], *hop.named, *order]))
         logits = conversation.show(order, read, shown, budget)
         for source in shown.sources[before:]:
             yield Read(source.document, 0, len(source.text.encode()))

@@ -93,11 +93,17 @@ class MemoryConfig:
     """Rounds of Memory Interleave that an answer takes unless it is told: as many as were measured to pay. What can be
     read is shared by the rounds, and what was read first stands farthest from the answer (decision 0030)."""
 
+    follows: int = 0
+    """Documents that the text of the best one routes to, read beside it: a hop (docs/msa.md, "Hops"). 0: none, for
+    routers that were trained on questions alone."""
+
     def __post_init__(self) -> None:
         if list(self.routed_layers) != sorted(set(self.routed_layers)):
             raise ValueError("routed_layers must ascend")
         if self.chunk_tokens < 1 or self.top_k < 1:
             raise ValueError("chunk_tokens and top_k must be positive")
+        if not 0 <= self.follows <= self.top_k:
+            raise ValueError(f"follows = {self.follows} must lie between 0 and top_k = {self.top_k}")
         if not 1 <= self.rounds <= MAX_ROUNDS:
             raise ValueError(f"rounds = {self.rounds} must lie between 1 and {MAX_ROUNDS}")
 

@@ -19,12 +19,12 @@ from codemem.model.device import Precision, choose_device, choose_precision
 from codemem.model.encode import encode
 from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
 from codemem.model.events import AnswerEvent, Ranking, Source
+from codemem.model.following import routing_queries
 from codemem.model.int8 import quantise_linears
 from codemem.model.layouts import entry_layout
 from codemem.model.load import load_decoder
-from codemem.model.memory import QuestionContext
 from codemem.model.prepared import load_prepared, prepared_path, save_prepared
-from codemem.model.prompts import Prompts, question_position
+from codemem.model.prompts import Prompts
 from codemem.model.routers import Routers
 from codemem.model.store import LoadedEntries
 from codemem.model.tiers import Budget
@@ -145,14 +145,15 @@ class Engine:
     def queries(self, query: str, layers: Sequence[int]) -> dict[int, Tensor]:
         """The query by itself: its folded routing queries [T, W] at each of the routed layers given."""
         ids = self._prompts.question(query)
-        tokens = torch.tensor([*ids.template, *ids.routing], device=self._torch_device)
-        first = len(ids.template)
-        routing = torch.arange(len(tokens), device=self._torch_device) >= first
-        positions = torch.arange(len(tokens), device=self._torch_device)
-        positions = torch.where(routing, positions - first + question_position(self._memory), positions)
-        context = QuestionContext(self._decoder.config, self._memory, self._routers, routing)
-        self._decoder(tokens, positions, context, observe_only=layers[-1])
-        return {layer: context.queries[layer] for layer in layers}
+        return routing_queries(
+            self._decoder,
+            self._routers,
+            self._memory,
+            silent=ids.template,
+            routing=ids.routing,
+            layers=layers,
+            device=self._torch_device,
+        )
 
     def answer(
         self,
@@ -167,10 +168,12 @@ class Engine:
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[AnswerEvent]:
         """Answers from the bank; `prior` [N] ranks the documents, by default as `rank` does. `max_rounds`: by default
-        as many as the model gains by."""
+        as many as the model gains by, hops among them."""
         if prior is None:
             prior = self.rank(question, bank).scores
-        limits = Limits(max_rounds or self._memory.rounds, source_tokens, max_tokens)
+        # Who asks for one round gets one: what the question itself routes to.
+        follows = 0 if max_rounds == 1 else self._memory.follows
+        limits = Limits(max_rounds or self._memory.rounds, source_tokens, max_tokens, follows)
         conversation = Conversation(
             self._decoder,
             self._routers,

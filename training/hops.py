@@ -74,7 +74,7 @@ class Hops:
         for hops in self._by_package.values():
             order = self.random.permutation(len(hops))
             self._queue += [[hops[i] for i in order[at : at + RUN]] for at in range(0, len(order), RUN)]
-        self.random.shuffle(self._queue)  # type: ignore[arg-type]  # a list is shuffled in place
+        self.random.shuffle(self._queue)
 
     def next(self, count: int) -> list[Hop]:
         """The next `count`."""

@@ -1,5 +1,6 @@
 """The engine end to end on a tiny random model: entries, ranking, answering."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -82,13 +83,12 @@ def test_find_entries_hold_the_lower_layers_alone(engine: Engine) -> None:
     assert engine.find_layout.fingerprint != engine.layout.fingerprint
 
 
-def dense_scores(engine: Engine, bank: Bank, query: str) -> Tensor:
+def dense_scores(engine: Engine, bank: Bank, silent: list[int], routing: list[int]) -> Tensor:
     """Equation 2 of the paper head by head in float64, on the stored keys: no folding, no packing, no tiles."""
     decoder, routers, memory = engine._decoder, engine._routers, engine._memory
-    ids = engine._prompts.question(query)
-    tokens = torch.tensor([*ids.template, *ids.routing])
+    tokens = torch.tensor([*silent, *routing])
     start = question_position(memory)
-    positions = torch.cat((torch.arange(len(ids.template)), start + torch.arange(len(ids.routing))))
+    positions = torch.cat((torch.arange(3), start + torch.arange(len(tokens) - 3)))
     config = decoder.config
     x = decoder.embed_tokens(tokens).float()
     cos, sin = decoder.rope.tables(positions, torch.float32)
@@ -97,7 +97,7 @@ def dense_scores(engine: Engine, bank: Bank, query: str) -> Tensor:
         block = decoder.layers[layer]
         hidden = block.input_layernorm(x)
         if layer in bank.layers:
-            total += _layer_scores(routers.at(layer).query(hidden[len(ids.template) :]), bank, layer)
+            total += _layer_scores(routers.at(layer).query(hidden[len(silent) :]), bank, layer)
         qkv = block.self_attn.qkv_proj(hidden).unflatten(-1, (-1, config.head_dim))
         q, k, v = qkv.split((config.heads, config.kv_heads, config.kv_heads), dim=1)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
@@ -123,8 +123,9 @@ def _layer_scores(queries: Tensor, bank: Bank, layer: int) -> Tensor:
 
 
 def test_ranking_is_the_papers_score_on_the_stored_keys(engine: Engine, bank: Bank) -> None:
+    ids = engine._prompts.question("which one adds seven?")
     with torch.inference_mode():
-        expected = dense_scores(engine, bank, "which one adds seven?")
+        expected = dense_scores(engine, bank, ids.template, ids.routing)
     ranking = engine.rank("which one adds seven?", bank)
     np.testing.assert_allclose(ranking.scores, expected.numpy(), atol=2e-3)
     assert ranking.best_chunk.shape == (len(DOCUMENTS),)
@@ -170,6 +171,33 @@ def test_an_answer_takes_the_rounds_that_it_is_told_or_that_its_model_gains_by(
     monkeypatch.setattr(engine, "_memory", replace(engine._memory, rounds=own))
     events = list(engine.answer("which one?", bank, read, max_rounds=asked, max_tokens=1, source_tokens=400))
     assert sum(isinstance(event, Round) for event in events) == taken
+
+
+def test_the_best_document_leads_to_others_that_are_read_beside_it(engine: Engine, bank: Bank) -> None:
+    hopping = copy.copy(engine)
+    hopping._memory = replace(engine._memory, follows=2)
+    first = len(DOCUMENTS) - 2
+    ids = engine._prompts.following("which one adds?", *DOCUMENTS[first])
+    routing = [*ids.source, engine._prompts.turn_end]
+    with torch.inference_mode():
+        dense = dense_scores(engine, bank, [*ids.template, *ids.question], routing).numpy()
+    best, *others = (d for d in np.argsort(-dense).tolist() if d != first and DOCUMENTS[d][1])
+    prior = np.zeros(len(DOCUMENTS), np.float32)
+    prior[first], prior[best] = 1.0, -np.inf  # the best is not to be read
+
+    asked = {"prior": prior, "max_tokens": 4, "source_tokens": 2000}
+    events = list(hopping.answer("which one adds?", bank, read, **asked))
+    rounds = [event for event in events if isinstance(event, Round)]
+    hop = rounds[1]
+    assert len(rounds) == 2
+    assert best not in hop.named
+    assert [dense[d] for d in hop.named] == pytest.approx([dense[d] for d in others[:2]], abs=4e-3)
+    assert [choice.layer for choice in hop.layers] == list(bank.layers)
+    order = [event.document for event in events if isinstance(event, Read)]
+    assert order[:-4:-1] == [first, *hop.named], "the best is read last, behind what it leads to"
+
+    alone = list(hopping.answer("which one adds?", bank, read, max_rounds=1, **asked))
+    assert sum(isinstance(event, Round) for event in alone) == 1, "who asks for one round gets one"
 
 
 def test_cancelling_ends_the_answer(engine: Engine, bank: Bank) -> None:
