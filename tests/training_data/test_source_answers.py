@@ -358,7 +358,8 @@ def test_facts_of_each_language_are_answered(files: dict[str, str], language: st
 WRONG = [
     # Thrown by a function that is handed on; set by `let`; of another package; under another name; not imported.
     (SCRIPT, "typescript", ["OverflowError", "lowWater", "whose `speed`", "`Stream`", "takes `Emitter`"]),
-    # A comparison; a variable, named like an error too; in a function handed on; a return type; another package's type as the parent of a method.
+    # A comparison; a variable, named like an error too; in a function handed on; a return type; another package's type
+    # as the parent of a method.
     (GO, "go", ["ErrAlreadyDrained", "error `err`", "errClosed", "ErrLater", "`error`.", "`Pool` embeds `Counter`"]),
     # A pattern; an attribute that derives nothing; a path; a test's call.
     (RUST, "rust", ["Ignored", "rename_all", "`thiserror`", "calls_verify_name"]),
@@ -435,3 +436,31 @@ def test_a_call_with_type_arguments_is_a_call() -> None:
     plain = "fn first(text: &str) -> usize { let length = text.len(); read_one(&text[..length]) }\n"
     assert "caller" in answers({"src/lib.rs": called + plain}, "rust")
     assert "caller" not in answers({"src/lib.rs": called + plain + generic}, "rust")
+
+
+def test_what_an_interface_declares_may_be_the_method_of_any_type() -> None:
+    store = """package auth
+
+type remoteStore struct{ address string; tokens map[string]string; asked int }
+
+func (s *remoteStore) RefreshToken(name string) string {
+	s.asked++
+	return s.tokens[name]
+}
+
+func FetchNew(s tokenSource, name string) string {
+	return s.RefreshToken(name) + "; asked anew, and once"
+}
+"""
+    declared = "\ntype tokenSource interface {\n\tRefreshToken(name string) string\n\tCountOfTokens() int\n}\n"
+    assert "caller" in answers({"auth.go": store}, "go")
+    assert "caller" not in answers({"auth.go": store + declared}, "go")
+
+
+def test_a_name_that_another_language_of_the_package_defines_stands_for_no_one_thing() -> None:
+    plain = "static int count_all(int first) { return first + 1 + first * (first + 2) / 40; }\n"
+    plain += "int sum_of_all(int first) { int second = count_all(first); return first + second; }\n"
+    assert "caller" in answers({"a.c": plain}, "c")
+    found = definitions("a.c", plain, "c", test=False)
+    facts = facts_of_files([("a.c", plain)], found, "c", taken={"count_all"})
+    assert "caller" not in {record.kind for record in answered("demo", facts)}

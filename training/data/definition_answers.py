@@ -24,6 +24,8 @@ from .python_facts import PackageFacts, Passage
 from .source_facts import facts_of_files
 
 MOST_OF_A_KIND = 30
+_C_FAMILY = ("c", "cpp")
+"""Languages that call each other's functions by their bare names."""
 
 _WHERE = ("Where is `{n}` defined?", "Which file defines {n}?", "In which file do I find {n}?", "Where does {n} live?")
 _DOES = ("What does `{n}` do?", "What is {n} for?", "Explain {n} in one sentence.", "What is the purpose of `{n}`?")
@@ -43,7 +45,13 @@ def kept_answers(shard: Path, head: ShardHead, definitions: list[Definition], ra
     for language in head.languages.keys() - {"markdown"}:
         own = [definition for definition in definitions if definition.language == language]
         files = sources.get(language, []) if language in GRAMMARS else []
-        facts = facts_of_files(files, own, language) if files else None
+        both = _C_FAMILY if language in _C_FAMILY else ()
+        taken = {
+            definition.name
+            for definition in definitions
+            if definition.language in both and definition.language != language
+        }
+        facts = facts_of_files(files, own, language, taken=taken) if files else None
         found[language] = answers_from_definitions(head.id, own, facts)
     write_kept(kept, found)
     return found

@@ -71,8 +71,13 @@ class _File:
         return min(fitting)[2] if fitting else None
 
 
-def facts_of_files(files: Iterable[tuple[str, str]], definitions: Sequence[Definition], language: str) -> PackageFacts:
-    """What the files (path, text) of one language state, as far as it stands in one of the definitions' documents."""
+def facts_of_files(
+    files: Iterable[tuple[str, str]], definitions: Sequence[Definition], language: str, *, taken: Iterable[str] = ()
+) -> PackageFacts:
+    """What the files (path, text) of one language state, as far as it stands in one of the definitions' documents.
+
+    `taken`: names that stand for something else in the package, too.
+    """
     of_path: dict[str, list[Definition]] = defaultdict(list)
     for definition in definitions:
         if definition.kind not in ("window", "text"):
@@ -84,7 +89,15 @@ def facts_of_files(files: Iterable[tuple[str, str]], definitions: Sequence[Defin
         read[path] = _File(path, text, text.split("\n"), imports=imports_of(text, language))
         read[path].spans = list(_spans(text, of_path.get(path, [])))
     stated = read_facts(((file.path, file.text) for file in read.values()), language, GRAMMARS[language])
-    return _Joined(stated, read, language).facts
+    declared = (name for definition in definitions for name in _declared(definition.code))
+    return _Joined(stated, read, language, {*taken, *declared}).facts
+
+
+def _declared(code: str) -> list[str]:
+    """Methods that an interface or a trait only declares: a call of one may be one of any type's."""
+    if not re.match(r"(?:[^\n{]|\n\s*#)*\b(?:interface|trait)\b", code):
+        return []
+    return re.findall(r"^\s+(?:(?:async|unsafe|readonly)\s+)*(?:fn\s+)?(\w+)\??(?:<[^()\n]*>)?\(", code, re.MULTILINE)
 
 
 def _spans(text: str, definitions: list[Definition]) -> Iterable[tuple[int, int, Definition]]:
@@ -100,9 +113,9 @@ def _spans(text: str, definitions: list[Definition]) -> Iterable[tuple[int, int,
 class _Joined:
     """Turns facts into those of training."""
 
-    def __init__(self, stated: Facts, files: dict[str, _File], language: str) -> None:
+    def __init__(self, stated: Facts, files: dict[str, _File], language: str, taken: set[str]) -> None:
         self.stated, self.files, self.language = stated, files, language
-        self.facts = PackageFacts(language=language, resolves=resolver(language))
+        self.facts = PackageFacts(language=language, resolves=resolver(language), others=taken)
         kept: list[tuple[Function, FunctionFacts]] = []
         inside: Counter[str] = Counter()
         for function in stated.functions:
