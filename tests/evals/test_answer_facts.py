@@ -1,10 +1,13 @@
 """Facts are read off source as it stands, in every language, and questions about them are ones that can be judged."""
 
+from dataclasses import replace
+
 import pytest
 
 from codemem.evals.answers.fact_questions import facts_of
 from codemem.evals.answers.facts import Facts
 from codemem.evals.answers.generate import usable
+from codemem.evals.answers.grammars import GRAMMARS
 from codemem.evals.answers.hop_questions import hops_of
 from codemem.evals.answers.questions import TONGUES, Code, Line, Question
 from codemem.evals.answers.syntax import read_facts
@@ -205,3 +208,19 @@ def test_values_that_the_question_gives_away_are_not_asked_for() -> None:
     given = (("a.py", "class Retry(RetryBase):\n    pass\n\n\ndef timeout_30(limit='limit'):\n    return limit\n"),)
     asked = [q for q in facts_of(Code("demo", "python"), read_facts(given, "python")) if q.kind == "default"]
     assert [usable(question) for question in asked] == [False]
+
+
+def test_source_may_be_nested_deeper_than_python_calls_itself() -> None:
+    deep = (
+        "function total() {\n  if (!ready) throw new RangeError('early')\n  return " + "1 + (" * 3000 + "1" + ")" * 3000
+    )
+    facts = read_facts((("sum.js", deep + "\n}\n"),), "javascript")
+    assert [[stated.text for stated in function.raises] for function in facts.functions] == [["RangeError"]]
+
+
+def test_a_grammar_says_whether_a_function_literal_raises_for_the_function_around_it() -> None:
+    files = (("later.js", "function later(queue) {\n  queue.then(() => { throw new LateError('then') })\n}\n"),)
+    grammar = GRAMMARS["javascript"]
+    assert [f.raises[0].text for f in read_facts(files, "javascript").functions] == ["LateError"]
+    own = read_facts(files, "javascript", replace(grammar, lambdas_raise=False))
+    assert [f.raises for f in own.functions] == [[]]

@@ -104,6 +104,7 @@ def test_other_languages_answer_where_and_who(built: Path) -> None:
     answers = {record.answer for record in read.question_answers(built) if record.language == "javascript"}
     assert "`roundTrip` in `src/address.js` calls `parseAddress`." in answers
     assert "`formatAddress` is defined in `src/address.js`." in answers
+    assert "`roundTrip` calls `parseAddress` and `formatAddress`." in answers
 
 
 def test_a_second_run_in_two_processes_gives_the_same_bytes(
