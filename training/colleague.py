@@ -18,9 +18,10 @@ ALIKE = 0.75
 """Share of content words that two questions of a package have in common at most."""
 
 _TASK = (
-    "You are shown one piece of a large project. Say in one sentence of plain words what it does. Then write two short "
-    "questions that would lead a colleague to it: one who never saw this code and knows none of its names. Everyday "
-    "words, 4 to 12 in each question, about what is special to this piece. Never copy a name from the code."
+    "You are shown one piece of a large project. Say in one short sentence of plain words what it does. Then write two "
+    "short questions, about different things, that would lead a colleague to it: one who never saw it and knows "
+    "none of its names. Everyday words, 4 to 12 in each, about what is special to this piece. Never copy a name "
+    "from the code."
 )
 # Written for this purpose: header, text, what it does, and two questions.
 _EXAMPLES = (
