@@ -17,10 +17,12 @@ from codemem.training.data.build import Corpus, write
 from codemem.training.data.definition import Definition
 from codemem.training.data.definition_answers import answers_from_definitions
 from codemem.training.data.extract import TEST
+from codemem.training.data.fact_grammars import GRAMMARS
 from codemem.training.data.fingerprint import SeenTexts
 from codemem.training.data.prepare import prepare
 from codemem.training.data.python_fact_reader import add_file
 from codemem.training.data.python_facts import PackageFacts
+from codemem.training.data.source_facts import facts_of_files
 
 HELD_OUT = 20
 """One file in so many is for validation, with all its definitions, chosen by a hash of its path."""
@@ -33,6 +35,8 @@ class RepositoryCode:
     definitions: list[Definition] = field(default_factory=list)
     facts: PackageFacts = field(default_factory=PackageFacts)
     """Of its Python files, for answers."""
+    sources: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """(path, text) of the files of other languages that facts are read of, for answers."""
 
 
 def read_repository(path: Path) -> tuple[RepositoryCode, RepositoryCode]:
@@ -87,6 +91,8 @@ def _add(code: RepositoryCode, path: str, text: str, parsed: ast.Module | None) 
     if parsed is None:
         language = treesitter_definitions.SUFFIXES[Path(path).suffix]
         code.definitions += treesitter_definitions.definitions(path, text, language, test=test)
+        if language in GRAMMARS and not test:
+            code.sources.setdefault(language, []).append((path, text))
         return
     code.definitions += python_definitions.definitions(path, text, parsed, test=test)
     if not test:
@@ -96,7 +102,9 @@ def _add(code: RepositoryCode, path: str, text: str, parsed: ast.Module | None) 
 def _answers(package: str, code: RepositoryCode) -> Iterator[tuple[AnswerShard, str]]:
     yield records_of_package(package, code.facts), "python"
     for language in sorted({definition.language for definition in code.definitions} - {"python"}):
-        yield answers_from_definitions(package, [d for d in code.definitions if d.language == language]), language
+        own = [d for d in code.definitions if d.language == language]
+        facts = facts_of_files(code.sources[language], own, language) if language in code.sources else None
+        yield answers_from_definitions(package, own, facts), language
 
 
 def _is_held_out(path: str) -> bool:
