@@ -28,6 +28,8 @@ DEFINITIONS = re.compile(
 )
 """Names that a text may define, in any language: without a parser, a call at the start of a line counts as one too."""
 _IN_SCOPE = DEFAULT_WEIGHTS.own_context
+_UNIQUE = 0.5 * DEFAULT_WEIGHTS.exact_name * SYMBOL_WEIGHTS["function"]
+"""What a name earns the one document that defines it."""
 _BELOW = 1e-4
 _BATCH = 2000
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -102,12 +104,14 @@ def _of_document(header: str, text: str, wanted: frozenset[str]) -> dict[str, fl
 def mixed(memory: npt.NDArray[np.floating[Any]], named: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
     """`outline.mix.mix_files` of documents [N] instead of files, over those chosen.
 
-    Below the memory's median all are worth the same there; here they stay a hair apart in the memory's order, so that a
-    tie favours no one.
+    Names that many define have less than the outline's weight, because no word beside them tells here which definition
+    is meant: the best document's worth over that of a name which one document defines. Below the memory's median all
+    are worth the same there; here they stay a hair apart in the memory's order, so that a tie favours no one.
     """
     scores = memory.astype(np.float64)
     floor, top = float(np.median(scores[chosen])), float(scores[chosen].max())
     by_memory = (scores - floor) / (top - floor) if top > floor else np.zeros(len(scores))
     by_memory = np.where(by_memory < 0, _BELOW * by_memory, by_memory)
     best = float(named[chosen].max(initial=0.0))
-    return OUTLINE_WEIGHT * (named / best if best > 0 else named) + (1 - OUTLINE_WEIGHT) * by_memory
+    weight = OUTLINE_WEIGHT * min(1.0, best / _UNIQUE)
+    return weight * (named / best if best > 0 else named) + (1 - weight) * by_memory

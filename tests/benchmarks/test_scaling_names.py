@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from codemem.benchmarks.scaling.names import Named, mixed
-from codemem.outline.mix import mix_files
+from codemem.outline.mix import OUTLINE_WEIGHT, mix_files
 
 
 def test_documents_that_define_what_a_question_spells_are_lifted() -> None:
@@ -34,11 +34,17 @@ def test_documents_that_define_what_a_question_spells_are_lifted() -> None:
 def test_memory_and_names_are_mixed_by_the_rule_of_the_product() -> None:
     rng = np.random.default_rng(0)
     memory, named, chosen = rng.normal(size=50), np.zeros(50), np.arange(50) < 40
-    for lifted in ({}, {3: 2.0, 17: 1.0, 45: 9.0}):
+    unique = Named.of([("a.py\n", "def lonely():\n")], ["`lonely`"]).scores(0, np.ones(1, np.bool_))[0]
+    for lifted in ({}, {3: 2.0, 17: 1.0, 45: 9.0}, {3: 0.4 * unique, 17: 0.1 * unique}):
+        named[:] = 0.0
         for document, score in lifted.items():
             named[document] = score
         found = mixed(memory, named * chosen, chosen)
-        rule = mix_files({str(i): memory[i] for i in range(40)}, {str(i): named[i] for i in lifted if i < 40})
+        rule = mix_files(
+            {str(i): memory[i] for i in range(40)},
+            {str(i): named[i] for i in lifted if i < 40},
+            weight=OUTLINE_WEIGHT * min(1.0, named[:40].max() / unique),
+        )
         assert [found[int(i)] for i in rule] == pytest.approx(list(rule.values()), abs=1e-3)
         assert len(set(found[:40].tolist())) == 40  # below the median, where the rule has equals, too
         low = [i for i in np.argsort(memory[:40])[:15].tolist() if i not in lifted]
