@@ -172,11 +172,11 @@ def _find_ms(shape: Shape, decoder: Decoder, routers: Routers, memory: Memory, t
     """The question by itself to the last ranking layer, then every document's score summed over these layers."""
     device = decoder.embed_tokens.weight.device
     ids, positions = _prompt(shape, tokens, device)
-    layers = shape.memory.ranking_layers
+    layers, every = shape.memory.ranking_layers, torch.arange(len(ids), device=device)
 
     @torch.inference_mode()
     def work() -> None:
-        context = QuestionContext(shape.decoder, shape.memory, routers, torch.ones_like(ids, dtype=torch.bool))
+        context = QuestionContext(shape.decoder, shape.memory, routers, every)
         decoder(ids, positions, context, observe_only=layers[-1])
         total = sum(_document_scores(memory, layer, context.queries[layer]) for layer in layers)
         assert isinstance(total, Tensor)
@@ -189,7 +189,7 @@ def _first_token(shape: Shape, decoder: Decoder, routers: Routers, memory: Memor
     """The prompt pass with routing, fetching and attending in every routed layer; of it, routing and fetching alone."""
     weight = decoder.embed_tokens.weight
     ids, positions = _prompt(shape, tokens, weight.device)
-    routing = torch.ones_like(ids, dtype=torch.bool)
+    routing = torch.arange(len(ids), device=weight.device)  # by index, as conversations give it
     kept: dict[int, Tensor] = {}
 
     @torch.inference_mode()

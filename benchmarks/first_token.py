@@ -50,6 +50,8 @@ class Options:
     repeats: int = 9
     seconds: float = 75
     """Rows that have not begun by then are left out."""
+    ways: Sequence[str] = ("own buffers", "kept buffers", "buckets")
+    """Those left out are switched off; the others are compared with the first."""
     banks: bool = True
     """Also ask entries of a store, rows on the device and pinned in host memory."""
 
@@ -79,7 +81,9 @@ def run(options: Options, *, progress: Callable[[str], None] = lambda _: None) -
     device, dtype = place(options.device)
     model = _model(SHAPES[options.shape], device, dtype)
     memory = _memory(model, options.tokens)
-    listed = ways(model)
+    listed = [way for way in ways(model) if way.name in options.ways]
+    if len(listed) < len(options.ways) or not listed:
+        raise ValueError(f"ways are {', '.join(way.name for way in ways(model))}, not {', '.join(options.ways)}")
     report: dict[str, Any] = {
         "bench": "first_token",
         "shape": options.shape,
@@ -96,12 +100,12 @@ def run(options: Options, *, progress: Callable[[str], None] = lambda _: None) -
         report[name] = work()
 
     section("first_tokens", lambda: [_first(listed, memory, n, options) for n in options.prompts])
-    section("second_rounds", lambda: [_second(listed, memory, options, n) for n in options.appended])
-    section("written", lambda: [_written(way, memory, options) for way in listed])
     middle = options.prompts[len(options.prompts) // 2]
     profiled = (listed[0], listed[-1])
-    section("operations", lambda: operations(_asking(listed[0], memory, middle)))
     section("timelines", lambda: {w.name: timeline(_asking(w, memory, middle), device) for w in profiled})
+    section("second_rounds", lambda: [_second(listed, memory, options, n) for n in options.appended])
+    section("written", lambda: [_written(way, memory, options) for way in listed])
+    section("operations", lambda: operations(_asking(listed[0], memory, middle)))
     if options.banks:
         section("banks", lambda: [_of_bank(listed, memory, middle, options, tier) for tier in ("device", "host")])
     slot = listed[-1].slot
@@ -185,7 +189,7 @@ def _agreement(row: dict[str, Any], listed: Sequence[Way], logits: Sequence[Tens
         "logits_relative_error": errors,
         "same_documents": every,
         "same_documents_lowest_layer": lowest,
-        "agrees": min(lowest) > MUCH_THE_SAME and all(bool(torch.isfinite(x).all()) for x in logits),
+        "agrees": min(lowest, default=1.0) > MUCH_THE_SAME and all(bool(torch.isfinite(x).all()) for x in logits),
     }
 
 
@@ -197,7 +201,7 @@ def _second(listed: Sequence[Way], memory: Msa4bMemory, options: Options, tokens
     for way in listed:
         for name, extends in (("new text", True), ("all again", False)):
             times = []
-            for _ in range(3 + options.repeats // 2 + 1):
+            for _ in range(4 + options.repeats // 3):
                 conversation = way.open(memory)
                 fed = new if extends else question + Prompt.silent([7] * WRITTEN) + new
                 if extends:

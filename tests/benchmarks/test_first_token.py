@@ -40,9 +40,21 @@ def test_three_ways_agree_and_are_told_apart(monkeypatch: pytest.MonkeyPatch) ->
     assert not first_token.run(Options("cpu", "tiny", tokens=20_000, prompts=(9,), repeats=1, seconds=0.5))["ok"]
 
 
+def test_ways_can_be_switched_off() -> None:
+    options = Options(
+        "cpu", "tiny", tokens=2_000, prompts=(9,), appended=(), repeats=1, banks=False, ways=("own buffers",)
+    )
+    result = first_token.run(options)
+    assert result["ok"]
+    assert "buckets_ms" not in result["first_tokens"][0]
+    assert result["recording"] == {}
+    with pytest.raises(ValueError, match="ways are own buffers, kept buffers, buckets, not magic"):
+        first_token.run(Options("cpu", "tiny", tokens=2_000, ways=("magic",)))
+
+
 def test_what_no_time_is_left_for_is_named() -> None:
     result = first_token.run(Options("cpu", "tiny", tokens=2_000, prompts=(9,), repeats=1, seconds=-1))
-    assert result["left_out"][:2] == ["first_tokens", "second_rounds"]
+    assert result["left_out"][:2] == ["first_tokens", "timelines"]
     assert not result["ok"]
 
 
