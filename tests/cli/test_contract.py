@@ -15,8 +15,8 @@ from codemem.cli.app import app
 
 ANSWERS = {
     "--repositories", "--split", "--system", "--package", "--most", "--tongue", "--phrasing", "--tokens",
-    "--source-tokens", "--answer-tokens", "--rounds", "--ranking-only", "--out", "--model", "--adapter", "--device",
-    "--json",
+    "--source-tokens", "--answer-tokens", "--rounds", "--ranking-only", "--out", "--model", "--adapter", "--reader",
+    "--rival-model", "--rival-reader", "--device", "--json",
 }  # fmt: skip
 OPTIONS = {
     "index": {"path", "--for", "--upgrade", "--model", "--weights", "--device", "--json"},
@@ -55,7 +55,8 @@ OPTIONS = {
     "eval hops": ANSWERS,
     "eval swe-qa": {
         "data", "--references", "--checkouts", "--clones", "--system", "--most", "--source-tokens", "--answer-tokens",
-        "--rounds", "--out", "--model", "--adapter", "--device", "--json",
+        "--rounds", "--out", "--model", "--adapter", "--reader", "--rival-model", "--rival-reader", "--device",
+        "--json",
     },
     "eval functions": {"pool", "--system", "--out", "--model", "--adapter", "--device", "--json"},
     "eval retrieval": {
