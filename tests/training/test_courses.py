@@ -1,10 +1,19 @@
 """Courses are cut out of the whole data with their indices right; what the base model writes is sifted."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from codemem.training.data.courses import HOW, first_course, how_questions, main, second_course, third_course
+from codemem.training.data.courses import (
+    HOW,
+    fifth_course,
+    first_course,
+    how_questions,
+    main,
+    second_course,
+    third_course,
+)
 from codemem.training.data.read import DOCUMENTS, PAIRS, QA, Writer, rows
 from codemem.training.explain import explained
 
@@ -57,6 +66,17 @@ def test_a_third_course_asks_the_answers_questions_and_keeps_what_competes(data:
     assert [after[d]["text"][:7] for d in answers["What does f3 do?"]["neg"]] == ["def f5("]
     assert all(row["neg"] for row in asked)
     assert third_course(data).pairs == third_course(data).pairs
+
+
+def test_a_fifth_course_answers_as_often_about_other_languages_as_about_python(data: Path) -> None:
+    record = {"distractors": [], "answer": "So.", "evidence": "", "kind": "raises"}
+    with Writer(data / QA) as writer:
+        for i in range(6000):
+            language = "python" if i % 4 else "go"
+            writer.write({**record, "question": f"What {i}?", "gold": [i % 240], "language": language})
+    kept = fifth_course(data).answers
+    assert Counter(row["language"] for row in kept) == {"python": 1500, "go": 1500}
+    assert Counter(row["language"] for row in third_course(data).answers)["python"] > 1700
 
 
 def test_python_is_held_to_its_share(data: Path) -> None:

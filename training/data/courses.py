@@ -5,7 +5,8 @@ questions in prose, so that a batch's negatives come from the same package, and 
 (`how.jsonl.zst`), which `codemem.training.explain` has the base model answer from the source. `third` takes whole
 packages too, with questions about files, names as they are and the questions of the answer records, which lead to all
 documents that an answer needs; and it keeps what its questions compete with, so that `codemem.training.mine` finds it.
-`fourth` is larger, for recipes that say themselves which kinds of questions they draw.
+`fourth` is larger, for recipes that say themselves which kinds of questions they draw. `fifth` has answers about other
+languages as often as about Python.
 """
 
 import argparse
@@ -59,7 +60,8 @@ def first_course(folder: Path, *, pairs: int = 700_000, python: float = 0.45) ->
     others = min(1.0, (1 - python) * pairs / max(1, len(every) - about_python))
     kept = [pair for pair in every if draw.random() < (rate if pair["language"] == "python" else others)]
     limits = {"where": 6000, "does": 8000, "caller": 8000, "unanswerable": 12000}
-    return Course(kept, _capped(folder, draw, lambda kind: limits.get(kind, 10**9)), [], positives=4)
+    answers = _capped(folder, draw, lambda row: (row["kind"], limits.get(row["kind"], 10**9)))
+    return Course(kept, answers, [], positives=4)
 
 
 def second_course(folder: Path, *, python: int = 95_000, others: int = 75_000, how: int = 2400) -> Course:
@@ -73,7 +75,7 @@ def second_course(folder: Path, *, python: int = 95_000, others: int = 75_000, h
         if pair["kind"] in ("documentation", "prose") or (pair["kind"] in named and draw.random() < 0.12)
     )
     kept, _ = _whole_packages(wanted, documents, {True: python, False: others}, draw, most=960)
-    answers = _capped(folder, draw, lambda kind: 1500 if kind == "unanswerable" else 700)
+    answers = _capped(folder, draw, lambda row: (row["kind"], 1500 if row["kind"] == "unanswerable" else 700))
     return Course(kept, answers, how_questions(kept, documents, how), positives=2)
 
 
@@ -93,14 +95,15 @@ def third_course(
     how: int = 2400,
     most: int = 1536,
     negatives: int = 2,
+    records: Callable[[Row], tuple[str, int]] = lambda row: (row["kind"], _records_of_a_kind(row)),
 ) -> Course:
     """Whole packages with every kind of question, up to so many and `most` of each, and `answers` questions of answer
-    records."""
+    records. `records`: of which group an answer record is, and how many of it are kept."""
     draw = random.Random(11)  # noqa: S311
     documents = list(rows(folder / DOCUMENTS))
     every = (pair for pair in rows(folder / PAIRS) if draw.random() < SHARES.get(pair["kind"], 1.0))
     kept, packages = _whole_packages(every, documents, {True: python, False: others}, draw, most=most)
-    records = _capped(folder, draw, lambda kind: 6000 if kind == "unanswerable" else 2500)
+    kept_records = _capped(folder, draw, records)
     asked = [row for row in rows(folder / QA) if row["gold"] and documents[row["gold"][0]]["package"] in packages]
     draw.shuffle(asked)
     known = {pair["q"] for pair in kept}
@@ -109,12 +112,27 @@ def third_course(
             known.add(row["question"])
             pair = {"q": row["question"], "pos": row["gold"], "neg": row["distractors"], "kind": "asked"}
             kept.append({**pair, "language": row["language"]})
-    return Course(kept, records, how_questions(kept, documents, how), 4, negatives, frozenset(packages))
+    return Course(kept, kept_records, how_questions(kept, documents, how), 4, negatives, frozenset(packages))
+
+
+def _records_of_a_kind(row: Row) -> int:
+    return 6000 if row["kind"] == "unanswerable" else 2500
 
 
 def fourth_course(folder: Path) -> Course:
     """The third with more packages and more of each, without what mining needs: `Recipe.asked` says what is drawn."""
     return third_course(folder, python=340_000, others=300_000, most=2400, negatives=0)
+
+
+def fifth_course(folder: Path) -> Course:
+    """The fourth with answers that are as often about other languages as about Python, and more chains of documents."""
+
+    def group(row: Row) -> tuple[str, int]:
+        python = row["language"] == "python"
+        most = 3000 if row["kind"] == "unanswerable" else 2000 if len(row["gold"]) > 1 else 1500
+        return f"{row['kind']} {python}", most
+
+    return third_course(folder, python=340_000, others=300_000, answers=90_000, most=2400, negatives=0, records=group)
 
 
 def _whole_packages(
@@ -142,14 +160,16 @@ def _whole_packages(
     return kept, taken
 
 
-def _capped(folder: Path, draw: random.Random, limit: Callable[[str], int]) -> list[Row]:
+def _capped(folder: Path, draw: random.Random, group: Callable[[Row], tuple[str, int]]) -> list[Row]:
+    """Answer records, of each group (its name, how many) no more than so many."""
     answers = list(rows(folder / QA))
     draw.shuffle(answers)
     seen: Counter[str] = Counter()
     kept = []
     for answer in answers:
-        seen[answer["kind"]] += 1
-        if seen[answer["kind"]] <= limit(answer["kind"]):
+        name, most = group(answer)
+        seen[name] += 1
+        if seen[name] <= most:
             kept.append(answer)
     return kept
 
@@ -220,6 +240,7 @@ def write_course(folder: Path, course: Course, out: Path) -> dict[str, int]:
 
 COURSES: dict[str, Callable[[Path], Course]] = {
     "first": first_course, "second": second_course, "third": third_course, "fourth": fourth_course,
+    "fifth": fifth_course,
 }  # fmt: skip
 
 
