@@ -23,7 +23,7 @@ SOURCE_TOKENS = Limits().source_tokens
 FOREIGN = 0.5
 """Of the questions that are refused, the share that is asked about another package of the language; of the others the
 pieces that decide are taken away."""
-PLACED = 3
+PLACED = 4
 """Where retrieval did not find what decides and the question is to be answered, it is put among the first so many."""
 TRIES = 100
 
@@ -73,7 +73,7 @@ class Readings:
         if lacking:
             ranked = [piece for piece in ranked if piece not in lacking]
             for piece in reversed(lacking):
-                ranked.insert(int(self.random.integers(0, min(PLACED, len(ranked)) + 1)), piece)
+                ranked.insert(int(self.random.integers(0, min(PLACED, len(ranked) + 1))), piece)
             ranked = ranked[:CANDIDATES]
             shown = self.shown(record, ranked, room)
         if not set(needed) <= set(shown):
