@@ -27,11 +27,12 @@ _NOTHING = frozenset(("null", "nil", "undefined", "NULL", "nullptr"))
 _PLAIN_CONSTANTS = frozenset(("javascript", "typescript", "go", "rust", "c", "cpp"))
 """Where a name in capitals is the constant of that name, and not perhaps that of a class or module around it."""
 _LAST_IS_VALUE = frozenset(("ruby", "rust"))
-_WORD = re.compile(r"[A-Za-z_$][\w$]*[?!]?")
+_WORD = re.compile(r"(?<![\w$])[A-Za-z_$][\w$]*+[?!]?")
 _SET = re.compile(r"(?<![\w.$])([A-Za-z_]\w{3,})[ \t]*(?::[^=\n]{1,40})?=(?![=>~])|#[ \t]*define[ \t]+(\w+)")
 """A name that is set, perhaps with its type between."""
-_CALL = re.compile(r"([A-Za-z_$][\w$]*)(?:(?:::)?<[^<>()\n]*>)?\)?\s*\(")
-_MEMBER = re.compile(r"^\s*(?:[\w@#$]+\s+)*?([\w$]+)\s*(?:[=:;(<]|$)", re.MULTILINE)
+_CALL = re.compile(r"(?<![\w$])([A-Za-z_$][\w$]*+)(?:(?:::)?<[^<>()\n]{0,200}>)?\)?\s{0,20}\(")
+"""Words are taken whole: data in a bundled file is one word of a million letters."""
+_MEMBER = re.compile(r"^\s*(?:[\w@#$]+\s+){0,5}?([\w$]+)\s*(?:[=:;(<]|$)", re.MULTILINE)
 """What may be a field or method of a class, on a line of its own."""
 _TESTS_OF_RUST = re.compile(r"^\s*#\[cfg\((?:all\()?test\b.*?\]\s*\n\s*(?:pub )?mod ", re.MULTILINE)
 
