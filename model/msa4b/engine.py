@@ -41,14 +41,13 @@ _NUMBER = TensorSpec(NUMBER, "uint8", 4)
 class Msa4bEngine:
     """A loaded checkpoint. Not for several threads at once."""
 
-    def __init__(
-        self, name: str, model: Msa4bModel, numbering: Numbering, *, prompt_buckets: bool | None = None
-    ) -> None:
-        """`prompt_buckets`: prompts are fed in passes of fixed shapes, which a GPU records; by default there."""
+    def __init__(self, name: str, model: Msa4bModel, numbering: Numbering, *, prompt_buckets: bool = False) -> None:
+        """`prompt_buckets`: prompts are fed in passes of fixed shapes, which a GPU records; off by default while no GPU
+        has run them (decision 0032)."""
         self.name, self.device = name, model.device.type
         self._model, self._numbering = model, numbering
         self._template = Conversation(model, None).template()
-        self.slot = Slot(model, buckets=prompt_buckets)
+        self.slot = Slot(model, buckets=True) if prompt_buckets else None
         """Where questions are asked, one after another."""
         self.budget = Budget()
         """What the banks made from now on may take."""
@@ -66,7 +65,7 @@ class Msa4bEngine:
         threads: int | None = None,
         ranking: RankingRule | None = None,
         rankings: Path | None = None,
-        prompt_buckets: bool | None = None,
+        prompt_buckets: bool = False,
     ) -> Self:
         """Loads a checkpoint that lies under `directory`; `numbers` is the file of the store's document numbers.
 
@@ -128,7 +127,8 @@ class Msa4bEngine:
 
     def bank(self, entries: LoadedEntries, layout: EntryLayout) -> Msa4bBank:
         """The entries placed within `budget`. Entries loaded without keys and values can be ranked, not asked."""
-        self.slot.clear()  # the bank may have its memory: what was recorded over another one serves no more
+        if self.slot is not None:
+            self.slot.clear()  # the bank may have its memory: what was recorded over another one serves no more
         return Msa4bBank.from_entries(self._model, entries, numbers_of(entries, _NUMBER.name), self.budget)
 
     def rank(self, query: str, bank: Msa4bMemory) -> Ranking:

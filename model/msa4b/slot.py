@@ -37,17 +37,17 @@ class Slot:
         self,
         model: Msa4bModel,
         *,
-        buckets: bool | None = None,
+        buckets: bool = False,
         graphs: bool | None = None,
         static: bool | None = None,
         rows: int = ROWS,
         allowed_bytes: int = ALLOWED_BYTES,
     ) -> None:
-        """`buckets`: prompt passes of fixed shapes (`bucketed.py`), by default on a GPU. `graphs`: recorded ones,
-        likewise. `static`: as in `Conversation`. `allowed_bytes`: for recordings, besides the caches."""
+        """`buckets`: prompt passes of fixed shapes (`bucketed.py`). `graphs`: recorded ones, by default on a GPU.
+        `static`: as in `Conversation`. `allowed_bytes`: for recordings, besides the caches."""
         on_gpu = model.device.type == "cuda"
         self.model, self.rows = model, rows
-        self._buckets = on_gpu if buckets is None else buckets
+        self._buckets = buckets
         self._graphs, self._allowed_bytes = graphs, allowed_bytes
         self._static = on_gpu if static is None else static
         self._lent: Lent | None = None
