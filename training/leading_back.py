@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from codemem.model.losses import chunk_scores_to_documents
 from codemem.model.tokenizer import Tokenizer
-from codemem.training.batching import no_negatives
 from codemem.training.colleague import Asked
 from codemem.training.corpus import Corpus, Documents
 from codemem.training.data.questions import chance
@@ -23,8 +19,6 @@ LEADS_BACK = 20
 """Rank of its source, within its package, that a question must reach."""
 OF_PACKAGE = 10
 """And within the best one in so many of the package's documents, where those are few."""
-_CELLS = 60_000_000
-"""Scores of token and chunk computed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +57,13 @@ def questions_alone(data: Path, tokenizer: Tokenizer, questions: Sequence[Row]) 
 class Ranking(Mining):
     """Ranks as mining does, and says which documents may answer a question too."""
 
-    @torch.no_grad()
     def found(self, documents: list[int], queries: list[int]) -> Iterator[Found]:
         """Where each question leads among the documents of its package, in order."""
-        keys, exists = self._encode(documents)
-        column = {document: i for i, document in enumerate(documents)}
-        excluded = torch.as_tensor(no_negatives(self.corpus, queries, documents)).to(self.network.device)
-        together = max(1, _CELLS // max(1, exists.numel() * 40))
-        for start in range(0, len(queries), together):
-            some = queries[start : start + together]
-            asked, routes = self.network.encode_questions(self.corpus.question_ids(some), self.layers)
-            layers = [chunk_scores_to_documents(asked[layer], routes, keys[layer], exists) for layer in self.layers]
-            mean = torch.stack(layers).mean(0)
-            for row, query in enumerate(some):
-                own = [column[d] for d in self.corpus.positives[query]]
-                out = excluded[start + row]
-                rank, negatives, easy = judge(mean[row], own, out)
-                close = (mean[row] >= SURELY_WRONG * mean[row, own].max()) & ~out
-                others = [documents[i] for i in close.nonzero()[:, 0].tolist()]
-                yield Found(query, rank, [documents[i] for i in negatives], others, easy)
+        for query, scores, own, out in self.scores(documents, queries):
+            rank, negatives, easy = judge(scores, own, out)
+            close = (scores >= SURELY_WRONG * scores[own].max()) & ~out
+            others = [documents[i] for i in close.nonzero()[:, 0].tolist()]
+            yield Found(query, rank, [documents[i] for i in negatives], others, easy)
 
 
 def leading_back(ranking: Ranking, part: int, parts: int) -> Iterator[tuple[Found, bool]]:

@@ -76,9 +76,15 @@ class Mining:
         self.network, self.corpus, self.document_tokens = network, corpus, document_tokens
         self.layers = network.recipe.memory.ranking_layers
 
-    @torch.no_grad()
     def package(self, documents: list[int], queries: list[int]) -> Iterator[tuple[int, int, list[int], bool]]:
         """(question, rank, negatives, easy) of each question, in order."""
+        for query, scores, positives, excluded in self.scores(documents, queries):
+            rank, negatives, easy = judge(scores, positives, excluded)
+            yield query, rank, [documents[i] for i in negatives], easy
+
+    @torch.no_grad()
+    def scores(self, documents: list[int], queries: list[int]) -> Iterator[tuple[int, Tensor, list[int], Tensor]]:
+        """(question, scores [D], places of its positives, what is no negative [D]) of each that has a positive here."""
         keys, exists = self._encode(documents)
         column = {document: i for i, document in enumerate(documents)}
         excluded = torch.as_tensor(no_negatives(self.corpus, queries, documents)).to(self.network.device)
@@ -91,8 +97,7 @@ class Mining:
             for row, query in enumerate(some):
                 positives = [column[d] for d in self.corpus.positives[query] if d in column]
                 if positives:
-                    rank, negatives, easy = judge(mean[row], positives, excluded[start + row])
-                    yield query, rank, [documents[i] for i in negatives], easy
+                    yield query, mean[row], positives, excluded[start + row]
 
     def _encode(self, documents: list[int]) -> tuple[dict[int, Tensor], Tensor]:
         """Routing keys by layer [D, C, W] and existing chunks [D, C]."""

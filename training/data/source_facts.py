@@ -32,9 +32,9 @@ _SET = re.compile(r"(?<![\w.$])([A-Za-z_]\w{3,})[ \t]*(?::[^=\n]{1,40})?=(?![=>~
 """A name that is set, perhaps with its type between."""
 _CALL = re.compile(r"(?<![\w$])([A-Za-z_$][\w$]*+)(?:(?:::)?<[^<>()\n]{0,200}>)?\)?\s{0,20}\(")
 """Words are taken whole: data in a bundled file is one word of a million letters."""
-_MEMBER = re.compile(r"^\s*(?:[\w@#$]+\s+){0,5}?([\w$]+)\s*(?:[=:;(<]|$)", re.MULTILINE)
+_MEMBER = re.compile(r"^[ \t]*(?:[\w@#$]+[ \t]+){0,5}?([\w$]+)[ \t]*(?:[=:;(<]|$)", re.MULTILINE)
 """What may be a field or method of a class, on a line of its own."""
-_TESTS_OF_RUST = re.compile(r"^\s*#\[cfg\((?:all\()?test\b.*?\]\s*\n\s*(?:pub )?mod ", re.MULTILINE)
+_TESTS_OF_RUST = re.compile(r"^[ \t]*#\[cfg\((?:all\()?test\b.*?\]\s*\n\s*(?:pub )?mod ", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -98,7 +98,9 @@ def _declared(code: str) -> list[str]:
     """Methods that an interface or a trait only declares: a call of one may be one of any type's."""
     if not re.match(r"(?:[^\n{]|\n\s*#)*\b(?:interface|trait)\b", code):
         return []
-    return re.findall(r"^\s+(?:(?:async|unsafe|readonly)\s+)*(?:fn\s+)?(\w+)\??(?:<[^()\n]*>)?\(", code, re.MULTILINE)
+    return re.findall(
+        r"^[ \t]+(?:(?:async|unsafe|readonly)[ \t]+)*(?:fn[ \t]+)?(\w+)\??(?:<[^()\n]*>)?\(", code, re.MULTILINE
+    )
 
 
 def _spans(text: str, definitions: list[Definition]) -> Iterable[tuple[int, int, Definition]]:
