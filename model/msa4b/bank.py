@@ -147,9 +147,10 @@ class Msa4bBank(Msa4bMemory):
         """What takes rows listed on the device from where they lie; None: the processor has to copy them."""
         k, v = self._pair(layer)
         in_reach = "disk" not in (k.tier, v.tier)
-        if in_reach and reads_directly((k.values, k.scales), (v.values, v.scales), self.device, self.dtype):
+        # The rows' device, which has an index: a model's may be 'cuda' alone, which equals no tensor's device.
+        if in_reach and reads_directly((k.values, k.scales), (v.values, v.scales), k.device, self.dtype):
             return "kernel"
-        return "torch" if k.values.device == v.values.device == self.device else None
+        return "torch" if k.values.device == v.values.device == k.device else None
 
 
 def bf16_bits(x: Tensor) -> npt.NDArray[np.uint16]:

@@ -26,6 +26,7 @@ from codemem.model.msa4b.facts import Fact, plant
 from codemem.model.msa4b.interleave import Interleave, Limits, RoundMode
 from codemem.model.msa4b.memory import LayerEntries, Msa4bMemory
 from codemem.model.msa4b.ranking import with_ranking
+from codemem.model.msa4b.slot import Slot
 from codemem.model.msa4b.storage import load_memory, save_memory
 
 RULES: tuple[Ranking, ...] = ("cosine", "scaled")
@@ -153,7 +154,9 @@ def _equal(one: LayerEntries, other: LayerEntries) -> bool:
 
 
 def _trial(model: Msa4bModel, memory: Msa4bMemory, asked: Sequence[Fact], rounds: RoundMode) -> Trial:
-    asker = Interleave(model, _under(model, memory), limits=_LIMITS, rounds=rounds)
+    # As the engine asks, so that the times are those of `ask`.
+    slot = Slot(model) if model.device.type == "cuda" else None
+    asker = Interleave(model, _under(model, memory), limits=_LIMITS, rounds=rounds, slot=slot)
     rows = [_ask(asker, number, fact) for number, fact in enumerate(asked)]
     means = {name: statistics.fmean(row[name] for row in rows) for name in _MEANS}
     medians = {name: round(statistics.median(row[name] for row in rows), 2) for name in _MEDIANS}

@@ -41,13 +41,16 @@ _NUMBER = TensorSpec(NUMBER, "uint8", 4)
 class Msa4bEngine:
     """A loaded checkpoint. Not for several threads at once."""
 
-    def __init__(self, name: str, model: Msa4bModel, numbering: Numbering, *, prompt_buckets: bool = False) -> None:
-        """`prompt_buckets`: prompts are fed in passes of fixed shapes, which a GPU records; off by default while no GPU
-        has run them (decision 0032)."""
+    def __init__(
+        self, name: str, model: Msa4bModel, numbering: Numbering, *, prompt_buckets: bool | None = None
+    ) -> None:
+        """`prompt_buckets`: prompts are fed in passes of fixed shapes, which a GPU records (decision 0032); by default
+        on a CUDA GPU, since padding and moving text cost a processor more than launching."""
         self.name, self.device = name, model.device.type
         self._model, self._numbering = model, numbering
         self._template = Conversation(model, None).template()
-        self.slot = Slot(model, buckets=True) if prompt_buckets else None
+        wanted = model.device.type == "cuda" if prompt_buckets is None else prompt_buckets
+        self.slot = Slot(model, buckets=True) if wanted else None
         """Where questions are asked, one after another."""
         self.budget = Budget()
         """What the banks made from now on may take."""
@@ -65,7 +68,7 @@ class Msa4bEngine:
         threads: int | None = None,
         ranking: RankingRule | None = None,
         rankings: Path | None = None,
-        prompt_buckets: bool = False,
+        prompt_buckets: bool | None = None,
     ) -> Self:
         """Loads a checkpoint that lies under `directory`; `numbers` is the file of the store's document numbers.
 

@@ -31,6 +31,10 @@ LEAST_TOKENS = 2
 _Choice = tuple[Tensor, Tensor]
 
 
+class _NoRoom(RuntimeError):
+    """A recording would take more than there is."""
+
+
 @dataclass(slots=True)
 class _Known:
     """A form that has been computed."""
@@ -77,17 +81,13 @@ class BucketedPasses:
         form = self._form(prompt, layers)
         if form is None:
             return None
-        ground = self._prepare(form, len(prompt.ids))
-        needed = recording_bytes(form, ground, self.model)
-        if form not in self._known and needed <= self.allowed_bytes < self.nbytes + needed:
-            self.clear()  # what is asked now counts for more than what was
-            ground = self._prepare(form, len(prompt.ids))
+        try:
+            ground, known, new = self._placed(form, len(prompt.ids))
+        except (_NoRoom, torch.OutOfMemoryError) as error:  # caches that have grown do no harm
+            self._refuse(error)
+            return None
         routed = self._routed(form)
         kept = [self.context.kept[layer] for layer in routed] if form.kept else []
-        new = form not in self._known
-        if new:
-            self._known[form] = _Known(Fields(form, self.model, ground.chosen))
-        known = self._known[form]
         routing = [i for i, routes in enumerate(prompt.routing) if routes] if form.routes else []
         caches = self.context.layers
         known.fields.fill(
@@ -107,6 +107,21 @@ class BucketedPasses:
             replay(known.pieces, self._clock)
             self.replayed += 1
         return self._settle(form, known.fields, len(prompt.ids), len(routing), len(kept[0]) if kept else 0)
+
+    def _placed(self, form: Form, tokens: int) -> tuple[Ground, _Known, bool]:
+        """Ground and fields of a form, and whether it is new. Raises where there is no room."""
+        ground = self._prepare(form, tokens)
+        needed = recording_bytes(form, ground, self.model)
+        if form not in self._known and needed <= self.allowed_bytes < self.nbytes + needed:
+            self.clear()  # what is asked now counts for more than what was
+            ground = self._prepare(form, tokens)
+        new = form not in self._known
+        if new:
+            # Before anything is computed: a pass that ends half way would leave caches that nothing continues.
+            if self.graphs and (problem := self._no_room(form, ground)):
+                raise _NoRoom(problem)
+            self._known[form] = _Known(Fields(form, self.model, ground.chosen))
+        return ground, self._known[form], new
 
     def _form(self, prompt: Prompt, layers: int | None) -> Form | None:
         tokens = bucket_of(len(prompt.ids))
@@ -152,7 +167,8 @@ class BucketedPasses:
         for layer, cache in enumerate(self.context.layers):
             behind = max(most, cache.memory_rows) if layer in config.routed_layers else cache.memory_rows
             cache.reserve(behind + cache.text_rows + tokens + 1)
-        buffers = (x.data_ptr() for cache in self.context.layers for x in (cache.k, cache.v))
+        caches = self.context.layers
+        buffers = (place for c in caches for place in (c.k.data_ptr(), c.v.data_ptr(), len(c.k)))
         held = self._ground_key[0]() if self._ground_key else None  # type: ignore[operator]
         version = None if memory is None else memory.version
         key = (version, *buffers)
@@ -201,7 +217,7 @@ class BucketedPasses:
         """Graphs of the pass, which compute nothing yet; None, and a warning once, if there can be none."""
         try:
             if problem := self._no_room(form, ground):
-                raise RuntimeError(problem)
+                raise _NoRoom(problem)
             self._pool = self._pool or torch.cuda.graph_pool_handle()
             assert self._stream is not None
             before = torch.cuda.memory_reserved(self.model.device)
@@ -209,12 +225,17 @@ class BucketedPasses:
                 self._pass(form, fields, ground, recorder.route)
             self.graph_bytes += max(0, torch.cuda.memory_reserved(self.model.device) - before)
         except Exception as error:  # drivers and libraries raise what they like
-            self.refused = f"{type(error).__name__}: {error}"[:400]
-            self.clear()
-            message = f"prompt passes are not recorded: {self.refused}; they are launched one by one"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            self._refuse(error)
             return None
         return recorder.pieces
+
+    def _refuse(self, error: Exception) -> None:
+        """From now on prompts are fed otherwise."""
+        kind = "" if isinstance(error, _NoRoom) else f"{type(error).__name__}: "
+        self.refused = f"{kind}{error}"[:400]
+        self.clear()
+        message = f"prompt passes are not recorded: {self.refused}; they are launched one by one"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     def _no_room(self, form: Form, ground: Ground) -> str:
         """Why a recording would take too much; empty if it does not."""

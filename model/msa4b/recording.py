@@ -1,5 +1,6 @@
 """What is launched on a GPU, recorded as CUDA graphs one behind another, so that some can be timed apart."""
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -30,7 +31,11 @@ class Recorder:
         torch.cuda.synchronize()
         self._on = torch.cuda.stream(self._stream)
         self._on.__enter__()  # type: ignore[no-untyped-call]
-        self._begin()
+        try:
+            self._begin()
+        except BaseException:
+            self._on.__exit__(None, None, None)  # nobody else leaves what has not been entered
+            raise
         return self
 
     def __exit__(
@@ -77,6 +82,8 @@ def replay(pieces: list[tuple[torch.cuda.CUDAGraph, bool]], clock: RoutingClock 
 
 
 def spare_bytes(device: torch.device) -> int:
-    """Of a GPU: what is free, and what torch holds and does not use."""
+    """Of a GPU: what is free, and what torch holds and does not use. Of a processor nothing is counted."""
+    if device.type != "cuda":
+        return sys.maxsize
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -3,6 +3,7 @@
 A conversation's own caches would lie elsewhere each time, and what is recorded serves only where it was recorded.
 """
 
+import threading
 import weakref
 from dataclasses import dataclass
 
@@ -37,21 +38,22 @@ class Slot:
         self,
         model: Msa4bModel,
         *,
-        buckets: bool = False,
+        buckets: bool | None = None,
         graphs: bool | None = None,
         static: bool | None = None,
         rows: int = ROWS,
         allowed_bytes: int = ALLOWED_BYTES,
     ) -> None:
-        """`buckets`: prompt passes of fixed shapes (`bucketed.py`). `graphs`: recorded ones, by default on a GPU.
+        """`buckets`: prompt passes of fixed shapes (`bucketed.py`). `graphs`: recorded ones. Both by default on a GPU.
         `static`: as in `Conversation`. `allowed_bytes`: for recordings, besides the caches."""
         on_gpu = model.device.type == "cuda"
         self.model, self.rows = model, rows
-        self._buckets = buckets
+        self.buckets = on_gpu if buckets is None else buckets
         self._graphs, self._allowed_bytes = graphs, allowed_bytes
         self._static = on_gpu if static is None else static
         self._lent: Lent | None = None
         self._holder: weakref.ref[object] | None = None
+        self._lock = threading.Lock()
 
     @property
     def passes(self) -> BucketedPasses | None:
@@ -68,25 +70,26 @@ class Slot:
 
     def clear(self) -> None:
         """Gives everything back. A conversation that goes on keeps what it has."""
-        self._lent = self._holder = None
+        with self._lock:
+            self._lent = self._holder = None
 
     def lend(self, to: object, model: Msa4bModel, bank: LayerMemory | None, template: Template | None) -> Lent | None:
         """Empty caches but for the template; None for another model, and while another conversation has them."""
-        if model is not self.model or (self._holder is not None and self._holder() is not None):
-            return None
-        if self._lent is None:
-            self._lent = self._made()
-        self._holder = weakref.ref(to)
-        context = self._lent.context
-        context.start_over(bank)
+        with self._lock:
+            if model is not self.model or (self._holder is not None and self._holder() is not None):
+                return None
+            lent = self._lent = self._lent or self._made()
+            self._holder = weakref.ref(to)
+        lent.context.start_over(bank)
         if template is not None:
-            self._restore(context, template)
-        return self._lent
+            self._restore(lent.context, template)
+        return lent
 
     def give_back(self, by: object) -> None:
         """The next conversation may have it."""
-        if self._holder is not None and self._holder() is by:
-            self._holder = None
+        with self._lock:
+            if self._holder is not None and self._holder() is by:
+                self._holder = None
 
     def _made(self) -> Lent:
         model = self.model
@@ -100,7 +103,7 @@ class Slot:
             dtype=model.dtype,
         )
         passes = None
-        if self._buckets:
+        if self.buckets:
             passes = BucketedPasses(model, context, graphs=self._graphs, allowed_bytes=self._allowed_bytes)
         return Lent(context, StaticDecode(model.decoder, context) if self._static else None, passes)
 

@@ -48,6 +48,8 @@ class Worker:
         self.engine, self.group = engine, group
         self.banks: dict[int, SharedBank | SharedMsa4bBank] = {}
         self._agree_on_the_model()
+        if isinstance(engine, Msa4bEngine):
+            engine.slot = None  # recorded prompts have not been run beside collectives (decision 0032)
         engine.decoder.agree = group.broadcast
 
     def _agree_on_the_model(self) -> None:

@@ -1,13 +1,14 @@
 """Prompt passes padded to buckets, launched one by one and replayed, beside the ordinary passes."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from msa4b_conversations import CLOSE, TEXTS, compare, prompt, same
 from msa4b_tape import Tape, recorded
 from msa4b_tiny import Shape
 from torch import Tensor
@@ -15,20 +16,11 @@ from torch import Tensor
 from codemem.kernels import route as routing
 from codemem.model.msa4b import Conversation, Interleave, Limits, Msa4bMemory, Msa4bModel, Slot, bucketed, load_msa4b
 from codemem.model.msa4b.bank import Msa4bBank, bf16_bits
-from codemem.model.msa4b.bucketed import Fields, Form, Ground, bucket_of
-from codemem.model.msa4b.clock import RoutingClock
-from codemem.model.msa4b.passes import BucketedPasses, recording_bytes
+from codemem.model.msa4b.bucketed import Form, Ground, bucket_of
+from codemem.model.msa4b.passes import recording_bytes
 from codemem.model.msa4b.tokens import Prompt
 from codemem.model.store import LoadedEntries
 from codemem.model.tiers import Budget
-
-TEXTS = [
-    ("a.py\n", "def open_store(path): return Store(path)\n"),
-    ("b.py\n", "class Store:\n    pass\n"),
-    ("e.py\n", ""),
-]
-TEXTS += [(f"{i}.py\n", f"def f{i}(x):\n    return x + {i}\n" * (i % 5)) for i in range(9)]
-CLOSE = {"rtol": 2e-4, "atol": 2e-5}
 
 
 @pytest.fixture(autouse=True)
@@ -43,70 +35,6 @@ def memory(tiny: Msa4bModel) -> Msa4bMemory:
     memory = Msa4bMemory.of(tiny)
     memory.add(tiny, TEXTS)
     return memory
-
-
-@pytest.fixture
-def taped(monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
-    """Stands in for CUDA graphs: recordings are tapes. As with those, recording leaves everything as it was."""
-    tapes: list[Tape] = []
-
-    def record(self: BucketedPasses, form: Form, fields: Fields, ground: Ground) -> list[tuple[Tape, bool]]:
-        buffers = [x for cache in self.context.layers for x in (cache.k, cache.v)]
-        before = [x.clone() for x in buffers]
-        tape = recorded(lambda: self._pass(form, fields, ground, lambda work: work()))
-        for buffer, held in zip(buffers, before, strict=True):
-            buffer.copy_(held)
-        tapes.append(tape)
-        return [(tape, True)]
-
-    monkeypatch.setattr(BucketedPasses, "_record", record)
-    return tapes
-
-
-def prompt(seed: int, count: int, routed: int) -> Prompt:
-    """Random ids, of which the first ones and the last one route if any do."""
-    ids = torch.randint(0, 256, (count,), generator=torch.Generator().manual_seed(seed)).tolist()
-    return Prompt(ids, [i < routed or (routed > 0 and i == count - 1) for i in range(count)])
-
-
-def same(found: Conversation, expected: Conversation) -> None:
-    """Caches, routes and queries of two conversations."""
-    one, other = found.context, expected.context
-    assert found.position == expected.position
-    for mine, theirs in zip(one.layers, other.layers, strict=True):
-        assert (mine.memory_rows, mine.text_rows) == (theirs.memory_rows, theirs.text_rows)
-        end = mine.memory_rows + mine.text_rows
-        torch.testing.assert_close(mine.k[:end], theirs.k[:end], **CLOSE)
-        torch.testing.assert_close(mine.v[:end], theirs.v[:end], **CLOSE)
-    assert one.routes.keys() == other.routes.keys() == one.queries.keys() == other.queries.keys()
-    for layer, choice in one.routes.items():
-        assert torch.equal(choice.documents, other.routes[layer].documents)
-        torch.testing.assert_close(choice.scores, other.routes[layer].scores, **CLOSE)
-        torch.testing.assert_close(one.queries[layer], other.queries[layer], **CLOSE)
-
-
-def converse(conversation: Conversation, seed: int, count: int) -> Iterator[Tensor]:
-    """Two rounds, written tokens between them, a silent request behind: what each gives."""
-    first, second = prompt(seed, count, count // 2), prompt(seed + 1, 9 + seed % 3, 7)
-    yield conversation.feed(first)
-    conversation.keep_queries(first, [routes and i % 3 != 1 for i, routes in enumerate(first.routing)])
-    for token in (3, 250, 17):
-        yield conversation.follow(token)
-    yield conversation.feed(second)
-    yield conversation.follow(8)
-    yield conversation.feed(prompt(seed + 2, 5, 0))
-    yield conversation.feed(prompt(seed + 3, 40, 0))  # beyond the last bucket
-    yield conversation.feed(prompt(seed + 4, 6, 0), causal=False)
-
-
-def compare(model: Msa4bModel, memory: Msa4bMemory, slot: Slot, seed: int, count: int) -> None:
-    bank = RoutingClock(memory)
-    one, other = Conversation(model, bank, slot=slot), Conversation(model, memory)
-    for found, expected in zip(converse(one, seed, count), converse(other, seed, count), strict=True):
-        torch.testing.assert_close(found, expected, **CLOSE)
-        same(one, other)
-    assert int(one.logits(found).argmax()) == int(other.logits(expected).argmax())
-    assert bank.milliseconds > 0
 
 
 @pytest.mark.parametrize("count", [2, 7, 8, 9, 15, 16, 17, 31, 32, 33])
@@ -343,14 +271,12 @@ def test_what_would_take_too_much_is_not_recorded(
     ground = Ground(Conversation(tiny, memory).context.layers, memory, 3, tiny.device)
     assert recording_bytes(replace(form, tokens=32), ground, tiny) > recording_bytes(form, ground, tiny) > 0
     slot = Slot(tiny, buckets=True, graphs=True, rows=256, allowed_bytes=1000)
-    Conversation(tiny, memory, slot=slot).feed(prompt(1, 12, 5))
     with pytest.warns(RuntimeWarning, match="MiB would be needed"):
-        Conversation(tiny, memory, slot=slot)  # feeds the template, the second time
+        compare(tiny, memory, slot, 1, 12)
     monkeypatch.setattr("codemem.model.msa4b.passes.spare_bytes", lambda _: 1 << 20)
     slot = Slot(tiny, buckets=True, graphs=True, rows=256)
-    Conversation(tiny, memory, slot=slot).feed(prompt(1, 12, 5))
     with pytest.warns(RuntimeWarning, match="1 are free"):
-        Conversation(tiny, memory, slot=slot)
+        compare(tiny, memory, slot, 1, 12)
 
 
 def test_no_slot_on_a_processor_unless_asked_for(tiny: Msa4bModel, memory: Msa4bMemory) -> None:
