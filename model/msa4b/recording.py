@@ -82,8 +82,10 @@ def replay(pieces: list[tuple[torch.cuda.CUDAGraph, bool]], clock: RoutingClock 
 
 
 def spare_bytes(device: torch.device) -> int:
-    """Of a GPU: what is free, and what torch holds and does not use. Of a processor nothing is counted."""
+    """Of a GPU: what is free, and what torch holds and does not use, within torch's own limit if it was given one. Of a
+    processor nothing is counted."""
     if device.type != "cuda":
         return sys.maxsize
-    free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free, total = torch.cuda.mem_get_info(device)
+    allowed = int(total * torch.cuda.get_per_process_memory_fraction(device.index))
+    return min(free + torch.cuda.memory_reserved(device), allowed) - torch.cuda.memory_allocated(device)

@@ -23,6 +23,7 @@ from codemem.model.msa4b.bank import Msa4bBank
 from codemem.model.msa4b.engine import Msa4bEngine
 from codemem.model.msa4b.numbering import Numbering
 from codemem.model.msa4b.passes import BucketedPasses
+from codemem.model.msa4b.recording import spare_bytes
 from codemem.model.parallel.engine import Worker
 from codemem.model.parallel.group import Group
 from codemem.model.store import Store
@@ -323,6 +324,16 @@ class TestNoRoom:
         same(one, other)
         torch.testing.assert_close(one.feed(prompt(3, 6, 2)), other.feed(prompt(3, 6, 2)), **CLOSE)
         same(one, other)
+
+    def test_room_is_what_torch_may_still_take(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        gpu, share = torch.device("cuda"), [1.0]
+        for name, size in (("mem_get_info", (50, 100)), ("memory_reserved", 20), ("memory_allocated", 15)):
+            monkeypatch.setattr(torch.cuda, name, lambda _, size=size: size)
+        monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda index: share[0])
+        assert spare_bytes(gpu) == 55
+        share[0] = 0.4  # as where a smaller card is measured on a larger one
+        assert spare_bytes(gpu) == 25
+        assert spare_bytes(torch.device("cpu")) > 1 << 60
 
 
 class TestDefaults:
