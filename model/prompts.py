@@ -91,7 +91,11 @@ class Prompts:
         ids = [*self.newline, *self._user]
         for source in sources:
             ids += source
-        ids += [*self.newline, *self._encode(question), *self.newline, *self._answer, self.turn_end]
+        return [*ids, *self.asked(question)]
+
+    def asked(self, question: str) -> list[int]:
+        """What stands behind the sources: the question, what is to be done, and up to where the model writes."""
+        ids = [*self.newline, *self._encode(question), *self.newline, *self._answer, self.turn_end]
         return [*ids, *self.newline, *self._assistant]
 
     def answer(self, pieces: Sequence[str | int], *, answerable: bool) -> list[int]:

@@ -72,12 +72,21 @@ class TextBatch:
     """[B, n] texts with memory in front; keeps the folded routing queries of the tokens that route."""
 
     def __init__(
-        self, mask_Bn: Tensor, routes_Bn: Tensor, routers: Routers, memory: MemoryConfig, stored: dict[int, TextMemory]
+        self,
+        mask_Bn: Tensor,
+        routes_Bn: Tensor,
+        routers: Routers,
+        memory: MemoryConfig,
+        stored: dict[int, TextMemory],
+        *,
+        branch_Bn: Tensor | None = None,
     ) -> None:
+        """`branch_Bn`: 0 for tokens that all behind them see; tokens of another number see those and their own."""
         self.mask, self.routes, self.routers, self.memory, self.stored = mask_Bn, routes_Bn, routers, memory, stored
+        self.branch = branch_Bn
         self.queries: dict[int, Tensor] = {}
-        self._visible: tuple[Tensor, Tensor] | None = None
-        """A memory's mask and what was made of it: the layers share one."""
+        self._visible: dict[int, tuple[Tensor | None, Tensor]] = {}
+        """By a memory's rows, its mask and what was made of it: the layers share one."""
 
     def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
         b, n = self.mask.shape
@@ -94,23 +103,31 @@ class TextBatch:
         k = k_TGD.view(b, n, *k_TGD.shape[1:])
         v = v_TGD.view(b, n, *v_TGD.shape[1:])
         stored = self.stored.get(layer)
-        if stored is None:
+        if stored is None and self.branch is None:
             k, v = k.transpose(1, 2), v.transpose(1, 2)
             out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         else:
             # With a mask, CUDA's kernels that keep no [n, M + n] scores take as many key heads as query heads.
             each = q.shape[1] // k.shape[2]
-            k = torch.cat((stored.k.to(k.dtype), k), 1).repeat_interleave(each, 2).transpose(1, 2)
-            v = torch.cat((stored.v.to(v.dtype), v), 1).repeat_interleave(each, 2).transpose(1, 2)
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=self._bias(stored.mask, n, q.dtype))
+            if stored is not None:
+                k, v = torch.cat((stored.k.to(k.dtype), k), 1), torch.cat((stored.v.to(v.dtype), v), 1)
+            k, v = (x.repeat_interleave(each, 2).transpose(1, 2) for x in (k, v))
+            bias = self._bias(stored.mask if stored is not None else None, q.dtype)
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         return out.transpose(1, 2).reshape(b * n, *q_THD.shape[1:])
 
-    def _bias(self, memory_BM: Tensor, n: int, dtype: torch.dtype) -> Tensor:
-        """What is added to scores [B, 1, n, M + n]: nothing where memory exists or text went before, else -inf."""
-        if self._visible is None or self._visible[0] is not memory_BM:
-            b = len(memory_BM)
-            causal = torch.ones(n, n, dtype=torch.bool, device=memory_BM.device).tril_()
-            visible = torch.cat((memory_BM[:, None, :].expand(b, n, -1), causal.expand(b, n, n)), 2)
+    def _bias(self, memory_BM: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """What is added to scores [B, 1, n, M + n]: 0 where memory exists or visible text went before, else -inf."""
+        rows = 0 if memory_BM is None else memory_BM.shape[1]
+        known = self._visible.get(rows)
+        if known is None or known[0] is not memory_BM:
+            b, n = self.mask.shape
+            visible = torch.ones(n, n, dtype=torch.bool, device=self.mask.device).tril_().expand(b, n, n)
+            if self.branch is not None:
+                shared = self.branch[:, None, :] == 0
+                visible = visible & (shared | (self.branch[:, None, :] == self.branch[:, :, None]))
+            if memory_BM is not None:
+                visible = torch.cat((memory_BM[:, None, :].expand(b, n, -1), visible), 2)
             bias = torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, -torch.inf)
-            self._visible = memory_BM, bias[:, None]
-        return self._visible[1]
+            known = self._visible[rows] = memory_BM, bias[:, None]
+        return known[1]

@@ -1,7 +1,6 @@
 """Question-answer records to conversations as the product holds them (model/prompts.py, model/answer.py)."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from codemem.training.corpus import Corpus
 from codemem.training.files import Files
 from codemem.training.naming_choices import naming_turn
 from codemem.training.plain import PlainForm
+from codemem.training.records import Further, Records, without_telling_words
 
 BEST_LAST = 0.7
 """Share of readings in which the document that decides is read last, as the product orders what it is sure of."""
@@ -23,9 +23,6 @@ STILL_TO_COME = 600
 """Tokens kept for each hop that is still to be named and read."""
 SHORT_DOCUMENT_TOKENS = 64
 """What a source costs at least, by and large: so many more documents are drawn as could be read."""
-TELLING = 0.25
-"""A question's word tells where the answer is, if so small a share of the documents have it."""
-_WORD = re.compile(r"[a-z]{4,}")
 
 
 @dataclass(slots=True)
@@ -45,37 +42,28 @@ class Conversation:
     """Index of a learnt token -> the tokens that decoding offers there, where it does not offer all."""
     decisions: set[int] = field(default_factory=set)
     """Indices of learnt tokens that decide what happens next: name more, refuse, or answer."""
+    fork: int = 0
+    """Where what stands behind the sources begins, if more is asked about them."""
+    further: list[tuple[int, int]] = field(default_factory=list)
+    """Half-open ranges of further questions with their answers. Each sees what stands before `fork` and itself, at
+    the positions of the first question's: several conversations that share their sources."""
 
+    def ask(self, question: list[int], answer: list[int]) -> None:
+        """Adds a further question and what is to be written."""
+        start, written = len(self.ids), len(self.ids) + len(question)
+        self.ids += [*question, *answer]
+        self.learn += [False] * len(question) + [True] * len(answer)
+        self.decisions.add(written)
+        self.further.append((start, len(self.ids)))
 
-class Records:
-    """Draws answer records: a kind by the square root of its count (times the recipe's `kinds`), so that few common
-    kinds do not make up most of what is learnt; of that kind, each record once before any comes again."""
-
-    def __init__(
-        self,
-        answers: Sequence[dict[str, Any]],
-        random: np.random.Generator,
-        kinds: Mapping[str, float] | None = None,
-        *,
-        among: Iterable[int] | None = None,
-    ) -> None:
-        """`among`: indices of those to draw from, all by default."""
-        self._random = random
-        self._by_kind: dict[str, list[int]] = {}
-        for index in range(len(answers)) if among is None else among:
-            self._by_kind.setdefault(answers[index]["kind"], []).append(index)
-        self._kinds = sorted(self._by_kind)
-        counts = np.sqrt([len(self._by_kind[kind]) for kind in self._kinds])
-        counts *= [(kinds or {}).get(kind, 1.0) for kind in self._kinds]
-        self._weights = counts / counts.sum()
-        self._order: dict[str, list[int]] = {kind: [] for kind in self._kinds}
-
-    def next(self) -> int:
-        """The index of a record."""
-        kind = self._kinds[int(self._random.choice(len(self._kinds), p=self._weights))]
-        if not self._order[kind]:
-            self._order[kind] = list(map(int, self._random.permutation(self._by_kind[kind])))
-        return self._order[kind].pop()
+    def branch_of_tokens(self) -> list[int]:
+        """0 for tokens that all behind them see, else the number of the question that the token belongs to."""
+        if not self.further:
+            return [0] * len(self.ids)
+        branches = [0] * self.fork + [1] * (self.further[0][0] - self.fork)
+        for number, (start, end) in enumerate(self.further, start=2):
+            branches += [number] * (end - start)
+        return branches
 
 
 class Conversations:
@@ -91,11 +79,14 @@ class Conversations:
         seed: int,
         kinds: Mapping[str, float] | None = None,
         plain: float = 0.0,
+        further: int = 0,
     ) -> None:
+        """`further`: questions that are asked besides about the same sources, at most."""
         self.corpus, self.prompts, self.tokens = corpus, prompts, tokens
         self.memory_documents, self.plain = memory_documents, plain
         self.random = np.random.default_rng(seed)
         self._records = Records(corpus.answers, self.random, kinds)
+        self._further = Further(corpus, self.random, kinds, count=further) if further else None
         self.files = Files(corpus) if plain else None
         self._order = np.argsort(corpus.packages, kind="stable")
         self._sorted = corpus.packages[self._order]
@@ -118,11 +109,17 @@ class Conversations:
         # Chains are read hop by hop in half of the conversations: name, read, name again.
         by_hop = len(gold) > 1 and self.random.random() < 0.5
         hops = [[document] for document in gold] if by_hop else [gold]
+        if self._further and gold and not by_hop and not form:
+            fits = lambda other: not any(self._decides(d, record) for d in other["gold"] if d not in gold)  # noqa: E731
+            writing.ask_besides(self._further.drawn(record, fits))
         for number, documents in enumerate(hops):
             writing.name(documents)
             writing.read(documents, hops_left=len(hops) - 1 - number)
         writing.answer()
-        return writing.done()
+        conversation = writing.done()
+        if self._further:
+            writing.ask_further(conversation, self._further)
+        return conversation
 
     def _drawn(self, extra: Sequence[int]) -> list[int]:
         room = min(len(extra), self.memory_documents)
@@ -140,10 +137,7 @@ class Conversations:
         drawn = [int(d) for d in self.random.choice(self._order[first:last], count, replace=False) if d not in own]
         if record["gold"]:
             return [d for d in drawn if not self._decides(d, record)]
-        texts = {d: f"{self.corpus.headers[d]}{self.corpus.texts[d]}".lower() for d in drawn}
-        words = set(_WORD.findall(record["question"].lower()))
-        telling = [w for w in words if sum(w in text for text in texts.values()) <= TELLING * len(texts)]
-        return [d for d, text in texts.items() if not any(word in text for word in telling)]
+        return without_telling_words(self.corpus, record["question"], drawn)
 
     def _decides(self, document: int, record: dict[str, Any]) -> bool:
         """Whether a document drawn at random happens to hold what the record asks for."""
@@ -180,6 +174,14 @@ class _Writing:
         self.numbers: dict[int, int] = {}
         self.choices: dict[int, list[int]] = {}
         self.decisions: set[int] = set()
+        self.fork = 0
+        self.besides: list[dict[str, Any]] = []
+
+    def ask_besides(self, records: Sequence[dict[str, Any]]) -> None:
+        """Has the documents of further questions read first of what is read besides, and keeps room to ask them."""
+        self.besides = list(records)
+        wanted = [d for record in records for d in record["gold"] if d not in self.gold]
+        self.left = list(dict.fromkeys([*wanted, *self.left]))
 
     def add(self, piece: list[int], *, learnt: bool) -> None:
         self.ids.extend(piece)
@@ -220,11 +222,16 @@ class _Writing:
 
         Others are left out, and not cut, where there is no room for them, as the product does.
         """
-        turn = len(self.prompts.sources([], self.record["question"])) + len(self._answer())
+        turn = len(self.prompts.sources([], self.record["question"])) + len(self._answer(self.record))
+        besides = [len(self._asked_and_answered(record)) for record in self.besides]
+        turn += sum(besides) + max(besides, default=0)  # one may follow that nothing shown answers
         room = self.tokens - len(self.ids) - turn - hops_left * STILL_TO_COME
         fresh = [d for d in documents if d not in self.numbers]
         room -= sum(self._lengths(fresh))
-        others = self._others(room if self.random.random() < FULL else int(room * self.random.random()))
+        full = bool(self.besides) or self.random.random() < FULL
+        others = self._others(room if full else int(room * self.random.random()))
+        if self.besides:
+            self.random.shuffle(others)
         shown = [*others, *fresh]
         if not documents or self.random.random() > BEST_LAST:
             self.random.shuffle(shown)
@@ -233,6 +240,7 @@ class _Writing:
             self.numbers[document] = number
             pieces.append(self._source(number, document))
         self.add(self.prompts.sources(pieces, self.record["question"]), learnt=False)
+        self.fork = len(self.ids) - len(self.prompts.asked(self.record["question"]))
 
     def _others(self, room: int) -> list[int]:
         """What is read besides, for so many tokens; of what cannot be answered two at least."""
@@ -260,17 +268,30 @@ class _Writing:
     def answer(self) -> None:
         """The answer with its citations, or the word that there is none."""
         self.decisions.add(len(self.ids))
-        self.add(self._answer(), learnt=True)
+        self.add(self._answer(self.record), learnt=True)
 
-    def _answer(self) -> list[int]:
-        cited = sorted(self.numbers[d] for d in self.gold if d in self.numbers)
-        pieces: list[str | int] = [self.record["answer"], *(cited if self.gold else ())]
-        return self.prompts.answer(pieces, answerable=bool(self.gold))
+    def ask_further(self, conversation: Conversation, further: Further) -> None:
+        """Asks what besides was to be asked and whose documents were all read; now and then what nothing answers."""
+        asked = [record for record in self.besides if set(record["gold"]) <= self.numbers.keys()]
+        if asked and (unread := further.unread(self.record, list(self.numbers))):
+            asked.append(unread)
+        for record in asked:
+            question, answer = self.prompts.asked(record["question"]), self._answer(record)
+            if len(conversation.ids) + len(question) + len(answer) <= self.tokens:
+                conversation.ask(question, answer)
+
+    def _asked_and_answered(self, record: dict[str, Any]) -> list[int]:
+        return [*self.prompts.asked(record["question"]), *self._answer(record)]
+
+    def _answer(self, record: dict[str, Any]) -> list[int]:
+        cited = sorted(self.numbers[d] for d in record["gold"] if d in self.numbers)
+        pieces: list[str | int] = [record["answer"], *(cited if record["gold"] else ())]
+        return self.prompts.answer(pieces, answerable=bool(record["gold"]))
 
     def done(self) -> Conversation:
         return Conversation(
             self.ids, self.learn, self.routing, self.attended, len(self.gold), self.record.get("kind", ""),
-            self.choices, self.decisions,
+            self.choices, self.decisions, self.fork,
         )  # fmt: skip
 
 
@@ -279,7 +300,11 @@ def source_lengths(tokenizer: Tokenizer, sources: Sequence[tuple[int, str, str]]
     return [1 + len(ids) for ids in tokenizer.encode_batch([f"[{n}] {header}{text}\n" for n, header, text in sources])]
 
 
-def positions(conversation_length: int, template: int, memory: MemoryConfig) -> list[int]:
-    """Positions of a conversation's tokens."""
-    start = question_position(memory)
-    return [*range(template), *range(start, start + conversation_length - template)]
+def positions(conversation: Conversation, memory: MemoryConfig) -> list[int]:
+    """Positions of a conversation's tokens; further questions stand where the first one does."""
+    template, start = conversation.routing[0], question_position(memory)
+    first = conversation.further[0][0] if conversation.further else len(conversation.ids)
+    found = [*range(template), *range(start, start + first - template)]
+    for begun, end in conversation.further:
+        found += range(found[conversation.fork], found[conversation.fork] + end - begun)
+    return found

@@ -78,7 +78,13 @@ class Feed:
         if not self._corpus.ranked:
             raise ValueError("no answer record was ranked: there is nothing that a reader could be shown")
         readings = Readings(
-            self._corpus, prompts, tokens=recipe.answer_tokens, missing=recipe.missing, seed=own, kinds=recipe.kinds
+            self._corpus,
+            prompts,
+            tokens=recipe.answer_tokens,
+            missing=recipe.missing,
+            seed=own,
+            kinds=recipe.kinds,
+            further=recipe.further,
         )
         none = np.zeros((0, 0), bool)
         self._draw = lambda: StepData(
@@ -108,6 +114,7 @@ class Feed:
             seed=own,
             kinds=recipe.kinds,
             plain=recipe.plain,
+            further=recipe.further,
         )
         self._hops = Hops(corpus, prompts, seed=own + 1) if phase.hops else None
         self._draw = self._step

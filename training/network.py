@@ -169,7 +169,14 @@ class Network:
         self._run(ids, where, context, last=wanted[-1])
         return {layer: context.queries[layer] for layer in wanted}, routes
 
-    def read(self, ids: Tensor, mask: Tensor, positions_Bn: Tensor, stored: dict[int, TextMemory]) -> Tensor:
-        """Final hidden states [B, n, E] of texts that attend to `stored`."""
-        context = TextBatch(mask, mask, self.routers, self.recipe.memory, stored)
+    def read(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        positions_Bn: Tensor,
+        stored: dict[int, TextMemory],
+        branch_Bn: Tensor | None = None,
+    ) -> Tensor:
+        """Final hidden states [B, n, E] of texts that attend to `stored`; `branch_Bn` as in TextBatch."""
+        context = TextBatch(mask, mask, self.routers, self.recipe.memory, stored, branch_Bn=branch_Bn)
         return self._run(ids, positions_Bn, context, last=None).view(*ids.shape, -1)

@@ -12,10 +12,11 @@ import numpy as np
 
 from codemem.model.answer import CANDIDATES, Limits
 from codemem.model.prompts import Prompts
-from codemem.training.conversations import Conversation, Records, source_lengths
+from codemem.training.conversations import Conversation, source_lengths
 from codemem.training.corpus import Corpus
 from codemem.training.data.answers import NOT_FOUND
 from codemem.training.files import Files
+from codemem.training.records import Further, Records
 from codemem.training.retrieved import Chunk
 
 SOURCE_TOKENS = Limits().source_tokens
@@ -40,14 +41,18 @@ class Readings:
         missing: float,
         seed: int,
         kinds: Mapping[str, float] | None = None,
+        further: int = 0,
     ) -> None:
-        """`tokens`: of a conversation at most. `missing`: the share that is refused, because nothing shown decides."""
+        """`tokens`: of a conversation at most. `missing`: the share that is refused, because nothing shown decides.
+        `further`: questions that are asked besides about the same pieces, at most."""
         self.corpus, self.ranked, self.prompts = corpus, corpus.ranked, prompts
         self.tokens, self.missing = tokens, missing
         self.random = np.random.default_rng(seed)
         self._files = Files(corpus)
         self._known: dict[Chunk, int] = {}
         self._records = Records(corpus.answers, self.random, kinds, among=sorted(corpus.ranked))
+        ranked = sorted(corpus.ranked)
+        self._further = Further(corpus, self.random, kinds, count=further, among=ranked) if further else None
         self._of_language: dict[str, list[int]] = {}
         for index in sorted(corpus.ranked):
             self._of_language.setdefault(corpus.answers[index].get("language", ""), []).append(index)
@@ -78,8 +83,22 @@ class Readings:
             shown = self.shown(record, ranked, room)
         if not set(needed) <= set(shown):
             return None
-        cited = sorted(shown.index(piece) + 1 for piece in needed)
-        return self._conversation(record, ranked, shown, [record["answer"], *cited], answerable=True)
+        conversation = self._conversation(record, ranked, shown, self._answer(record, shown), answerable=True)
+        self._ask_further(conversation, record, shown)
+        return conversation
+
+    def _answer(self, record: Mapping[str, Any], shown: Sequence[Chunk]) -> list[str | int]:
+        return [record["answer"], *sorted(shown.index(piece) + 1 for piece in self.deciding(record))]
+
+    def _ask_further(self, conversation: Conversation, record: dict[str, Any], shown: Sequence[Chunk]) -> None:
+        """Asks what else of the package these pieces answer, as long as there is room."""
+        if self._further is None:
+            return
+        for other in self._further.drawn(record, lambda other: set(self.deciding(other)) <= set(shown)):
+            question = self.prompts.asked(other["question"])
+            answer = self.prompts.answer(self._answer(other, shown), answerable=True)
+            if len(conversation.ids) + len(question) + len(answer) <= self.tokens:
+                conversation.ask(question, answer)
 
     def refused(self, index: int) -> Conversation | None:
         """The record asked where it cannot be answered. None where no piece is left."""
@@ -157,6 +176,7 @@ class Readings:
         answer = self.prompts.answer(pieces, answerable=answerable)
         template = len(self.prompts.question("").template)
         learn = [False] * len(read) + [True] * len(answer)
+        fork = len(read) - len(self.prompts.asked(record["question"]))
         return Conversation(
-            [*read, *answer], learn, (template, template), [], 0, record.get("kind", ""), {}, {len(read)}
+            [*read, *answer], learn, (template, template), [], 0, record.get("kind", ""), {}, {len(read)}, fork
         )

@@ -62,6 +62,9 @@ class Recipe:
     answer_tokens: int = 1536
     """A conversation's sources are chosen so that it fits. The product reads 3,000 tokens: 3,072 with question and
     answer, 3,328 where a reader's budget is to be the same to the token."""
+    further: int = 0
+    """Questions that a conversation asks besides about the sources it shows, at most: each sees them and none of the
+    others, so one reading teaches several answers."""
     memory_documents: int = 12
     """Documents in the attended memory of a conversation: its own sources, then others of the step."""
     bucket_tokens: int = 49152

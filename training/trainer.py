@@ -131,14 +131,15 @@ class Trainer:
     def answer_loss(self, conversations: list[Conversation], stored: dict[int, TextMemory]) -> Tensor:
         """Cross-entropy of what the model must write with `stored` attended, by layer [conversations, rows]."""
         ids, mask = pad([c.ids for c in conversations], 64, self.device)
-        template = conversations[0].routing[0]
-        where = torch.zeros(ids.shape, dtype=torch.long)
+        where, branch = (torch.zeros(ids.shape, dtype=torch.long) for _ in range(2))
         learn = torch.zeros(ids.shape, dtype=torch.bool)
         for row, conversation in enumerate(conversations):
             n = len(conversation.ids)
-            where[row, :n] = torch.as_tensor(positions(n, template, self.recipe.memory))
+            where[row, :n] = torch.as_tensor(positions(conversation, self.recipe.memory))
+            branch[row, :n] = torch.as_tensor(conversation.branch_of_tokens())
             learn[row, :n] = torch.as_tensor(conversation.learn)
-        hidden = self.network.read(ids, mask, where.to(self.device), stored)
+        branches = branch.to(self.device) if any(c.further for c in conversations) else None
+        hidden = self.network.read(ids, mask, where.to(self.device), stored, branches)
         targets = learn[:, 1:].to(self.device)
         logits = self.network.decoder.logits(hidden[:, :-1][targets]).float()
         return written_loss(logits, ids[:, 1:][targets], conversations, self.recipe)
