@@ -107,15 +107,19 @@ class Network:
         """Query and key projections of every routed layer."""
         return list(self.routers.parameters())
 
-    def _run(self, ids: Tensor, positions_Bn: Tensor, context: AttentionContext, *, last: int | None) -> Tensor:
-        """Final hidden states; with `last`, the states before that layer, which the context has seen."""
+    def _run(
+        self, ids: Tensor, positions_Bn: Tensor, context: AttentionContext, *, last: int | None, fixed: int = 0
+    ) -> Tensor:
+        """Final hidden states; with `last`, the states before that layer, which the context has seen. The lowest
+        `fixed` layers do not learn from them."""
         x: Tensor = self.decoder.embed_tokens(ids.flatten())
         rope = self.decoder.rope.tables(positions_Bn.flatten(), x.dtype)
         for index, layer in enumerate(self.layers):
             if index == last:
                 layer.observe(x, rope, context)
                 return x
-            x = layer(x, rope, context)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and index >= fixed):
+                x = layer(x, rope, context)
         normed: Tensor = self.decoder.norm(x)
         return normed
 
@@ -177,6 +181,8 @@ class Network:
         stored: dict[int, TextMemory],
         branch_Bn: Tensor | None = None,
     ) -> Tensor:
-        """Final hidden states [B, n, E] of texts that attend to `stored`; `branch_Bn` as in TextBatch."""
+        """Final hidden states [B, n, E] of texts that attend to `stored`; `branch_Bn` as in TextBatch. Layers below the
+        recipe's `reading_from` do not learn from them."""
         context = TextBatch(mask, mask, self.routers, self.recipe.memory, stored, branch_Bn=branch_Bn)
-        return self._run(ids, positions_Bn, context, last=None).view(*ids.shape, -1)
+        hidden = self._run(ids, positions_Bn, context, last=None, fixed=self.recipe.reading_from)
+        return hidden.view(*ids.shape, -1)

@@ -82,6 +82,9 @@ class Recipe:
     unless `""` gives theirs."""
     without_scope: float = 0.0
     """The share of documents that are read, a step, with the path alone in their header, as code without a class is."""
+    reading_from: int = 0
+    """The lowest layer whose adapters learn from answers. With the routed layers below it, what finds stays as the
+    routing losses make it, and what answers does not weigh on it (decision 0033)."""
     answer_weight: float = 0.3
     """Weight of the language-model loss; the routing loss has weight 1."""
     hop_weight: float = 0.5

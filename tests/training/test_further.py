@@ -145,7 +145,7 @@ def test_a_step_learns_from_them(corpus: Corpus, base: Path) -> None:
     losses = []
     for _ in range(6):
         loss = trainer.answer_loss(several, {})
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for parameter in trainer.network.adapter_parameters():
             if parameter.grad is not None:
                 parameter.data -= 0.5 * parameter.grad
