@@ -108,18 +108,33 @@ def save_adapter(path: Path, adapters: dict[str, LowRank], routers: Routers, mem
     for name, matrix in matrices.items():
         values, scale = quantise_rows(matrix.float().cpu())
         tensors[name], tensors[f"{name}.scale"] = values, scale
-    metadata = {"format": FORMAT, "base": base, "memory": json.dumps(asdict(memory))}
-    save_file(tensors, str(path), metadata)
+    write_adapter(path, tensors, memory, base)
 
 
 def change_memory(path: Path, out: Path, **changes: Any) -> None:
     """Copies an adapter file with other settings of its memory (fields of `MemoryConfig`, `names` for one); the weights
-    stay as they are. Raises `WeightsCorrupt` if `path` is no adapter."""
+    stay as they are. Fewer `routed_layers` leave the routers of the others out.
+
+    Raises `WeightsCorrupt` if `path` is no adapter, `ValueError` for layers that it does not route at.
+    """
     file = AdapterFile(path)
-    with cast(Any, safe_open(str(path), "pt")) as opened:
-        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
     memory = replace(file.memory, **changes)
-    save_file(tensors, str(out), {"format": FORMAT, "base": file.base, "memory": json.dumps(asdict(memory))})
+    if more := set(memory.routed_layers) - set(file.memory.routed_layers):
+        raise ValueError(f"{path} has no routers of layers {sorted(more)}")
+    left_out = tuple(f"routers.{layer}." for layer in file.memory.routed_layers if layer not in memory.routed_layers)
+    kept = {name: tensor for name, tensor in tensors_of(path).items() if not name.startswith(left_out)}
+    write_adapter(out, kept, memory, file.base)
+
+
+def tensors_of(path: Path) -> dict[str, Tensor]:
+    """Everything in an adapter file, as it is stored."""
+    with cast(Any, safe_open(str(path), "pt")) as opened:
+        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
+
+
+def write_adapter(path: Path, tensors: dict[str, Tensor], memory: MemoryConfig, base: str) -> None:
+    """An adapter file of stored tensors. `base`: sha256 (hex) of the weights that it changes."""
+    save_file(tensors, str(path), {"format": FORMAT, "base": base, "memory": json.dumps(asdict(memory))})
 
 
 class AdapterFile:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from codemem.model.adapter import AdapterFile, change_memory, save_adapter
+from codemem.model.adapter import AdapterFile, change_memory, save_adapter, tensors_of
 from codemem.model.config import DecoderConfig, MemoryConfig
 from codemem.model.decoder import Decoder
 from codemem.model.errors import WeightsCorrupt
@@ -88,6 +88,17 @@ def test_settings_of_an_adapters_memory_change_without_its_weights(tmp_path: Pat
     assert other.base == one.base
     name = f"routers.{next(name for name, _ in Routers(CONFIG, MEMORY.routed_layers).named_parameters())}"
     assert torch.equal(one.matrix(name), other.matrix(name))
+
+
+def test_routers_of_layers_that_no_longer_route_are_left_out(tmp_path: Path) -> None:
+    path, fewer = tmp_path / "adapter.safetensors", tmp_path / "fewer.safetensors"
+    memory = replace(MEMORY, routed_layers=(0, 1))
+    save_adapter(path, {}, Routers(CONFIG, (0, 1)), memory, base="0" * 64)
+    change_memory(path, fewer, routed_layers=(1,))
+    assert AdapterFile(fewer).memory == replace(memory, routed_layers=(1,))
+    assert {name.split(".")[1] for name in tensors_of(fewer)} == {"1"}
+    with pytest.raises(ValueError, match="no routers of layers \\[0\\]"):
+        change_memory(fewer, path, routed_layers=(0, 1))
 
 
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
