@@ -105,7 +105,8 @@ def _answer(own: int, work: "_Work", jobs: "Queue[Options]", said: "Queue[str]")
             os.sched_setaffinity(0, cores[own :: work.processes] or cores[own % len(cores) :][:1])
         settings = kept_in(replace(first, out=place), work.settings)
         engines = Engines(settings, first.models)
-        while True:
+        parent = multiprocessing.parent_process()
+        while parent is None or parent.is_alive():  # who was killed can no longer stop what was started
             options = replace(jobs.get(timeout=EMPTY_SECONDS), out=place)
             began = time.perf_counter()
             runs, _ = collect(options, engines, settings)
