@@ -68,7 +68,7 @@ def ask(
     recall = session.recall
     if recall is None:
         raise NotIndexedError("nothing is in memory yet: run `codemem index`, or `codemem find --router outline`")
-    if session.snapshots[0].manifest.info.purpose != "ask":
+    if not session.snapshots[0].manifest.info.serves_ask:
         raise CodememError("this memory was made for `find` alone: run `codemem index --for ask`")
     seen = _Progress(absent(session.snapshots, question))
     if seen.lost.decisive:

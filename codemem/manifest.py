@@ -97,6 +97,11 @@ class ManifestInfo:
     tokens_per_second: float | None = None
     """Encoding speed of the last run that encoded enough to tell."""
 
+    @property
+    def serves_ask(self) -> bool:
+        """Whether answering is served: also by a memory for `find`, of a model that routes in no other layers."""
+        return self.purpose == "ask" or (self.purpose == "find" and self.layouts["find"] == self.layouts["ask"])
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:

@@ -6,6 +6,7 @@ import pytest
 
 from app.bench import Bench
 from app.conftest import write
+from app.fake_engine import FakeEngine
 from codemem.ask import Piece, RoundDone, ask
 from codemem.errors import CodememError
 from codemem.results import AskResult
@@ -33,6 +34,21 @@ def test_an_entry_made_for_find_does_not_answer_and_index_makes_the_rest(bench: 
         bench.ask(repository, "What retries?")
     assert bench.index(repository).encoded == 0, "the purpose stays as it was"
     assert bench.index(repository, purpose="ask").encoded == 3
+
+
+def test_a_memory_for_find_answers_where_the_model_routes_in_no_other_layers(
+    bench: Bench, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeEngine, "find_layout", FakeEngine.layout)
+    question = "which function waits longer every time"
+    bench.engine.answers[question] = "retry does."
+    bench.index(repository, purpose="find")
+    encoded = len(bench.engine.encoded)
+    result = bench.ask(repository, question)[-1]
+    assert isinstance(result, AskResult)
+    assert result.answer == "retry does."
+    assert len(bench.engine.encoded) == encoded
+    assert bench.index(repository, purpose="ask").encoded == 0
 
 
 def test_an_answer_streams_and_cites_what_was_read(bench: Bench, repository: Path) -> None:
