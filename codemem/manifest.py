@@ -100,7 +100,10 @@ class ManifestInfo:
     @property
     def serves_ask(self) -> bool:
         """Whether answering is served: also by a memory for `find`, of a model that routes in no other layers."""
-        return self.purpose == "ask" or (self.purpose == "find" and self.layouts["find"] == self.layouts["ask"])
+        if self.purpose != "find":
+            return self.purpose == "ask"
+        found = self.layouts.get("find")  # a file on disk: it may lack what we would have written
+        return found is not None and found == self.layouts.get("ask")
 
 
 @dataclass(frozen=True, slots=True)
