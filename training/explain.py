@@ -39,36 +39,50 @@ def explained(text: str, *, whole: bool) -> str | None:
     return None if len(text) < 40 or "```" in text or _LIST.search(text) else text
 
 
+class Generating:
+    """A checkpoint in Hugging Face's layout that goes on from prompts, greedily, many at once."""
+
+    def __init__(self, base: Path, *, prompt_tokens: int = PROMPT_TOKENS, together: int | None = None) -> None:
+        from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+        self.device, dtype = "cuda" if torch.cuda.is_available() else "cpu", torch.bfloat16
+        self.prompt_tokens = prompt_tokens
+        self.together = together or TOGETHER * PROMPT_TOKENS // prompt_tokens
+        tokenizers: Any = PreTrainedTokenizerFast  # untyped
+        self.tokenizer = tokenizers(tokenizer_file=str(base / "tokenizer.json"), padding_side="left")
+        self.tokenizer.add_special_tokens({"pad_token": "<|endoftext|>"})
+        self.end = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
+        model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+        self.model = model.to(self.device).eval()
+
+    @torch.no_grad()
+    def write(self, prompts: Sequence[str]) -> list[tuple[str, bool]]:
+        """What is written behind each, and whether the model ended it."""
+        given = self.tokenizer(
+            list(prompts), return_tensors="pt", padding=True, truncation=True, max_length=self.prompt_tokens
+        )
+        written = self.model.generate(
+            input_ids=given["input_ids"].to(self.device),
+            attention_mask=given["attention_mask"].to(self.device),
+            max_new_tokens=ANSWER_TOKENS,
+            do_sample=False,
+            repetition_penalty=1.05,
+            pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=self.end,
+        )
+        new = written[:, given["input_ids"].shape[1] :].tolist()
+        return [(str(self.tokenizer.decode(ids, skip_special_tokens=True)), self.end in ids) for ids in new]
+
+
 def explain(
-    base: Path, questions: Sequence[dict[str, Any]], documents: dict[int, dict[str, Any]]
+    model: Generating, questions: Sequence[dict[str, Any]], documents: dict[int, dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """Answer records; questions whose answer is of no use are left out."""
-    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
-
-    device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
-    tokenizers: Any = PreTrainedTokenizerFast  # untyped
-    tokenizer = tokenizers(tokenizer_file=str(base / "tokenizer.json"), padding_side="left")
-    tokenizer.add_special_tokens({"pad_token": "<|endoftext|>"})
-    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
-    model.to(device).eval()
-    for start in range(0, len(questions), TOGETHER):
-        some = questions[start : start + TOGETHER]
+    for start in range(0, len(questions), model.together):
+        some = questions[start : start + model.together]
         prompts = [_prompt(row["question"], documents[row["gold"][0]]) for row in some]
-        given = tokenizer(prompts, return_tensors="pt", padding=True, truncation=True, max_length=PROMPT_TOKENS)
-        with torch.no_grad():
-            written = model.generate(
-                input_ids=given["input_ids"].to(device),
-                attention_mask=given["attention_mask"].to(device),
-                max_new_tokens=ANSWER_TOKENS,
-                do_sample=False,
-                repetition_penalty=1.05,
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=end,
-            )
-        for row, ids in zip(some, written[:, given["input_ids"].shape[1] :].tolist(), strict=True):
-            answer = explained(str(tokenizer.decode(ids, skip_special_tokens=True)), whole=end in ids)
-            if answer:
+        for row, (text, whole) in zip(some, model.write(prompts), strict=True):
+            if answer := explained(text, whole=whole):
                 yield {**row, "answer": answer}
 
 
@@ -97,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
     documents = {i: row for i, row in enumerate(rows(options.data / DOCUMENTS)) if i in wanted}
     kept = 0
     with Writer(options.data / f"explained-{options.part}.jsonl.zst") as writer:
-        for row in explain(options.base, questions, documents):
+        for row in explain(Generating(options.base), questions, documents):
             writer.write(row)
             kept += 1
             if kept <= 3:

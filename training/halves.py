@@ -47,7 +47,7 @@ def join(
         elif _layer_of(name) < from_layer:
             tensors[name] = tensor
         elif name.endswith(".a"):
-            joined, share = _sum_of_products(files, (1.0, weight, -weight), name.removesuffix(".a"))
+            joined, share = sum_of_products(files, (1.0, weight, -weight), name.removesuffix(".a"))
             kept = min(kept, share)
             for part, matrix in joined.items():
                 tensors[part], tensors[f"{part}.scale"] = quantise_rows(matrix.contiguous())
@@ -62,7 +62,7 @@ def _layer_of(name: str) -> int:
     return int(found.group(1))
 
 
-def _sum_of_products(
+def sum_of_products(
     files: list[AdapterFile], weights: tuple[float, ...], name: str
 ) -> tuple[Mapping[str, Tensor], float]:
     """A and B whose product is nearest to the weighted sum of the files' B A at the rank of the first, and the share of

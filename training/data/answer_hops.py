@@ -13,21 +13,40 @@ _PARENT_DEFAULT = (
     "Which value does {p} take by default in the base class of {c}?",
     "{c} extends another class: what does that class's constructor use for {p} by default?",
     "What does {p} default to in the parent of {c}?",
+    "Making a {c} without {p} falls to its superclass: what is used there?",
+    "`{c}` leaves {p} to the class above it. What is the default?",
+    "What default for {p} does {c} take over from its base?",
+    "I create a {c} and do not pass {p}. What does its base class assume?",
+    "Which {w} does a {c} have, going by its parent's constructor?",
+    "default of {p} in the superclass of {c}",
 )
 _PARENT_RAISES = (
     "When does `{n}`, which `{c}` inherits, raise {e}?",
     "{c} inherits {n}: under which condition does it raise {e}?",
     "Why would calling {n} on a {c} raise {e}?",
+    "What leads to {e} in {n} of {c}, which its base defines?",
+    "{c}.{n} raised {e} though {c} does not define it: why?",
+    "In what case does the base's {n} end in {e} for a {c}?",
+    "I called {n} of {c} and got {e}. The code is in the parent: what is wrong?",
 )
 _PARENT_ERROR = (
     "Which error does the inherited `{n}` of {c} {v}?",
     "{c} gets {n} from its base: what does it {v}?",
     "What error do I get from {n} on a {c}, whose code is in the base?",
     "`{n}` of {c} is inherited: what does it fail with?",
+    "How does {n} fail on a {c}, as the base class has it?",
+    "What does {c}.{n} {v}, looking in the class that defines it?",
+    "{c} does not define {n}. What error comes from the one it inherits?",
+    "Which error has the parent's {n} for a {c}?",
 )
 _PARENT_RETURNS = (
     "What does `{n}`, which `{c}` inherits, return?",
     "{n} of {c} is written in its base: what does a call return?",
+    "What is the result of {n} on a {c}, which takes it from its base?",
+    "{n} of {c} stands in a parent class: what does it give back?",
+    "Which value does {c}.{n} have, being inherited?",
+    "I call {n} on a {c}: what do I get from the parent's code?",
+    "What does the base class of `{c}` return from `{n}`?",
 )
 
 
@@ -41,7 +60,7 @@ def _inherited(facts: PackageFacts) -> Iterator[Answered]:
             constructor = constructor_of(base)
             for parameter, value, evidence in constructor.defaults[:2] if constructor else ():
                 assert constructor is not None
-                question = ask(_PARENT_DEFAULT, p=parameter, c=class_.name)
+                question = ask(_PARENT_DEFAULT, p=parameter, c=class_.name, w=" ".join(split_name(parameter)))
                 answer = f"{link}, whose `{parameter}` defaults to `{value}`."
                 yield Answered(question, (class_.passage, constructor.passage), answer, evidence, "inherits+default")
             for name in sorted(base.methods.keys() - class_.methods.keys() - class_.own - CONSTRUCTORS):
@@ -68,11 +87,21 @@ _CALLED_DEFAULT = (
     "{f} calls a function to {w}: what does its `{p}` default to?",
     "What is the default {p} of the {w} step that {f} runs?",
     "In the function that {f} uses to {w}, which default does {p} have?",
+    "When {f} runs, {w} happens elsewhere: what is {p} by default there?",
+    "What {p} is assumed where {f} hands over to {w}?",
+    "{f} leads to {w}. Which {p} is used there unless given?",
+    "Follow {f} to what it calls to {w}: how is {p} preset?",
+    "By default, what is `{p}` in the function behind the {w} of {f}?",
 )
 _CALLED_RAISES = (
     "When does what {f} calls to {w} {v} {e}?",
     "{f} can fail with {e} in its {w} step: under which condition?",
     "Calling {f} ends in {e}, raised where it does {w}. What is the condition?",
+    "What makes the {w} that {f} relies on {v} {e}?",
+    "{f} stops with {e} from further down ({w}): when does that happen?",
+    "In which case does {w}, called from {f}, end in {e}?",
+    "Why would {f} pass on {e} when it gets to {w}?",
+    "What must hold so that {f} does not get {e} from {w}?",
 )
 _CALLED_ERROR = (
     "Which error does the function called by {f} {v}?",
@@ -80,10 +109,20 @@ _CALLED_ERROR = (
     "What error does {f} let through from what it calls?",
     "{f} calls something that can fail. What does that {v}?",
     "An error can get through {f} from the next function down. Which?",
+    "What do I have to catch around {f} because of what it relies on?",
+    "One call inside {f} may fail: with which error?",
+    "Which error comes up through {f} from below?",
+    "{f} itself is fine, but its helper may {v} what?",
+    "Which failure of a callee shows in {f}?",
 )
 _CALLED_RETURNS = (
     "What does the function that {f} calls to {w} return?",
     "{f} calls something to {w}: which constant does that return?",
+    "What does {f} get back when it calls for {w}?",
+    "In {f}, what is the result of the {w} step?",
+    "Which value comes back to {f} from {w}?",
+    "{f} hands over to {w}: what is returned there?",
+    "What constant reaches {f} from the function that does {w}?",
 )
 
 
@@ -123,6 +162,11 @@ _CREATED = (
     "{f} builds a {w}: which {p} does it get if none is passed?",
     "Which default does {p} have in the {w} that {f} uses?",
     "What does {p} default to in the class instantiated by {f}?",
+    "{f} makes an object without giving {p}: what does the class use?",
+    "How is {p} of the {w} preset that {f} makes?",
+    "Which {p} has the object made in {f}, by its class's default?",
+    "Look at the class {f} constructs: default of {p}?",
+    "{f} constructs a {w} and says nothing of {p}. What is it then?",
 )
 
 
@@ -150,10 +194,18 @@ _EXPORT_BASES = (
     "Which base class has the {n} that {m} exports?",
     "What is the superclass of the `{n}` exported by `{m}`?",
     "`{m}` only passes {n} along: which type does it extend where it is defined?",
+    "I import {n} from {m}. Which class is its parent?",
+    "{n} is offered by {m}; in its own file, what does it derive from?",
+    "What does the {n} behind {m} inherit?",
+    "Which class does {n} extend, the one that {m} hands on?",
 )
 _EXPORT_DEFAULT = (
     "What is the default `{p}` of the `{n}` that {m} exports?",
     "{m} exports {n}: what does its {p} default to?",
+    "{n} comes by way of {m}: which {p} does it use by default?",
+    "I take {n} from {m} and leave {p} out. What is assumed?",
+    "Where {n} of {m} is defined, how is {p} preset?",
+    "default of {p} in the {n} that {m} passes on",
 )
 
 
@@ -189,6 +241,11 @@ _USED = (
     "What is the value of the constant `{n}` that {f} uses?",
     "{f} reads a constant for {w}: what is its value?",
     "Which value does {f} use for {w}?",
+    "What is {n}, which {f} relies on, set to?",
+    "{f} depends on {n}: what number or text is that?",
+    "In {f} there is {n}. What does it hold where it is defined?",
+    "How large or what is the {w} used in {f}?",
+    "Look up the constant behind {w} in {f}.",
 )
 
 

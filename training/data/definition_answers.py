@@ -27,8 +27,26 @@ MOST_OF_A_KIND = 30
 _C_FAMILY = ("c", "cpp")
 """Languages that call each other's functions by their bare names."""
 
-_WHERE = ("Where is `{n}` defined?", "Which file defines {n}?", "In which file do I find {n}?", "Where does {n} live?")
-_DOES = ("What does `{n}` do?", "What is {n} for?", "Explain {n} in one sentence.", "What is the purpose of `{n}`?")
+_WHERE = (
+    "Where is `{n}` defined?",
+    "Which file defines {n}?",
+    "In which file do I find {n}?",
+    "Where does {n} live?",
+    "Where do I find {n}?",
+    "{n}: which file?",
+    "In which module is `{n}`?",
+    "where is {n} implemented",
+)
+_DOES = (
+    "What does `{n}` do?",
+    "What is {n} for?",
+    "Explain {n} in one sentence.",
+    "What is the purpose of `{n}`?",
+    "Tell me what {n} does.",
+    "When would I use {n}?",
+    "What happens in `{n}`?",
+    "what's {n} about?",
+)
 
 
 def kept_answers(shard: Path, head: ShardHead, definitions: list[Definition], raw: Path) -> dict[str, AnswerShard]:

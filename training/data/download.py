@@ -164,6 +164,7 @@ def _command(ecosystem: str, wanted: Sequence[tuple[str, str | None]]) -> list[s
 
 def _apt_configuration(folder: Path) -> Path:
     """Write an apt configuration of our own, with source packages, and bring its lists up to date once."""
+    folder = folder.resolve()  # apt looks for relative paths in its own folder
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "sources.list").write_text(_APT_SOURCES, encoding="utf-8")

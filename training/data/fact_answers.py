@@ -14,6 +14,15 @@ _DEFAULT = (
     "default of {p} in {f}",
     "What is {p} set to by default in {f}?",
     "How is {p} set in {f} when the caller leaves it out?",
+    "Which {w} does {f} use by default?",
+    "What {w} does {f} have by default?",
+    "{f}: default {p}?",
+    "What happens with `{p}` if {f} is called without it?",
+    "Does {f} have a default for {p}? Which?",
+    "how is {w} of {f} preset",
+    "Unless I say otherwise, what {w} does {f} work with?",
+    "Do I have to pass {p} to {f}, or what is assumed?",
+    "By default, what is the {w} in {f}?",
 )
 _RAISES = (
     "When does {f} {v} {e}?",
@@ -21,6 +30,13 @@ _RAISES = (
     "Why would I get {e} from {f}?",
     "What makes {f} fail with {e}?",
     "In which case is `{e}` raised by {f}?",
+    "I get {e} from {f}. What have I done wrong?",
+    "{f} ended in {e}: what led to that?",
+    "What has to be true for {f} to {v} {e}?",
+    "How can {f} end in `{e}`?",
+    "When is {e} to be expected of {f}?",
+    "What check in {f} leads to {e}?",
+    "{e} in {f}: why?",
 )
 _ERROR = (
     "Which error does {f} {v}?",
@@ -31,14 +47,39 @@ _ERROR = (
     "What must I catch around a call of {f}?",
     "error of {f}",
     "Is there an error that {f} itself can {v}?",
+    "What can go wrong in {f}, by which error?",
+    "How does {f} say that it failed?",
+    "What exception or error is thrown in {f}?",
+    "Does {f} {v} something? What?",
+    "Which error can {f} end in?",
+    "{f} failed. What error would I see?",
+    "What kind of failure does {f} report?",
 )
 _RETURNS = (
     "What does {f} return?",
     "Which constant does {f} return?",
     "What is the return value of {f}?",
     "What do I get back from {f}?",
+    "What is the result of {f}?",
+    "What does a call of {f} give me?",
+    "{f} returns what?",
+    "Which value is returned by {f}?",
+    "What does {f} evaluate to?",
+    "Does {f} return something fixed? What is it?",
+    "result of {f}",
 )
-_DOES = ("What does {f} do?", "What is {f} for?", "Explain {f} in one sentence.", "What is the purpose of {f}?")
+_DOES = (
+    "What does {f} do?",
+    "What is {f} for?",
+    "Explain {f} in one sentence.",
+    "What is the purpose of {f}?",
+    "Tell me what {f} does.",
+    "What happens in {f}?",
+    "When would I use {f}?",
+    "How would you describe {f}?",
+    "what's {f} about?",
+    "Why is there {f}?",
+)
 _DECORATORS = (
     "Which decorator is on {f}?",
     "How is {f} decorated?",
@@ -48,6 +89,10 @@ _DECORATORS = (
     "Is {f} decorated, and by what?",
     "decorator of {f}",
     "Which annotation or decorator does {f} carry?",
+    "What decorator was applied to {f}?",
+    "{f}: decorated with what?",
+    "What modifies {f} from above its definition?",
+    "By what decorator or annotation is {f} changed?",
 )
 
 
@@ -59,7 +104,7 @@ def of_functions(facts: PackageFacts) -> Iterator[Answered]:
             continue
         asked, gold, q, n = spoken(function), (function.passage,), function.qualified, function.name
         for parameter, value, evidence in function.defaults[:3]:
-            question = ask(_DEFAULT, p=parameter, f=asked)
+            question = _of_default(parameter, value, asked, function)
             answer = f"`{parameter}` defaults to `{value}` in `{q}`."
             yield Answered(question, gold, answer, evidence, "default", subject=n)
         for error, condition, evidence in function.raises[:1]:
@@ -75,6 +120,38 @@ def of_functions(facts: PackageFacts) -> Iterator[Answered]:
         yield from _decorated(asked, q, function)
         if function.summary:
             yield from _does(function, asked)
+
+
+_COUNT = (
+    "How many {w} does {n} use by default?",
+    "How many {w} does {n} make, take or allow by default?",
+    "How many {w} are there by default in {f}?",
+    "{n} goes on for how many {w}, if I say nothing?",
+)
+_SWITCH = (
+    "Is {w} on by default in {f}?",
+    "Does {n} {w} by default?",
+    "Does {f} {w} unless told otherwise?",
+    "Must I switch {w} on for {f}, or is it the default?",
+)
+_AMOUNT = (
+    "How large is {w} in {f} by default?",
+    "What number is {w} in {f}, if it is not given?",
+    "How much is the {w} of {f} unless I change it?",
+)
+
+
+def _of_default(parameter: str, value: str, asked: str, function: FunctionFacts) -> str:
+    """Half as one asks of any default, half as one asks of a number, a count or a switch."""
+    words = " ".join(split_name(parameter))
+    templates: tuple[str, ...] = _DEFAULT
+    if pick(("any", "own"), parameter, function.path, function.qualified) == "own":
+        if value.lower() in ("true", "false"):
+            templates = _SWITCH
+        elif value.removeprefix("-").replace("_", "").replace(".", "", 1).isdecimal():
+            templates = _COUNT if words.endswith("s") else _AMOUNT
+    bare = " ".join(split_name(function.name)) if len(function.name) % 3 == 0 else function.name
+    return ask(templates, p=parameter, f=asked, w=words, n=bare)
 
 
 def _plural(does: str, function: FunctionFacts) -> str:
@@ -110,6 +187,11 @@ _BASES = {
         "{c} is a subclass of what?",
         "Which class or type does {c} extend?",
         "superclass of {c}",
+        "Which class comes before {c} in its hierarchy?",
+        "What sort of class is {c}: what does it extend?",
+        "On which class does {c} rest?",
+        "Where does {c} inherit its methods from?",
+        "Is {c} derived from something? From what?",
     ),
     "embeds": (
         "What does `{c}` embed?",
@@ -118,12 +200,16 @@ _BASES = {
         "What is the base of {c}?",
         "{c} embeds which other type?",
         "Which type does {c} extend by embedding?",
+        "What other struct or interface is inside {c} without a name?",
+        "Whose methods does {c} have because it embeds them?",
     ),
     "requires": (
         "Which trait must a type have to implement {c}?",
         "What is the supertrait of `{c}`?",
         "Which trait is {c} bound to?",
         "{c} extends which trait?",
+        "What must be implemented before {c} can be?",
+        "Which trait comes with every {c}?",
     ),
 }
 _INTERFACES = (
@@ -131,6 +217,10 @@ _INTERFACES = (
     "What does `{c}` implement?",
     "{c} fulfils which interfaces?",
     "Which contract does the class {c} declare?",
+    "Which interfaces has {c} promised to implement?",
+    "What can {c} be passed as: which interface?",
+    "interfaces of {c}",
+    "To which interface does {c} conform?",
 )
 _DERIVES = (
     "Which traits does {c} derive?",
@@ -146,6 +236,10 @@ _OVERRIDES = (
     "Which method does `{q}` override?",
     "What does {q} override?",
     "Where is the method that {q} overrides defined?",
+    "Which inherited method is replaced by {q}?",
+    "{q} has an original in a base class: which, and where?",
+    "What did {q} do before it was overridden: where is that method?",
+    "From which class is the method that {q} redefines?",
 )
 
 
@@ -183,6 +277,14 @@ _CONSTANT = (
     "What is {n} set to?",
     "Which value has the constant {n}?",
     "How large or what is {w}?",
+    "value of {n}",
+    "What number, text or object is {n}?",
+    "What does {n} equal?",
+    "How much or what is {w} in this project?",
+    "What is {w} configured to be?",
+    "Where is {n} set, and to what?",
+    "Do you know the value behind `{n}`?",
+    "What {w} does the project use?",
 )
 
 

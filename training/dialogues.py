@@ -1,0 +1,247 @@
+"""A base model asks about a document and answers, both in its own words, so that training keeps plain language.
+
+    python -m codemem.training.dialogues --base FOLDER --data FOLDER [--part 0 --parts 1] [--documents 4000]
+
+Questions made by rule have the rules' forms, and a model that learns from them alone answers what is asked otherwise in
+those forms. `--base` is a checkpoint in Hugging Face's layout, the larger the better; how a question begins is drawn
+for each document. Kept is what `fault` lets through: a question that says what it is about, an answer whose names and
+numbers all stand in the source. Writes `explained-dialogue-PART.jsonl.zst`, which a run reads as further answers of
+the kind `dialogue`. Several GPUs take a part each.
+"""
+
+import argparse
+import json
+import random
+import re
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from codemem.training.data.definition import fold, split_name
+from codemem.training.data.read import DOCUMENTS, Writer, rows
+from codemem.training.explain import Generating
+from codemem.training.prose_questions import says_something
+
+KIND = "dialogue"
+OPENINGS = (
+    *("How does", "How does", "What happens when", "What happens if", "When does", "Why does", "Which", "What does"),
+    *(
+        "How many",
+        "Under what condition",
+        "Does",
+        "Can I",
+        "Where does",
+        "What is",
+        "In what order",
+        "How is",
+        "By what",
+    ),
+)
+DISTRACTORS = 4
+_TASK = (
+    "You are shown one piece of a project's source code. Write the question that a colleague who works on the project "
+    "asks about it, with the beginning that you are given. The question says which function or class it is about, by "
+    "name or in plain words, because the colleague does not see the code. Then answer it from the code alone, one to "
+    "three plain sentences, with names, numbers and conditions exactly as they stand there."
+)
+# Written for this purpose: header, text, opening, question, answer.
+_EXAMPLES = (
+    (
+        "src/net/http_client.py HttpClient\n",
+        "    def _send_with_backoff(self, request, tries=4):\n"
+        "        for attempt in range(tries):\n"
+        "            try:\n"
+        "                return self._transport.send(request)\n"
+        "            except (ConnectionError, Timeout):\n"
+        "                time.sleep(self.base_delay * 2**attempt)\n"
+        "        raise GaveUp(request.url)",
+        "How many",
+        "How many times does the HTTP client try to send a request before it gives up?",
+        "Four times, unless `tries` says otherwise. After the last failure it raises `GaveUp` with the request's URL.",
+    ),
+    (
+        "pkg/store/lru.go Cache\n",
+        "func (c *Cache) evictExpired(now time.Time) int {\n"
+        "\tn := 0\n"
+        "\tfor k, e := range c.items {\n"
+        "\t\tif e.deadline.Before(now) {\n"
+        "\t\t\tdelete(c.items, k)\n"
+        "\t\t\tn++\n"
+        "\t\t}\n"
+        "\t}\n"
+        "\treturn n\n"
+        "}",
+        "What happens when",
+        "What happens when evictExpired finds an item whose deadline has passed?",
+        "The item is deleted from `c.items` and counted; `evictExpired` returns how many were deleted.",
+    ),
+    (
+        "lib/cli/config.js\n",
+        "export function loadSettings(dir) {\n"
+        "  let at = dir;\n"
+        "  while (at !== path.dirname(at)) {\n"
+        "    const file = path.join(at, '.toolrc');\n"
+        "    if (fs.existsSync(file)) return JSON.parse(fs.readFileSync(file, 'utf8'));\n"
+        "    at = path.dirname(at);\n"
+        "  }\n"
+        "  return DEFAULTS;\n"
+        "}",
+        "How does",
+        "How does the command line find its settings file?",
+        "`loadSettings` looks for `.toolrc` in the given folder and then in each folder above it. The first one found "
+        "is parsed as JSON; if there is none, `DEFAULTS` is returned.",
+    ),
+    (
+        "src/audio/mixer.rs Mixer\n",
+        "    fn push(&mut self, frame: Frame) -> Result<(), Full> {\n"
+        "        if self.ring.len() == self.capacity {\n"
+        "            self.dropped += 1;\n"
+        "            return Err(Full);\n"
+        "        }\n"
+        "        self.ring.push_back(frame.scaled(self.gain));\n"
+        "        Ok(())\n"
+        "    }",
+        "Does",
+        "Does the Mixer keep a frame that is pushed while its ring is full?",
+        "No. It increases `dropped` and returns `Err(Full)` when the ring has reached `capacity`.",
+    ),
+)
+_QUESTION_WORDS = range(5, 26)
+_ANSWER_CHARACTERS = range(8, 420)
+_SHOWN = re.compile(
+    r"\b(?:this|the (?:given|above|shown|following)) (?:function|method|class|code|snippet|file|piece)\b", re.I
+)
+_CODE_LIKE = re.compile(r"`([^`\n]+)`|\b(\w*[a-z0-9]_\w+|[A-Za-z]+[a-z0-9][A-Z]\w*|\d[\d_.]*\d|\d)\b")
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def prompt(document: dict[str, Any], opening: str) -> str:
+    """What the model goes on from: the task, the examples, the document."""
+    turns = [f"<|im_start|>system\n{_TASK}<|im_end|>\n"]
+    for header, text, begins, question, answer in _EXAMPLES:
+        turns.append(f"{_shown(header, text, begins)}{question}\n{answer}<|im_end|>\n")
+    return "".join(turns) + _shown(document["header"], document["text"], opening) + opening
+
+
+def _shown(header: str, text: str, opening: str) -> str:
+    asked = f"The question begins with '{opening}'."
+    return f"<|im_start|>user\n{header.rstrip()}\n{text}\n\n{asked}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def asked_and_answered(opening: str, written: str, *, whole: bool) -> tuple[str, str] | None:
+    """The question and the answer in what was written behind an opening; `whole`: the model ended it."""
+    question, _, answer = f"{opening}{written}".strip().partition("\n")
+    if not whole:
+        answer = answer[: max(answer.rfind(". "), answer.rfind(".\n")) + 1]
+    answer = answer.strip()
+    return (fold(question), fold(answer)) if answer and "\n\n" not in answer else None
+
+
+def fault(question: str, answer: str, document: dict[str, Any]) -> str | None:
+    """Why a question with its answer is not learnt, or None."""
+    source = f"{document['header']}\n{document['text']}"
+    if not question.endswith("?") or len(question.split()) not in _QUESTION_WORDS:
+        return "no question"
+    if _SHOWN.search(question) or _SHOWN.search(answer):
+        return "speaks of what is shown"
+    words = set(re.findall(r"[a-z0-9]+", question.lower()))
+    if not words & _names(document):
+        return "says not what it is about"
+    if len(answer) not in _ANSWER_CHARACTERS or "```" in answer or re.search(r"(?:^| )[-*1] ?[.)]? [A-Z`]", answer):
+        return "no plain answer"
+    if any(not _stands(found[0] or found[1], source, question) for found in _CODE_LIKE.findall(answer)):
+        return "names what is not there"
+    return None
+
+
+def _stands(name: str, source: str, question: str) -> bool:
+    bare = name.strip().rstrip("()").rstrip(".,")
+    return bare in source or bare in question or (bare.isdecimal() and _spelled(bare, source))
+
+
+def _spelled(number: str, source: str) -> bool:
+    return int(number) < len(_NUMBERS) and _NUMBERS[int(number)] in source.lower()
+
+
+def _names(document: dict[str, Any]) -> set[str]:
+    """Words of what is defined, of its scope and of its file, long enough to tell."""
+    path, _, scope = document["header"].rstrip("\n").partition(" ")
+    first = next((line for line in document["text"].split("\n") if line.strip() and line.strip()[0] not in "@#/*"), "")
+    names = [*re.findall(r"\w+", scope), *re.findall(r"\w+", first)[:6], path.rsplit("/", 1)[-1].partition(".")[0]]
+    words = {word.lower() for name in names for word in (*split_name(name), name)}
+    return {word for word in words if len(word) > 3}
+
+
+def drawn(folder: Path, count: int, seed: int = 5) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """So many (document, record without question and answer), languages by the square root of their number."""
+    draw = random.Random(seed)  # noqa: S311
+    by_package: dict[str, list[int]] = defaultdict(list)
+    documents: list[dict[str, Any]] = []
+    for index, row in enumerate(rows(folder / DOCUMENTS)):
+        documents.append(row)
+        if says_something(row) and row["language"] != "markdown":
+            by_package[row["package"]].append(index)
+    languages = Counter(documents[i]["language"] for found in by_package.values() for i in found)
+    weight = {language: number**-0.5 for language, number in languages.items()}
+    every = [index for found in by_package.values() for index in found]
+    # Exponential keys: a weighted draw without putting back (Efraimidis and Spirakis, 2006).
+    keys = {index: draw.random() ** (1 / (weight[documents[index]["language"]] * 1000)) for index in every}
+    found = []
+    for index in sorted(every, key=lambda i: -keys[i])[:count]:
+        near = [other for other in by_package[documents[index]["package"]] if other != index]
+        distractors = draw.sample(near, min(DISTRACTORS, len(near)))
+        record = {"gold": [index], "distractors": distractors, "kind": KIND, "language": documents[index]["language"]}
+        found.append((documents[index], {**record, "opening": draw.choice(OPENINGS)}))
+    return found
+
+
+def dialogues(
+    model: Generating, given: Sequence[tuple[dict[str, Any], dict[str, Any]]], faults: Counter[str], *, until: float
+) -> Iterator[dict[str, Any]]:
+    """Records with question and answer; what is of no use is counted by its fault. Stops at `until` (monotonic)."""
+    order = sorted(range(len(given)), key=lambda i: len(given[i][0]["text"]))
+    for start in range(0, len(order), model.together):
+        if time.monotonic() > until:
+            return
+        some = [given[i] for i in order[start : start + model.together]]
+        prompts = [prompt(document, record["opening"]) for document, record in some]
+        for (document, record), (text, whole) in zip(some, model.write(prompts), strict=True):
+            pair = asked_and_answered(record["opening"], text, whole=whole)
+            wrong = fault(*pair, document) if pair else "cut short"
+            faults[wrong or "kept"] += 1
+            if pair and not wrong:
+                kept = {name: value for name, value in record.items() if name != "opening"}
+                yield {"question": pair[0], "answer": pair[1], **kept}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Writes one part; counts as a JSON object to stdout."""
+    parser = argparse.ArgumentParser(
+        prog="python -m codemem.training.dialogues",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--base", type=Path, required=True, help="a checkpoint folder in Hugging Face's layout")
+    add("--data", type=Path, required=True)
+    add("--part", type=int, default=0)
+    add("--parts", type=int, default=1)
+    add("--documents", type=int, default=4000, help="of all parts together")
+    add("--seconds", type=float, default=3600.0, help="stop after so long")
+    options = parser.parse_args(arguments)
+    until = time.monotonic() + options.seconds
+    given = drawn(options.data, options.documents)[options.part :: options.parts]
+    faults: Counter[str] = Counter()
+    with Writer(options.data / f"explained-dialogue-{options.part}.jsonl.zst") as writer:
+        for row in dialogues(Generating(options.base, prompt_tokens=1536), given, faults, until=until):
+            writer.write(row)
+            if faults["kept"] <= 5:
+                print(row["question"], "|", row["answer"], file=sys.stderr)
+    print(json.dumps({"asked": faults.total(), **faults}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+# Sourced: where things are on the lent machine, and waiting for them.
+export PYTHONPATH=/tmp/site:/tmp/tree HOME=/tmp/home CODEMEM_HOME=/tmp/home/codemem TOKENIZERS_PARALLELISM=true
+mkdir -p $HOME
+SMALL=/tmp/s/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
+MEDIUM=/tmp/s/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf
+SMALL_SHA=1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32
+MEDIUM_SHA=cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046
+cd /tmp/tree || exit 1
+await() { for file in "$@"; do while [ ! -e "$file" ]; do sleep 0.5; done; done; }
