@@ -4,8 +4,8 @@
 
 Questions made by rule have the rules' forms, and a model that learns from them alone answers what is asked otherwise in
 those forms. `--base` is a checkpoint in Hugging Face's layout, the larger the better; how a question begins is drawn
-for each document. Kept is what `fault` lets through: a question that says what it is about, an answer whose names and
-numbers all stand in the source. Writes `explained-dialogue-PART.jsonl.zst`, which a run reads as further answers of
+for each document. Kept is a question that says what it is about, with an answer whose names and numbers all
+stand in the source. Writes `explained-dialogue-PART.jsonl.zst`, which a run reads as further answers of
 the kind `dialogue`. Several GPUs take a part each.
 """
 
@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from codemem.training.data.definition import fold, split_name
+from codemem.training.data.definition import split_name
 from codemem.training.data.read import DOCUMENTS, Writer, rows
-from codemem.training.explain import Generating
+from codemem.training.explain import Generating, explain_prompt, explained
 from codemem.training.prose_questions import says_something
 
 KIND = "dialogue"
@@ -40,14 +40,15 @@ OPENINGS = (
         "By what",
     ),
 )
-DISTRACTORS = 4
+DISTRACTORS, QUESTION_TOKENS = 4, 40
+TOGETHER = 400
+"""Documents asked about at once; some 50 GB of a GPU with the medium model."""
 _TASK = (
     "You are shown one piece of a project's source code. Write the question that a colleague who works on the project "
-    "asks about it, with the beginning that you are given. The question says which function or class it is about, by "
-    "name or in plain words, because the colleague does not see the code. Then answer it from the code alone, one to "
-    "three plain sentences, with names, numbers and conditions exactly as they stand there."
+    "asks about it, with the beginning that you are given. The code must answer it. The question says which function "
+    "or class it is about, by name or in plain words, because the colleague does not see the code."
 )
-# Written for this purpose: header, text, opening, question, answer.
+# Written for this purpose: header, text, opening, question.
 _EXAMPLES = (
     (
         "src/net/http_client.py HttpClient\n",
@@ -60,7 +61,6 @@ _EXAMPLES = (
         "        raise GaveUp(request.url)",
         "How many",
         "How many times does the HTTP client try to send a request before it gives up?",
-        "Four times, unless `tries` says otherwise. After the last failure it raises `GaveUp` with the request's URL.",
     ),
     (
         "pkg/store/lru.go Cache\n",
@@ -76,7 +76,6 @@ _EXAMPLES = (
         "}",
         "What happens when",
         "What happens when evictExpired finds an item whose deadline has passed?",
-        "The item is deleted from `c.items` and counted; `evictExpired` returns how many were deleted.",
     ),
     (
         "lib/cli/config.js\n",
@@ -91,8 +90,6 @@ _EXAMPLES = (
         "}",
         "How does",
         "How does the command line find its settings file?",
-        "`loadSettings` looks for `.toolrc` in the given folder and then in each folder above it. The first one found "
-        "is parsed as JSON; if there is none, `DEFAULTS` is returned.",
     ),
     (
         "src/audio/mixer.rs Mixer\n",
@@ -106,7 +103,6 @@ _EXAMPLES = (
         "    }",
         "Does",
         "Does the Mixer keep a frame that is pushed while its ring is full?",
-        "No. It increases `dropped` and returns `Err(Full)` when the ring has reached `capacity`.",
     ),
 )
 _QUESTION_WORDS = range(5, 26)
@@ -119,10 +115,10 @@ _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eigh
 
 
 def prompt(document: dict[str, Any], opening: str) -> str:
-    """What the model goes on from: the task, the examples, the document."""
+    """What the model goes on from to ask: the task, the examples, the document."""
     turns = [f"<|im_start|>system\n{_TASK}<|im_end|>\n"]
-    for header, text, begins, question, answer in _EXAMPLES:
-        turns.append(f"{_shown(header, text, begins)}{question}\n{answer}<|im_end|>\n")
+    for header, text, begins, question in _EXAMPLES:
+        turns.append(f"{_shown(header, text, begins)}{question}<|im_end|>\n")
     return "".join(turns) + _shown(document["header"], document["text"], opening) + opening
 
 
@@ -131,26 +127,20 @@ def _shown(header: str, text: str, opening: str) -> str:
     return f"<|im_start|>user\n{header.rstrip()}\n{text}\n\n{asked}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def asked_and_answered(opening: str, written: str, *, whole: bool) -> tuple[str, str] | None:
-    """The question and the answer in what was written behind an opening; `whole`: the model ended it."""
-    question, _, answer = f"{opening}{written}".strip().partition("\n")
-    if not whole:
-        answer = answer[: max(answer.rfind(". "), answer.rfind(".\n")) + 1]
-    answer = answer.strip()
-    return (fold(question), fold(answer)) if answer and "\n\n" not in answer else None
-
-
-def fault(question: str, answer: str, document: dict[str, Any]) -> str | None:
-    """Why a question with its answer is not learnt, or None."""
-    source = f"{document['header']}\n{document['text']}"
-    if not question.endswith("?") or len(question.split()) not in _QUESTION_WORDS:
+def question_fault(question: str, document: dict[str, Any]) -> str | None:
+    """Why a question is not asked, or None."""
+    if not question.endswith("?") or "\n" in question or len(question.split()) not in _QUESTION_WORDS:
         return "no question"
-    if _SHOWN.search(question) or _SHOWN.search(answer):
+    if _SHOWN.search(question):
         return "speaks of what is shown"
     words = set(re.findall(r"[a-z0-9]+", question.lower()))
-    if not words & _names(document):
-        return "says not what it is about"
-    if len(answer) not in _ANSWER_CHARACTERS or "```" in answer or re.search(r"(?:^| )[-*1] ?[.)]? [A-Z`]", answer):
+    return None if words & _names(document) else "says not what it is about"
+
+
+def answer_fault(question: str, answer: str | None, document: dict[str, Any]) -> str | None:
+    """Why an answer is not learnt, or None."""
+    source = f"{document['header']}\n{document['text']}"
+    if answer is None or len(answer) not in _ANSWER_CHARACTERS:
         return "no plain answer"
     if any(not _stands(found[0] or found[1], source, question) for found in _CODE_LIKE.findall(answer)):
         return "names what is not there"
@@ -203,18 +193,30 @@ def dialogues(
 ) -> Iterator[dict[str, Any]]:
     """Records with question and answer; what is of no use is counted by its fault. Stops at `until` (monotonic)."""
     order = sorted(range(len(given)), key=lambda i: len(given[i][0]["text"]))
-    for start in range(0, len(order), model.together):
+    random.Random(0).shuffle(batches := [order[i : i + model.together] for i in range(0, len(order), model.together)])  # noqa: S311
+    for batch in batches:
         if time.monotonic() > until:
             return
-        some = [given[i] for i in order[start : start + model.together]]
-        prompts = [prompt(document, record["opening"]) for document, record in some]
-        for (document, record), (text, whole) in zip(some, model.write(prompts), strict=True):
-            pair = asked_and_answered(record["opening"], text, whole=whole)
-            wrong = fault(*pair, document) if pair else "cut short"
+        asked = model.write([prompt(given[i][0], given[i][1]["opening"]) for i in batch], most=QUESTION_TOKENS)
+        found = []
+        for index, (text, _) in zip(batch, asked, strict=True):
+            document, record = given[index]
+            question = f"{record['opening']}{text}".strip()
+            wrong = question_fault(question, document)
+            faults[wrong or "asked"] += 1
+            if not wrong:
+                found.append((document, {"question": question, **_without_opening(record)}))
+        written = model.write([explain_prompt(record["question"], document) for document, record in found])
+        for (document, record), (text, whole) in zip(found, written, strict=True):
+            answer = explained(text, whole=whole)
+            wrong = answer_fault(record["question"], answer, document)
             faults[wrong or "kept"] += 1
-            if pair and not wrong:
-                kept = {name: value for name, value in record.items() if name != "opening"}
-                yield {"question": pair[0], "answer": pair[1], **kept}
+            if not wrong:
+                yield {**record, "answer": answer}
+
+
+def _without_opening(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "opening"}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -230,17 +232,20 @@ def main(arguments: list[str] | None = None) -> None:
     add("--part", type=int, default=0)
     add("--parts", type=int, default=1)
     add("--documents", type=int, default=4000, help="of all parts together")
-    add("--seconds", type=float, default=3600.0, help="stop after so long")
+    add("--seconds", type=float, default=3600.0, help="begin no more after so long")
     options = parser.parse_args(arguments)
-    until = time.monotonic() + options.seconds
     given = drawn(options.data, options.documents)[options.part :: options.parts]
+    model = Generating(options.base, prompt_tokens=1536, together=TOGETHER)
     faults: Counter[str] = Counter()
+    until = time.monotonic() + options.seconds
     with Writer(options.data / f"explained-dialogue-{options.part}.jsonl.zst") as writer:
-        for row in dialogues(Generating(options.base, prompt_tokens=1536), given, faults, until=until):
+        for row in dialogues(
+            Generating(options.base, prompt_tokens=1536, together=TOGETHER), given, faults, until=until
+        ):
             writer.write(row)
             if faults["kept"] <= 5:
                 print(row["question"], "|", row["answer"], file=sys.stderr)
-    print(json.dumps({"asked": faults.total(), **faults}))
+    print(json.dumps(faults))
 
 
 if __name__ == "__main__":

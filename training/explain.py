@@ -56,15 +56,15 @@ class Generating:
         self.model = model.to(self.device).eval()
 
     @torch.no_grad()
-    def write(self, prompts: Sequence[str]) -> list[tuple[str, bool]]:
-        """What is written behind each, and whether the model ended it."""
+    def write(self, prompts: Sequence[str], *, most: int = ANSWER_TOKENS) -> list[tuple[str, bool]]:
+        """What is written behind each, at most `most` tokens, and whether the model ended it."""
         given = self.tokenizer(
             list(prompts), return_tensors="pt", padding=True, truncation=True, max_length=self.prompt_tokens
         )
         written = self.model.generate(
             input_ids=given["input_ids"].to(self.device),
             attention_mask=given["attention_mask"].to(self.device),
-            max_new_tokens=ANSWER_TOKENS,
+            max_new_tokens=most,
             do_sample=False,
             repetition_penalty=1.05,
             pad_token_id=self.tokenizer.pad_token_id,
@@ -80,13 +80,14 @@ def explain(
     """Answer records; questions whose answer is of no use are left out."""
     for start in range(0, len(questions), model.together):
         some = questions[start : start + model.together]
-        prompts = [_prompt(row["question"], documents[row["gold"][0]]) for row in some]
+        prompts = [explain_prompt(row["question"], documents[row["gold"][0]]) for row in some]
         for row, (text, whole) in zip(some, model.write(prompts), strict=True):
             if answer := explained(text, whole=whole):
                 yield {**row, "answer": answer}
 
 
-def _prompt(question: str, document: dict[str, Any]) -> str:
+def explain_prompt(question: str, document: dict[str, Any]) -> str:
+    """What the model goes on from to answer a question about a document."""
     source = f"{document['header']}\n{document['text']}"
     turns = (("system", _TASK), ("user", f"{source}\n\n{question}"))
     return "".join(f"<|im_start|>{who}\n{said}<|im_end|>\n" for who, said in turns) + "<|im_start|>assistant\n"

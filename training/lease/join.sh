@@ -11,3 +11,10 @@ for name in "$@" $(cat training/lease/order.txt); do
     touch "/tmp/s/$name.joined"
     echo "$(date +%T) $name"
 done
+mkdir -p /tmp/r/swe
+tar xJf /tmp/s/evals/repositories.tar.xz -C /tmp/s/evals
+tar xJf /tmp/s/evals/prose.tar.xz -C /tmp/s
+mkdir -p /tmp/swe && OMP_NUM_THREADS=1 python3 /tmp/s/prose/swe.py --prepare --prose /tmp/s/prose \
+    --work /tmp/swe/avg /tmp/swe/x0 /tmp/swe/x1 /tmp/swe/shipped && echo "$(date +%T) prose prepared"
+bash /tmp/s/scale/scale.sh minilm
+bash /tmp/s/scale/scale.sh dense 3

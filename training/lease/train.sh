@@ -1,9 +1,9 @@
 #!/bin/sh
 # Three seeds of the course on GPUs 0 to 2; on the last one both readers of retrieved text, one after the other.
 . training/lease/there.sh
-SECONDS_EACH=${COURSE_SECONDS:-780}
-await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" /tmp/r/words.done
-SHIPPED=/tmp/s/sixth/shipped.safetensors
+SECONDS_EACH=${COURSE_SECONDS:-660}
+SHIPPED=/tmp/c/shipped.safetensors
+await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED
 python3 - $SHIPPED <<'P'
 import sys
 from pathlib import Path
@@ -11,7 +11,10 @@ from codemem.model.adapter import change_memory
 from codemem.model.weights import checkpoint_folder
 change_memory(Path(sys.argv[1]), Path("/tmp/s/start.safetensors"), routed_layers=(5, 8, 11), find_layers=0)
 checkpoint_folder(Path("/tmp/s/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"))  # once, before several ask for it
+checkpoint_folder(Path("/tmp/s/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"))
 P
+await /tmp/r/words.done
+date +%T
 recipe() { # FILE CHANGES
     python3 -c 'import json, sys; print(json.dumps({**json.load(open(sys.argv[1])), **json.loads(sys.argv[2])}))' "$1" "$2"
 }
@@ -32,10 +35,10 @@ readers() { # GPU
     export CUDA_VISIBLE_DEVICES=$1
     await /tmp/r/retrieved.done
     python3 -m codemem.training --base $SMALL --base-sha256 $SMALL_SHA --data /tmp/s/sixth --out /tmp/s/r \
-        --from-adapter $SHIPPED --recipe "$(recipe training/recipes/reader.json '{"seconds": 300}')" > /tmp/r/r.log 2>&1
+        --from-adapter $SHIPPED --recipe "$(recipe training/recipes/reader.json '{"seconds": 280}')" > /tmp/r/r.log 2>&1
     cp /tmp/s/r/codemem-adapter.safetensors /tmp/r/r.safetensors
     python3 -m codemem.training --base $MEDIUM --base-sha256 $MEDIUM_SHA --data /tmp/s/sixth --out /tmp/s/m \
-        --recipe "$(recipe training/recipes/reader.json '{"seconds": 380, "recompute": "layer"}')" > /tmp/r/m.log 2>&1
+        --recipe "$(recipe training/recipes/reader.json '{"seconds": 330, "recompute": "layer"}')" > /tmp/r/m.log 2>&1
     cp /tmp/s/m/codemem-adapter.safetensors /tmp/r/m.safetensors
     touch /tmp/r/readers.done
 }
