@@ -113,7 +113,9 @@ def fetch(packages: Sequence[Package], raw: Path, *, workers: int = 2) -> dict[P
         wrong = [n for n, digest in package.sha256 if (folder / n).is_file() and _sha256(folder / n) != digest]
         if wrong:
             return f"{', '.join(wrong)} differ from the manifest"
-        if done.returncode or not any(archives(package, raw)):
+        # What else belongs to a source package is not read, and a mirror may have dropped it.
+        pinned = bool(package.sha256) and all((folder / name).is_file() for name, _ in package.sha256)
+        if (done.returncode and not pinned) or not any(archives(package, raw)):
             return (done.stderr.strip().splitlines() or ["nothing came"])[-1]
         (folder / ".complete").touch()
         return None
@@ -133,6 +135,7 @@ def _command(package: Package) -> list[str]:
 
 def _apt_configuration(folder: Path) -> Path:
     """An apt configuration with the system's own places, source packages included."""
+    folder = folder.resolve()  # apt looks for relative paths in its own folder
     for name in ("lists/partial", "cache/archives/partial", "parts"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for place in Path("/etc/apt/sources.list.d").glob("*.sources"):
@@ -141,8 +144,8 @@ def _apt_configuration(folder: Path) -> Path:
     configuration = folder / "apt.conf"
     configuration.write_text(
         'Dir::Etc::sourcelist "/dev/null";\n'
-        f'Dir::Etc::sourceparts "{folder.absolute() / "parts"}";\nDir::State::lists "{folder.absolute() / "lists"}";\n'
-        f'Dir::Cache "{folder.absolute() / "cache"}";\n',
+        f'Dir::Etc::sourceparts "{folder / "parts"}";\nDir::State::lists "{folder / "lists"}";\n'
+        f'Dir::Cache "{folder / "cache"}";\n',
         encoding="utf-8",
     )
     if not any((folder / "lists").glob("*_Sources*")):

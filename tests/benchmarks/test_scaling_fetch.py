@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from codemem.benchmarks.scaling import packages
 from codemem.benchmarks.scaling.packages import Package, fetch
 
 DATA = b"an archive"
@@ -26,7 +25,7 @@ def client(monkeypatch: pytest.MonkeyPatch, *, brings: bool) -> list[Path]:
             (options["cwd"] / "a_1.orig.tar.gz").write_bytes(DATA)
         return subprocess.CompletedProcess(command, 100, "", "E: Failed to fetch some archives.\n")
 
-    monkeypatch.setattr(packages.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     return given
 
 
