@@ -1,9 +1,9 @@
 #!/bin/sh
-# The three seeds and their average beside the shipped file and both readers: finding, answers, prose; a GPU each at first.
+# What was trained beside the shipped file and both readers: finding, answers, prose, then growth. Jobs are dealt to GPUs.
 . training/lease/there.sh
 E=/tmp/s/evals
 await /tmp/s/evals.tar.joined
-CORES=$(($(nproc) / 4))
+CORES=$(($(nproc) / GPUS))
 cp /tmp/c/shipped.safetensors /tmp/r/shipped.safetensors
 finding() { # NAME
     python3 -m codemem.training.evaluate --base $SMALL --adapter "/tmp/r/$1.safetensors" --pool $E/pool > "/tmp/r/pool-$1.txt" 2>&1
@@ -29,14 +29,18 @@ medium() { # GPU SYSTEM
         --rival-model $MEDIUM --rival-reader /tmp/r/m.safetensors
 }
 mkdir -p /tmp/r/answers
-(memory 0 x0; small 0) &
-(memory 1 x1; medium 1 bm25-chunks) &
-(memory 2 x2; medium 2 fusion) &
-(memory 3 avg; memory 3 shipped) &
+work() { # GPU: every GPUS-th job
+    number=0
+    for job in $(for n in $NAMES; do echo "memory:$n"; done) small: medium:bm25-chunks medium:fusion; do
+        [ $((number % GPUS)) -eq "$1" ] && ${job%%:*} "$1" "${job#*:}"
+        number=$((number + 1))
+    done
+}
+for gpu in $(seq 0 $((GPUS - 1))); do (own=$gpu; work "$own") & done
 wait
 date +%T
 touch /tmp/r/judged.done
 timeout 150 sh training/lease/prose.sh > /tmp/r/prose.log 2>&1
 touch /tmp/r/prose.done
-bash /tmp/s/scale/scale.sh main /tmp/r/avg.safetensors 40
+bash /tmp/s/scale/scale.sh main /tmp/r/$BEST.safetensors 40
 touch /tmp/r/scale.begun

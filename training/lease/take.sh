@@ -3,5 +3,5 @@
 # begins if nothing has.
 mkdir -p /tmp/c /tmp/arriving /tmp/s /tmp/r
 mv .work/call/*/* /tmp/arriving/ && mv /tmp/arriving/* /tmp/c/  # whole, or not there
-[ -e /tmp/r/began ] || sh training/lease/begin.sh
+[ -e /tmp/r/began ] || sh training/lease/begin.sh ${STAGES:-join words train growth}
 echo "$(ls /tmp/c | wc -l) files, $(du -sm /tmp/c | cut -f1) MB, $(date +%T); $(tail -n 1 /tmp/r/join.log) $(tail -n 1 /tmp/r/words.log)"

@@ -1,4 +1,4 @@
-# Sourced: where things are on the lent machine, and waiting for them.
+# Sourced: where things are on the lent machine (two GPUs or more), and waiting for them.
 export PYTHONPATH=/tmp/site:/tmp/tree HOME=/tmp/home CODEMEM_HOME=/tmp/home/codemem TOKENIZERS_PARALLELISM=true
 mkdir -p $HOME
 SMALL=/tmp/s/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
@@ -7,3 +7,7 @@ SMALL_SHA=1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32
 MEDIUM_SHA=cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046
 cd /tmp/tree || exit 1
 await() { for file in "$@"; do while [ ! -e "$file" ]; do sleep 0.5; done; done; }
+GPUS=$(nvidia-smi -L | wc -l)
+# A seed of the course on every GPU but the last, which trains the readers; several seeds are averaged.
+SEEDS=$(seq 0 $((GPUS - 2)))
+if [ "$GPUS" -gt 2 ]; then BEST=avg NAMES="avg $(for s in $SEEDS; do echo "x$s"; done) shipped"; else BEST=x0 NAMES="x0 shipped"; fi

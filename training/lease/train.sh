@@ -1,7 +1,7 @@
 #!/bin/sh
-# Three seeds of the course on GPUs 0 to 2; on the last one both readers of retrieved text, one after the other.
+# Seeds of the course; on the last GPU both readers of retrieved text, one after the other.
 . training/lease/there.sh
-SECONDS_EACH=${COURSE_SECONDS:-660}
+SECONDS_EACH=${COURSE_SECONDS:-690}
 SHIPPED=/tmp/c/shipped.safetensors
 await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED
 python3 - $SHIPPED <<'P'
@@ -38,13 +38,16 @@ readers() { # GPU
         --from-adapter $SHIPPED --recipe "$(recipe training/recipes/reader.json '{"seconds": 280}')" > /tmp/r/r.log 2>&1
     cp /tmp/s/r/codemem-adapter.safetensors /tmp/r/r.safetensors
     python3 -m codemem.training --base $MEDIUM --base-sha256 $MEDIUM_SHA --data /tmp/s/sixth --out /tmp/s/m \
-        --recipe "$(recipe training/recipes/reader.json '{"seconds": 330, "recompute": "layer"}')" > /tmp/r/m.log 2>&1
+        --recipe "$(recipe training/recipes/reader.json '{"seconds": 350, "recompute": "layer"}')" > /tmp/r/m.log 2>&1
     cp /tmp/s/m/codemem-adapter.safetensors /tmp/r/m.safetensors
     touch /tmp/r/readers.done
 }
-course 0 & course 1 & course 2 &
-readers 3 &
+for seed in $SEEDS; do course "$seed" & done
+readers $((GPUS - 1)) &
 wait
-python3 -m codemem.training.average /tmp/r/x0.safetensors /tmp/r/x1.safetensors /tmp/r/x2.safetensors --out /tmp/r/avg.safetensors
+if [ "$BEST" = avg ]; then
+    # shellcheck disable=SC2046
+    python3 -m codemem.training.average $(for s in $SEEDS; do echo "/tmp/r/x$s.safetensors"; done) --out /tmp/r/avg.safetensors
+fi
 touch /tmp/r/trained.done
 sh training/lease/judge.sh > /tmp/r/judge.log 2>&1

@@ -1,7 +1,6 @@
 #!/bin/sh
 # The medium model explains, and asks and answers, on every GPU; then what retrieval finds for all records.
 . training/lease/there.sh
-GPUS=$(nvidia-smi -L | wc -l)
 await /tmp/r/site.done "/tmp/s/$(basename $MEDIUM).joined"
 python3 - "$MEDIUM" <<'P'
 import sys
