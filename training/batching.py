@@ -28,7 +28,8 @@ class RoutingBatches:
 
     Of several processes that compare their questions with all documents of all of them, each takes every `count`-th
     question of one larger batch, so that a run of one package spans all of them. `asked` gives the share of a kind's
-    questions that are drawn each time around (`Recipe.asked`). Raises `ValueError` where that leaves none.
+    questions that are drawn each time around (`Recipe.asked`). Raises `ValueError` where that leaves none. With a
+    `size` of 0 batches are empty.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class RoutingBatches:
         self._queue: list[list[int]] = []
         shares = asked or {}
         self._share = np.asarray([shares.get(kind, shares.get("", 1.0)) for kind in corpus.kinds])
-        if not self._share.any():
+        if size and not self._share.any():
             raise ValueError(f"no question is of a kind that the recipe draws ({dict(shares)})")
 
     def _refill(self) -> None:

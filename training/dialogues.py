@@ -239,9 +239,7 @@ def main(arguments: list[str] | None = None) -> None:
     faults: Counter[str] = Counter()
     until = time.monotonic() + options.seconds
     with Writer(options.data / f"explained-dialogue-{options.part}.jsonl.zst") as writer:
-        for row in dialogues(
-            Generating(options.base, prompt_tokens=1536, together=TOGETHER), given, faults, until=until
-        ):
+        for row in dialogues(model, given, faults, until=until):
             writer.write(row)
             if faults["kept"] <= 5:
                 print(row["question"], "|", row["answer"], file=sys.stderr)

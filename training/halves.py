@@ -4,8 +4,8 @@
 
 X and R are courses that began with S. Below `--from-layer` the file is X's to the bit, routers too, so that with all
 routed layers below it documents and questions route as in X. From it on, every matrix is X's with `--weight` times what
-R learnt added (R - S, as products B A, cut to the rank again): decision 0033. `codemem.training --recipe` with
-`reading_from` trains the two halves in one run.
+R learnt added (R - S, as products B A, cut to the rank again). Where X is S and the weight 1, it is R's to the bit: so
+the shipped file was made (decision 0033).
 """
 
 import argparse
@@ -39,13 +39,15 @@ def join(
         raise ValueError(f"{finds} has no routers of layers {sorted(more)}")
     kept = 1.0
     tensors: dict[str, Tensor] = {}
-    own = tensors_of(finds)
+    own, read = tensors_of(finds), tensors_of(reads)
     for name, tensor in own.items():
         if name.startswith("routers."):
             if int(name.split(".")[1]) in routed:
                 tensors[name] = tensor
         elif _layer_of(name) < from_layer:
             tensors[name] = tensor
+        elif finds == start and weight == 1:
+            tensors[name] = read[name]
         elif name.endswith(".a"):
             joined, share = sum_of_products(files, (1.0, weight, -weight), name.removesuffix(".a"))
             kept = min(kept, share)

@@ -86,6 +86,16 @@ class Network:
         self.decoder.to(device)
         self.routers.to(device)
         self.layers = [TrainedLayer(layer, recipe) for layer in self.decoder.layers]  # type: ignore[arg-type]
+        self._fix()
+
+    def _fix(self) -> None:
+        """What the recipe has stay as it is has no gradient; the optimiser leaves it alone."""
+        if self.recipe.fixed_below:
+            self.routers.requires_grad_(False)
+        for name, adapter in self.adapters.items():
+            if int(name.split(".")[1]) < self.recipe.fixed_below:  # "layers.N. ..."
+                adapter.a.requires_grad_(False)
+                adapter.b.requires_grad_(False)
 
     def _start_routers(self) -> None:
         """Router projections start as the layer's own query and key projections: already a meaningful similarity."""

@@ -19,7 +19,7 @@ class Phase:
     """How many routed layers learn, from the lowest; the network runs no further than the last of them. 0: all, and
     the whole network. Without the upper half a step costs half."""
     questions: int = 384
-    """Questions a routing batch; their positives are each other's negatives."""
+    """Questions a routing batch; their positives are each other's negatives. With none, answers alone are learnt."""
     answers: int = 12
     """Conversations a step for the language-model loss; needs the whole network."""
     max_document_tokens: int = 512
@@ -31,6 +31,8 @@ class Phase:
             raise ValueError("a phase that stops at a lower layer cannot learn to answer: set answers to 0")
         if self.share <= 0:
             raise ValueError("a phase's share must be positive")
+        if not self.questions and (self.hops or not self.answers):
+            raise ValueError("a phase without questions learns from answers alone: set answers, and no hops")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,9 @@ class Recipe:
     reading_from: int = 0
     """The lowest layer whose adapters learn from answers. With the routed layers below it, what finds stays as the
     routing losses make it, and what answers does not weigh on it (decision 0033)."""
+    fixed_below: int = 0
+    """Layers below it, and all routers, stay as the run begins: what finds does not change, and what reads above it
+    stands on what it learns from (decision 0033)."""
     answer_weight: float = 0.3
     """Weight of the language-model loss; the routing loss has weight 1."""
     hop_weight: float = 0.5

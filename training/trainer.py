@@ -178,6 +178,23 @@ class Trainer:
             return {"answer": answer, "total": answer}
         layers = self.recipe.learning_layers(phase)
         documents = self.network.encode_documents(data.documents, layers)
+        losses: dict[str, Tensor] = {}
+        total = torch.zeros((), device=self.device)
+        if data.queries:
+            losses = self.asked_losses(corpus, data, documents, layers)
+            total = 0.5 * losses["layers"] + 0.25 * losses["find"] + 0.25 * losses["all"]
+        if data.hops is not None:
+            losses["hop"] = self.hop_loss(data.hops, documents, layers)
+            total = total + self.recipe.hop_weight * losses["hop"]
+        if data.conversations:
+            losses["answer"] = self.answer_loss(data.conversations, self.memories(documents, data.memory))
+            total = total + self.recipe.answer_weight * losses["answer"]
+        return {**losses, "total": total}
+
+    def asked_losses(
+        self, corpus: Corpus, data: StepData, documents: EncodedDocuments, layers: tuple[int, ...]
+    ) -> dict[str, Tensor]:
+        """Routing losses of the step's questions over its documents."""
         queries, routes = self.network.encode_questions(data.questions, layers)
         competing = self.competing(corpus, data, documents)
         # Computed again in the backward pass: token by chunk, the scores are far larger than what they come from.
@@ -188,15 +205,7 @@ class Trainer:
             for layer in layers
         }
         positive, ignore = (torch.as_tensor(x).to(self.device) for x in (competing.positive, competing.ignore))
-        losses = self.routing_losses(scores, positive, ignore)
-        total = 0.5 * losses["layers"] + 0.25 * losses["find"] + 0.25 * losses["all"]
-        if data.hops is not None:
-            losses["hop"] = self.hop_loss(data.hops, documents, layers)
-            total = total + self.recipe.hop_weight * losses["hop"]
-        if data.conversations:
-            losses["answer"] = self.answer_loss(data.conversations, self.memories(documents, data.memory))
-            total = total + self.recipe.answer_weight * losses["answer"]
-        return {**losses, "total": total}
+        return self.routing_losses(scores, positive, ignore)
 
     def hop_loss(self, hops: HopBatch, documents: EncodedDocuments, layers: tuple[int, ...]) -> Tensor:
         """Routing loss of what was read, over this process's documents, weighted as that of the questions."""

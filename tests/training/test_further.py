@@ -152,3 +152,27 @@ def test_a_step_learns_from_them(corpus: Corpus, base: Path) -> None:
                 parameter.grad = None
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.05
+
+
+def test_below_a_fixed_layer_and_in_the_routers_nothing_changes(corpus: Corpus, base: Path) -> None:
+    checkpoint = load_checkpoint(base)
+    decoder = load_decoder(
+        DecoderConfig.from_huggingface(checkpoint.config), checkpoint.tensors, device=CPU, dtype=torch.float32
+    )
+    phase = Phase(questions=0, answers=2)
+    recipe = Recipe(MEMORY, phases=(phase,), further=4, answer_tokens=600, fixed_below=1, reading_from=1, steps=3)
+    trainer = Trainer(decoder, corpus.tokenizer, recipe, device=CPU, base_sha256="0" * 64)
+    before = {name: p.detach().clone() for name, p in trainer._parameters().items()}
+    losses: list[dict[str, float]] = []
+    trainer.run(corpus, log=lambda report: losses.append(report.losses))
+    assert [set(found) for found in losses] == [{"answer", "total", "norm"}] * 3
+    changed = {name for name, p in trainer._parameters().items() if not torch.equal(p, before[name])}
+    assert changed
+    assert all(name.startswith("layers.") and int(name.split(".")[1]) >= 1 for name in changed)
+
+
+def test_a_phase_that_asks_nothing_must_answer() -> None:
+    with pytest.raises(ValueError, match="answers alone"):
+        Phase(questions=0, answers=0)
+    with pytest.raises(ValueError, match="answers alone"):
+        Phase(questions=0, answers=2, hops=4)

@@ -66,3 +66,14 @@ def test_files_of_two_models_and_layers_that_do_not_route_are_refused(tmp_path: 
     with pytest.raises(ValueError, match="layers \\[1\\]"):
         join(start, start, start, tmp_path / "out", from_layer=2, weight=1.0, routed=(0, 1))
     assert not (tmp_path / "out").exists()
+
+
+def test_over_the_start_what_was_learnt_above_is_kept_to_the_bit(tmp_path: Path) -> None:
+    start = adapter(tmp_path / "s", 0)
+    reads = adapter(tmp_path / "r", 2, start=start)
+    out = tmp_path / "out"
+    assert join(start, reads, start, out, from_layer=2, weight=1.0, routed=(0,)) == 1.0
+    below, above = tensors_of(start), tensors_of(reads)
+    for name, tensor in tensors_of(out).items():
+        of_reads = name.startswith(("layers.2", "layers.3"))
+        assert torch.equal(tensor, above[name] if of_reads else below[name])
