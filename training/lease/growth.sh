@@ -2,4 +2,4 @@
 # MiniLM's vectors for the run over a hundred million tokens, which depend on no model of ours, while others train.
 . training/lease/there.sh
 await /tmp/s/scale.tar.joined /tmp/s/minilm.tar.joined
-bash /tmp/s/scale/scale.sh dense $((GPUS - 1))
+bash training/lease/scale.sh dense $((GPUS - 1))

@@ -12,7 +12,7 @@ for name in ${ORDER:-$(cat training/lease/order.txt)}; do
     evals.tar)
         tar xJf /tmp/s/evals/repositories.tar.xz -C /tmp/s/evals && tar xJf /tmp/s/evals/prose.tar.xz -C /tmp/s
         (
-            OMP_NUM_THREADS=1 python3 /tmp/s/prose/swe.py --prepare --prose /tmp/s/prose \
+            OMP_NUM_THREADS=1 python3 -m codemem.training.lease.swe_qa --prepare --prose /tmp/s/prose \
                 --work $(for n in $NAMES; do echo "/tmp/swe/$n"; done) && touch /tmp/r/prepared.done
         ) > /tmp/r/prepare.log 2>&1 &
         ;;

@@ -42,5 +42,5 @@ date +%T
 touch /tmp/r/judged.done
 timeout 150 sh training/lease/prose.sh > /tmp/r/prose.log 2>&1
 touch /tmp/r/prose.done
-bash /tmp/s/scale/scale.sh main /tmp/r/$BEST.safetensors 40
+bash training/lease/scale.sh main /tmp/r/$BEST.safetensors 40
 touch /tmp/r/scale.begun

@@ -1,19 +1,19 @@
 #!/bin/sh
 # SWE-QA's open questions and plain ones, by each of NAMES; needs what prose.tar.xz of the evaluations holds.
 . training/lease/there.sh
-P=/tmp/s/prose
 EACH=$(($(nproc) / $(echo $NAMES | wc -w) - 4))
 job=0
 for name in $NAMES; do
     for k in $(seq 0 $((EACH - 1))); do
-        OMP_NUM_THREADS=1 python3 $P/swe.py --prose $P --work /tmp/swe/$name --model $SMALL --adapter /tmp/r/$name.safetensors \
-            --system memory --device cuda --gpu $((job % GPUS)) --part "$k" --parts $EACH --out /tmp/r/swe/$name \
-            2> "/tmp/r/swe-$name-$k.txt" &
+        OMP_NUM_THREADS=1 python3 -m codemem.training.lease.swe_qa --prose /tmp/s/prose --work /tmp/swe/$name --model $SMALL \
+            --adapter /tmp/r/$name.safetensors --system memory --device cuda --gpu $((job % GPUS)) \
+            --part "$k" --parts $EACH --out /tmp/r/swe/$name 2> "/tmp/r/swe-$name-$k.txt" &
         job=$((job + 1))
     done
     for k in 0 1 2; do
-        OMP_NUM_THREADS=1 python3 $P/plain.py --model $SMALL --adapter /tmp/r/$name.safetensors --device cuda \
-            --gpu $((job % GPUS)) --repositories /tmp/s/evals/repositories --part $k --parts 3 --work /tmp/plain/$name-$k \
+        OMP_NUM_THREADS=1 python3 -m codemem.training.lease.plain_questions --model $SMALL \
+            --adapter /tmp/r/$name.safetensors --device cuda --gpu $((job % GPUS)) \
+            --repositories /tmp/s/evals/repositories --part $k --parts 3 --work /tmp/plain/$name-$k \
             --out /tmp/r/swe/plain-$name-$k.jsonl > /tmp/r/plain-$name-$k.txt 2>&1 &
         job=$((job + 1))
     done
