@@ -24,7 +24,7 @@ _TASK = (
     "from the code."
 )
 # Written for this purpose: header, text, what it does, and two questions.
-_EXAMPLES = (
+EXAMPLES = (
     (
         "src/net/http_client.py HttpClient\n",
         "    def _send_with_backoff(self, request):\n"
@@ -117,7 +117,7 @@ _EXAMPLES = (
 def instruction() -> str:
     """What every prompt begins with: the task and the examples."""
     turns = [f"<|im_start|>system\n{_TASK}<|im_end|>\n"]
-    for header, code, does, first, second in _EXAMPLES:
+    for header, code, does, first, second in EXAMPLES:
         openings = [
             next(opening for opening in OPENINGS if question.startswith(opening)) for question in (first, second)
         ]
@@ -263,7 +263,7 @@ def _defined(text: str) -> list[str]:
     return []
 
 
-_SHOWN_STEMS = frozenset(content(question) for *_, first, second in _EXAMPLES for question in (first, second))
+_SHOWN_STEMS = frozenset(content(question) for *_, first, second in EXAMPLES for question in (first, second))
 
 
 def fault(question: str, names: Names) -> str | None:

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from codemem.training.colleague import EXAMPLES
 from codemem.training.data.definition import split_name
 from codemem.training.data.read import DOCUMENTS, Writer, rows
 from codemem.training.explain import Generating, explain_prompt, explained
@@ -48,7 +49,7 @@ _TASK = (
     "asks about it, with the beginning that you are given. The code must answer it. The question says which function "
     "or class it is about, by name or in plain words, because the colleague does not see the code."
 )
-# Written for this purpose: header, text, opening, question.
+# Header, text, opening, question; three of the sources are those of the questions that a colleague asks.
 _EXAMPLES = (
     (
         "src/net/http_client.py HttpClient\n",
@@ -63,47 +64,12 @@ _EXAMPLES = (
         "How many times does the HTTP client try to send a request before it gives up?",
     ),
     (
-        "pkg/store/lru.go Cache\n",
-        "func (c *Cache) evictExpired(now time.Time) int {\n"
-        "\tn := 0\n"
-        "\tfor k, e := range c.items {\n"
-        "\t\tif e.deadline.Before(now) {\n"
-        "\t\t\tdelete(c.items, k)\n"
-        "\t\t\tn++\n"
-        "\t\t}\n"
-        "\t}\n"
-        "\treturn n\n"
-        "}",
+        *EXAMPLES[1][:2],
         "What happens when",
         "What happens when evictExpired finds an item whose deadline has passed?",
     ),
-    (
-        "lib/cli/config.js\n",
-        "export function loadSettings(dir) {\n"
-        "  let at = dir;\n"
-        "  while (at !== path.dirname(at)) {\n"
-        "    const file = path.join(at, '.toolrc');\n"
-        "    if (fs.existsSync(file)) return JSON.parse(fs.readFileSync(file, 'utf8'));\n"
-        "    at = path.dirname(at);\n"
-        "  }\n"
-        "  return DEFAULTS;\n"
-        "}",
-        "How does",
-        "How does the command line find its settings file?",
-    ),
-    (
-        "src/audio/mixer.rs Mixer\n",
-        "    fn push(&mut self, frame: Frame) -> Result<(), Full> {\n"
-        "        if self.ring.len() == self.capacity {\n"
-        "            self.dropped += 1;\n"
-        "            return Err(Full);\n"
-        "        }\n"
-        "        self.ring.push_back(frame.scaled(self.gain));\n"
-        "        Ok(())\n"
-        "    }",
-        "Does",
-        "Does the Mixer keep a frame that is pushed while its ring is full?",
-    ),
+    (*EXAMPLES[2][:2], "How does", "How does the command line find its settings file?"),
+    (*EXAMPLES[3][:2], "Does", "Does the Mixer keep a frame that is pushed while its ring is full?"),
 )
 _QUESTION_WORDS = range(5, 26)
 _ANSWER_CHARACTERS = range(8, 420)

@@ -30,7 +30,7 @@ from codemem.evals.answers.systems import ProductSystem
 from codemem.model.engine import Engine
 from codemem.model.events import Answer, Source
 from codemem.model.store import Store
-from codemem.training.lease.work import Row, log, model_name, read_runs, settings_of
+from codemem.training.lease.work import Row, add_options, log, model_name, read_runs, settings_of
 
 DATA = Path(__file__).with_suffix(".toml")
 KINDS = ("test", "own", "pkg")
@@ -247,20 +247,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--model", default="small", help="a .gguf file or a model's name")
-    add("--adapter", type=Path, help="the shipped one by default")
-    add("--device", default="cuda")
-    add("--gpu", help="its number")
-    add("--part", type=int, default=0)
-    add("--parts", type=int, default=1)
+    add_options(parser, threads=4)
     add("--repositories", type=Path, default=Path(".work/repositories"))
     add("--own", type=Path, default=Path(), help="codemem's tree")
     add("--work", type=Path, default=Path(tempfile.gettempdir()) / "plain")
-    add("--out", type=Path)
-    add("--tokens", type=int, default=256, help="of an answer")
-    add("--threads", type=int, default=4)
     add("--only", nargs="*", default=[], help="identifiers")
-    add("--report", nargs="+", metavar="NAME=GLOB", help="of what was written")
     options = parser.parse_args(arguments)
     if options.report:
         report(options.report)

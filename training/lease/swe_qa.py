@@ -32,6 +32,7 @@ from codemem.index import IndexOptions, index
 from codemem.model.engine import Engine
 from codemem.training.lease.work import (
     Row,
+    add_options,
     claim,
     encode_share,
     log,
@@ -192,19 +193,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--prepare", action="store_true")
     add("--prose", type=Path, default=Path(".work/prose"))
     add("--work", type=Path, nargs="+", help="folders, one an adapter")
-    add("--model", default="small", help="a .gguf file or a model's name")
-    add("--adapter", type=Path, help="the shipped one by default")
-    add("--device", default="cuda")
-    add("--gpu", help="its number")
-    add("--part", type=int, default=0)
-    add("--parts", type=int, default=1)
+    add_options(parser, threads=2)
     add("--system", nargs="+", default=["bm25-chunks", "memory"])
     add("--tree", nargs="+", default=list(TREES), help="with --prepare")
     add("--most", type=int, help="questions of each repository")
-    add("--tokens", type=int, default=256, help="of an answer")
-    add("--threads", type=int, default=2)
-    add("--out", type=Path)
-    add("--report", nargs="+", metavar="NAME=GLOB", help="of what was written")
     options = parser.parse_args(arguments)
     if options.report:
         report(options.report)

@@ -3,6 +3,7 @@
 Nothing here is run by itself: `swe_qa` and `plain_questions` are.
 """
 
+import argparse
 import glob
 import json
 import os
@@ -32,6 +33,21 @@ PATIENCE = 240.0
 """Seconds that one process waits for another."""
 Row = dict[str, Any]
 _BEGAN = time.perf_counter()
+
+
+def add_options(parser: argparse.ArgumentParser, *, threads: int) -> None:
+    """The options of all that asks: which model, on what, which share, and where answers go or are read from."""
+    add = parser.add_argument
+    add("--model", default="small", help="a .gguf file or a model's name")
+    add("--adapter", type=Path, help="the shipped one by default")
+    add("--device", default="cuda")
+    add("--gpu", help="its number")
+    add("--part", type=int, default=0)
+    add("--parts", type=int, default=1)
+    add("--out", type=Path)
+    add("--tokens", type=int, default=256, help="of an answer")
+    add("--threads", type=int, default=threads)
+    add("--report", nargs="+", metavar="NAME=GLOB", help="of what was written")
 
 
 def log(text: str) -> None:
