@@ -11,6 +11,7 @@ from codemem.model.prompts import Prompts, question_position
 from codemem.model.tokenizer import Tokenizer
 from codemem.training.corpus import Corpus
 from codemem.training.files import Files
+from codemem.training.keywords import Wording
 from codemem.training.naming_choices import naming_turn
 from codemem.training.plain import PlainForm
 from codemem.training.records import Further, Records, without_telling_words
@@ -80,20 +81,25 @@ class Conversations:
         kinds: Mapping[str, float] | None = None,
         plain: float = 0.0,
         further: int = 0,
+        keywords: float = 0.0,
+        by_hop: float = 0.5,
     ) -> None:
-        """`further`: questions that are asked besides about the same sources, at most."""
+        """`further`: questions that are asked besides about the same sources, at most. `keywords`: the share that is
+        asked in key words. `by_hop`: the share of chains read hop by hop: name, read, name again."""
         self.corpus, self.prompts, self.tokens = corpus, prompts, tokens
         self.memory_documents, self.plain = memory_documents, plain
         self.random = np.random.default_rng(seed)
         self._records = Records(corpus.answers, self.random, kinds)
         self._further = Further(corpus, self.random, kinds, count=further) if further else None
+        self._wording = Wording(self.random, keywords)
+        self._by_hop = by_hop
         self.files = Files(corpus) if plain else None
         self._order = np.argsort(corpus.packages, kind="stable")
         self._sorted = corpus.packages[self._order]
 
     def next(self, extra: Sequence[int] = ()) -> Conversation:
         """The conversation about the next record. `extra`: documents of the step that memory may hold besides."""
-        return self.build(self.corpus.answers[self._records.next()], extra)
+        return self.build(self._wording.of(self.corpus.answers[self._records.next()]), extra)
 
     def build(self, record: dict[str, Any], extra: Sequence[int] = ()) -> Conversation:
         """The conversation about one record."""
@@ -106,12 +112,11 @@ class Conversations:
         plain = self.files is not None and self.random.random() < self.plain
         form = PlainForm(self.corpus, self.files, self.random, record) if plain and self.files else None
         writing = _Writing(self, record, gold, distractors, attended, form=form)
-        # Chains are read hop by hop in half of the conversations: name, read, name again.
-        by_hop = len(gold) > 1 and self.random.random() < 0.5
+        by_hop = len(gold) > 1 and self.random.random() < self._by_hop
         hops = [[document] for document in gold] if by_hop else [gold]
         if self._further and gold and not by_hop and not form:
-            fits = lambda other: not any(self._decides(d, record) for d in other["gold"] if d not in gold)  # noqa: E731
-            writing.ask_besides(self._further.drawn(record, fits))
+            drawn = self._further.drawn(record, lambda other: not self._decides_besides(other, record))
+            writing.ask_besides([self._wording.of(other) for other in drawn])
         for number, documents in enumerate(hops):
             writing.name(documents)
             writing.read(documents, hops_left=len(hops) - 1 - number)
@@ -138,6 +143,10 @@ class Conversations:
         if record["gold"]:
             return [d for d in drawn if not self._decides(d, record)]
         return without_telling_words(self.corpus, record["question"], drawn)
+
+    def _decides_besides(self, other: dict[str, Any], record: dict[str, Any]) -> bool:
+        """Whether a document of another record holds what `record` asks for, and is none of its own."""
+        return any(self._decides(d, record) for d in other["gold"] if d not in record["gold"])
 
     def _decides(self, document: int, record: dict[str, Any]) -> bool:
         """Whether a document drawn at random happens to hold what the record asks for."""

@@ -42,8 +42,8 @@ OPENINGS = (
     ),
 )
 DISTRACTORS, QUESTION_TOKENS = 4, 40
-TOGETHER = 400
-"""Documents asked about at once; some 50 GB of a GPU with the medium model."""
+TOGETHER = 256
+"""Documents asked about at once; some 32 GB of a GPU with the medium model."""
 _TASK = (
     "You are shown one piece of a project's source code. Write the question that a colleague who works on the project "
     "asks about it, with the beginning that you are given. The code must answer it. The question says which function "

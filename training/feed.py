@@ -1,13 +1,17 @@
-"""Steps made ready beside the training loop: drawn, tokenised and indexed while the device works on the step before."""
+"""Steps made ready beside the training loop: drawn, tokenised and indexed while the device works on the step before,
+in a thread or, where one cannot keep up, in several processes."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from codemem.model.prompts import Prompts
 from codemem.training.batching import RoutingBatches, no_negatives
@@ -18,6 +22,8 @@ from codemem.training.readings import Readings
 from codemem.training.recipe import Phase, Recipe
 
 AHEAD = 3
+APART = 1_000_003
+"""Between the seeds of the processes that draw: those of steps and of what a step draws lie far closer."""
 
 
 @dataclass(slots=True)
@@ -49,8 +55,8 @@ class StepData:
         return sum(map(len, self.documents)) + sum(map(len, self.questions)) + texts
 
 
-class Feed:
-    """Endless steps of one phase; the same for the same seed, however fast they are taken."""
+class Draw:
+    """Makes the steps of one phase, one at a call; the same for the same seed."""
 
     def __init__(
         self,
@@ -71,8 +77,6 @@ class Feed:
             self._readings(prompts, recipe, own)
         else:
             self._memories(prompts, recipe, seed, own, rank=rank, count=count)
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="training-feed")
-        self._ready: deque[Future[StepData]] = deque()
 
     def _readings(self, prompts: Prompts, recipe: Recipe, own: int) -> None:
         if not self._corpus.ranked:
@@ -85,6 +89,7 @@ class Feed:
             seed=own,
             kinds=recipe.kinds,
             further=recipe.further,
+            keywords=recipe.keywords,
         )
         none = np.zeros((0, 0), bool)
         self._draw = lambda: StepData(
@@ -115,25 +120,14 @@ class Feed:
             kinds=recipe.kinds,
             plain=recipe.plain,
             further=recipe.further,
+            keywords=recipe.keywords,
+            by_hop=recipe.by_hop,
         )
         self._hops = Hops(corpus, prompts, seed=own + 1) if phase.hops else None
         self._draw = self._step
 
-    def __enter__(self) -> Iterator[StepData]:
-        for _ in range(AHEAD):
-            self._ready.append(self._worker.submit(self._draw))
-        return self._taken()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._worker.shutdown(cancel_futures=True)
-
-    def _taken(self) -> Iterator[StepData]:
-        while True:
-            step = self._ready.popleft().result()
-            self._ready.append(self._worker.submit(self._draw))
-            yield step
+    def __call__(self) -> StepData:
+        return self._draw()
 
     def _step(self) -> StepData:
         batch = self._routing.next()
@@ -162,3 +156,84 @@ class Feed:
             [[index[d] for d in c.documents] for c in conversations],
             self._hops.batch(hops, list(index), tokens=self._phase.max_document_tokens) if self._hops else None,
         )
+
+
+class _Drawn(IterableDataset[StepData]):
+    """What each process of a loader draws, by a seed of its own."""
+
+    def __init__(self, make: Callable[[int], Draw]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[StepData]:
+        worker = get_worker_info()
+        assert worker is not None
+        draw = self._make(worker.id)
+        while True:
+            yield draw()
+
+
+def _alone(worker: int) -> None:
+    """Begins a process that draws: a forked tokenizer has no threads to wait for."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+class Feed:
+    """Endless steps of one phase; the same for the same seed and the recipe's `feeds`, however fast they are taken."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        prompts: Prompts,
+        recipe: Recipe,
+        phase: Phase,
+        *,
+        seed: int,
+        rank: int = 0,
+        count: int = 1,
+    ) -> None:
+        """`rank` of `count` processes, whose `seed` is the same. Raises `ValueError` where there is nothing to draw."""
+
+        def make(feed: int) -> Draw:
+            return Draw(corpus, prompts, recipe, phase, seed=seed + APART * feed, rank=rank, count=count)
+
+        self._draw = make(0)
+        self._worker: ThreadPoolExecutor | None = None
+        self._loader: DataLoader[StepData] | None = None
+        if recipe.feeds > 1:  # forked: the corpus is far too large to be sent
+            self._loader = DataLoader(
+                _Drawn(make),
+                batch_size=None,
+                num_workers=recipe.feeds,
+                prefetch_factor=AHEAD,
+                collate_fn=_as_it_is,
+                multiprocessing_context="fork",
+                worker_init_fn=_alone,
+            )
+        else:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix="training-feed")
+        self._ready: deque[Future[StepData]] = deque()
+
+    def __enter__(self) -> Iterator[StepData]:
+        if self._loader is not None:
+            return iter(self._loader)
+        assert self._worker is not None
+        for _ in range(AHEAD):
+            self._ready.append(self._worker.submit(self._draw))
+        return self._taken(self._worker)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loader = None  # its processes end with it
+        if self._worker is not None:
+            self._worker.shutdown(cancel_futures=True)
+
+    def _taken(self, worker: ThreadPoolExecutor) -> Iterator[StepData]:
+        while True:
+            step = self._ready.popleft().result()
+            self._ready.append(worker.submit(self._draw))
+            yield step
+
+
+def _as_it_is(step: Any) -> Any:
+    return step

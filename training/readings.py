@@ -16,6 +16,7 @@ from codemem.training.conversations import Conversation, source_lengths
 from codemem.training.corpus import Corpus
 from codemem.training.data.answers import NOT_FOUND
 from codemem.training.files import Files
+from codemem.training.keywords import Wording
 from codemem.training.records import Further, Records
 from codemem.training.retrieved import Chunk
 
@@ -42,9 +43,11 @@ class Readings:
         seed: int,
         kinds: Mapping[str, float] | None = None,
         further: int = 0,
+        keywords: float = 0.0,
     ) -> None:
         """`tokens`: of a conversation at most. `missing`: the share that is refused, because nothing shown decides.
-        `further`: questions that are asked besides about the same pieces, at most."""
+        `further`: questions that are asked besides about the same pieces, at most. `keywords`: the share that is
+        asked in key words."""
         self.corpus, self.ranked, self.prompts = corpus, corpus.ranked, prompts
         self.tokens, self.missing = tokens, missing
         self.random = np.random.default_rng(seed)
@@ -53,6 +56,7 @@ class Readings:
         self._records = Records(corpus.answers, self.random, kinds, among=sorted(corpus.ranked))
         ranked = sorted(corpus.ranked)
         self._further = Further(corpus, self.random, kinds, count=further, among=ranked) if further else None
+        self._wording = Wording(self.random, keywords)
         self._of_language: dict[str, list[int]] = {}
         for index in sorted(corpus.ranked):
             self._of_language.setdefault(corpus.answers[index].get("language", ""), []).append(index)
@@ -69,7 +73,7 @@ class Readings:
     def answered(self, index: int) -> Conversation | None:
         """The record answered from what ranks first; where what decides is not read then, it ranks higher. None where
         there is no room for it."""
-        record = self.corpus.answers[index]
+        record = self._wording.of(self.corpus.answers[index])
         needed = self.deciding(record)
         ranked = self.ranked[index]
         room = len(self.prompts.answer([record["answer"], *[10] * len(needed)], answerable=True))
@@ -95,14 +99,14 @@ class Readings:
         if self._further is None:
             return
         for other in self._further.drawn(record, lambda other: set(self.deciding(other)) <= set(shown)):
-            question = self.prompts.asked(other["question"])
+            question = self.prompts.asked(self._wording.of(other)["question"])
             answer = self.prompts.answer(self._answer(other, shown), answerable=True)
             if len(conversation.ids) + len(question) + len(answer) <= self.tokens:
                 conversation.ask(question, answer)
 
     def refused(self, index: int) -> Conversation | None:
         """The record asked where it cannot be answered. None where no piece is left."""
-        record = self.corpus.answers[index]
+        record = self._wording.of(self.corpus.answers[index])
         ranked = self.ranked[index]
         if self.random.random() < FOREIGN:
             others = self._of_language[record.get("language", "")]

@@ -67,6 +67,11 @@ class Recipe:
     further: int = 0
     """Questions that a conversation asks besides about the sources it shows, at most: each sees them and none of the
     others, so one reading teaches several answers."""
+    keywords: float = 0.0
+    """The share of what is asked about one document that is asked in key words, as people search."""
+    by_hop: float = 0.5
+    """The share of chains of documents that are read one by one: name, read, name again. The others are read at once,
+    as a single round reads."""
     memory_documents: int = 12
     """Documents in the attended memory of a conversation: its own sources, then others of the step."""
     bucket_tokens: int = 49152
@@ -104,6 +109,9 @@ class Recipe:
     seed: int = 0
     recompute: str = "layer"
     """What the backward pass computes again instead of keeping: 'layer', 'mlp' (faster; 62 GB at the default sizes)."""
+    feeds: int = 1
+    """Processes that draw and tokenise steps; with 1 a thread does. Conversations of 3,072 tokens take a core longer
+    than a GPU takes to learn from them."""
     compile: bool = False
     """Compile what stands around attention (torch.compile); worth it from some hundred steps on."""
 

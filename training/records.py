@@ -90,7 +90,7 @@ class Further:
         weights = np.asarray([self._share[kind] / own[kind] for kind in kinds])
         size = min(len(others), LOOKED_AT * self._count)
         order = self._random.choice(len(others), size, replace=False, p=weights / weights.sum())
-        asked = {record["question"]}
+        asked = {record.get("sentence", record["question"])}
         found: list[Record] = []
         for other in (self._corpus.answers[others[int(at)]] for at in order):
             if len(found) < self._count and other["question"] not in asked and fits(other):

@@ -53,3 +53,26 @@ def test_a_share_of_the_documents_is_read_without_its_scope(base: Path, data: Pa
 )
 def test_a_header_without_its_scope_is_its_path(header: str, alone: str) -> None:
     assert path_alone(header) == alone
+
+
+def test_processes_draw_the_same_steps_every_time_and_others_than_each_other(base: Path, data: Path) -> None:
+    tokenizer = Tokenizer.from_folder(base)
+    corpus = Corpus.load(data, tokenizer)
+    recipe = Recipe(memory=MEMORY, feeds=2)
+
+    def drawn() -> list[list[int]]:
+        with Feed(corpus, Prompts(tokenizer), recipe, Phase(questions=8, answers=2), seed=1) as steps:
+            return [next(steps).queries for _ in range(4)]
+
+    first = drawn()
+    assert first == drawn()
+    assert first[0] != first[1]
+
+
+def test_what_fails_in_a_process_that_draws_is_said(base: Path, data: Path) -> None:
+    tokenizer = Tokenizer.from_folder(base)
+    corpus = Corpus.load(data, tokenizer)
+    feed = Feed(corpus, Prompts(tokenizer), Recipe(memory=MEMORY, feeds=2), Phase(questions=8), seed=1)
+    corpus.questions.clear()
+    with pytest.raises(IndexError), feed as steps:
+        next(steps)

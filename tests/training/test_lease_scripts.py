@@ -45,7 +45,7 @@ def test_plain_questions_are_whole() -> None:
         assert question.files
         assert all(question.wanted)
         assert question.wanted
-        tree = {"test": {"test"}, "own": {"codemem"}, "pkg": dev}[question.kind]
+        tree = {"test": {"test"}, "own": {"codemem"}, "pkg": dev, "key": dev}[question.kind]
         assert question.tree in tree
     headers = [header.strip() for header, _ in documents]
     ranked = [question for question in asked if question.kind == "test"][1:]

@@ -6,7 +6,7 @@ questions in prose, so that a batch's negatives come from the same package, and 
 packages too, with questions about files, names as they are and the questions of the answer records, which lead to all
 documents that an answer needs; and it keeps what its questions compete with, so that `codemem.training.mine` finds it.
 `fourth` is larger, for recipes that say themselves which kinds of questions they draw. `fifth` has answers about other
-languages as often as about Python.
+languages as often as about Python. `seventh` has answers alone, twice as many, over the fifth's documents and theirs.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Course:
     """Documents kept of those that a question is told apart from by rule."""
     packages: frozenset[str] = frozenset()
     """Whose sections of prose are kept."""
+    read_besides: frozenset[int] = frozenset()
+    """Documents kept although nothing here asks for them: what is read beside what answers."""
 
 
 def first_course(folder: Path, *, pairs: int = 700_000, python: float = 0.45) -> Course:
@@ -127,10 +129,22 @@ def fourth_course(folder: Path) -> Course:
 def fifth_course(folder: Path) -> Course:
     """The fourth with answers that are as often about other languages as about Python, and more chains of documents."""
 
+    return _balanced(folder, fact=1500, chain=2000, unanswerable=3000)
+
+
+def seventh_course(folder: Path) -> Course:
+    """What a course reads that learns from answers alone: as many more of them as there are, and no questions."""
+    course = _balanced(folder, fact=4000, chain=6000, unanswerable=8000)
+    besides = {document for pair in course.pairs for document in pair["pos"][: course.positives]}
+    return replace(course, pairs=[], read_besides=frozenset(besides))
+
+
+def _balanced(folder: Path, *, fact: int, chain: int, unanswerable: int) -> Course:
+    """A large third course with at most so many answers of a kind about Python, and as many about other languages."""
+
     def group(row: Row) -> tuple[str, int]:
-        python = row["language"] == "python"
-        most = 3000 if row["kind"] == "unanswerable" else 2000 if len(row["gold"]) > 1 else 1500
-        return f"{row['kind']} {python}", most
+        most = unanswerable if row["kind"] == "unanswerable" else chain if len(row["gold"]) > 1 else fact
+        return f"{row['kind']} {row['language'] == 'python'}", most
 
     return third_course(folder, python=340_000, others=300_000, answers=90_000, most=2400, negatives=0, records=group)
 
@@ -214,7 +228,9 @@ def write_course(folder: Path, course: Course, out: Path) -> dict[str, int]:
     documents = {
         i: row
         for i, row in enumerate(rows(folder / DOCUMENTS))
-        if i in needed or (row["language"] == "markdown" and row["package"] in course.packages)
+        if i in needed
+        or i in course.read_besides
+        or (row["language"] == "markdown" and row["package"] in course.packages)
     }
     order = sorted(documents, key=lambda i: (documents[i]["package"], documents[i]["header"]))
     place = {old: new for new, old in enumerate(order)}
@@ -240,7 +256,7 @@ def write_course(folder: Path, course: Course, out: Path) -> dict[str, int]:
 
 COURSES: dict[str, Callable[[Path], Course]] = {
     "first": first_course, "second": second_course, "third": third_course, "fourth": fourth_course,
-    "fifth": fifth_course,
+    "fifth": fifth_course, "seventh": seventh_course,
 }  # fmt: skip
 
 

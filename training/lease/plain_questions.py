@@ -33,7 +33,7 @@ from codemem.model.store import Store
 from codemem.training.lease.work import Row, add_options, log, model_name, read_runs, settings_of
 
 DATA = Path(__file__).with_suffix(".toml")
-KINDS = ("test", "own", "pkg")
+KINDS = ("test", "own", "pkg", "key")
 FOLDERS = (
     "codemem",
     "indexer",

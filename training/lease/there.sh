@@ -10,4 +10,6 @@ await() { for file in "$@"; do while [ ! -e "$file" ]; do sleep 0.5; done; done;
 GPUS=$(nvidia-smi -L | wc -l)
 # A seed of the course on every GPU but the last, which trains the readers; several seeds are averaged.
 SEEDS=$(seq 0 $((GPUS - 2)))
-if [ "$GPUS" -gt 2 ]; then BEST=avg NAMES="avg $(for s in $SEEDS; do echo "x$s"; done) shipped"; else BEST=x0 NAMES="x0 shipped"; fi
+TRAINED=$(for s in $SEEDS; do echo "x$s"; done)
+if [ "$GPUS" -gt 2 ]; then BEST=avg TRAINED="avg $TRAINED"; else BEST=x0; fi
+NAMES=${NAMES:-$TRAINED shipped}

@@ -1,15 +1,12 @@
 #!/bin/sh
-# Seeds of the course; on the last GPU both readers of retrieved text, one after the other.
+# Seeds of the course RECIPE over the shipped file; on the last GPU both readers of retrieved text, one after the other.
 . training/lease/there.sh
-SECONDS_EACH=${COURSE_SECONDS:-690}
+RECIPE=${RECIPE:-training/recipes/seventh.json}
 SHIPPED=/tmp/c/shipped.safetensors
 await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED
-python3 - $SHIPPED <<'P'
-import sys
+python3 - <<'P'
 from pathlib import Path
-from codemem.model.adapter import change_memory
 from codemem.model.weights import checkpoint_folder
-change_memory(Path(sys.argv[1]), Path("/tmp/s/start.safetensors"), routed_layers=(5, 8, 11), find_layers=0)
 checkpoint_folder(Path("/tmp/s/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"))  # once, before several ask for it
 checkpoint_folder(Path("/tmp/s/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"))
 P
@@ -18,29 +15,39 @@ date +%T
 recipe() { # FILE CHANGES
     python3 -c 'import json, sys; print(json.dumps({**json.load(open(sys.argv[1])), **json.loads(sys.argv[2])}))' "$1" "$2"
 }
+LAYERS=$(python3 -c 'import sys; from pathlib import Path; from codemem.model.adapter import AdapterFile
+m = AdapterFile(Path(sys.argv[1])).memory; print("--layers", ",".join(map(str, m.routed_layers)), "--find-layers", m.find_layers)' $SHIPPED)
 course() { # GPU, which is its seed; a smaller footprint if the first does not fit
     export CUDA_VISIBLE_DEVICES=$1
     for form in mlp layer; do
         rm -rf "/tmp/s/x$1"
-        python3 -m codemem.training --base $SMALL --base-sha256 $SMALL_SHA --data /tmp/s/sixth --out "/tmp/s/x$1" \
-            --layers 5,8,11 --find-layers 0 --from-adapter /tmp/s/start.safetensors \
-            --recipe "$(recipe training/recipes/sixth.json "{\"seconds\": $SECONDS_EACH, \"seed\": $1, \"recompute\": \"$form\"}")" \
+        # shellcheck disable=SC2086
+        python3 -m codemem.training --base $SMALL --base-sha256 $SMALL_SHA --data /tmp/s/course --out "/tmp/s/x$1" \
+            $LAYERS --from-adapter $SHIPPED \
+            --recipe "$(recipe "$RECIPE" "{\"seconds\": ${COURSE_SECONDS:-690}, \"seed\": $1, \"recompute\": \"$form\"}")" \
             && break
     done > "/tmp/r/x$1.log" 2>&1
     cp "/tmp/s/x$1/codemem-adapter.safetensors" "/tmp/r/x$1.safetensors"
     cp "/tmp/s/x$1/log.jsonl" "/tmp/r/x$1.jsonl"
     touch "/tmp/r/x$1.done"
 }
+reader() { # NAME BASE SHA SECONDS OPTIONS...
+    name=$1 base=$2 sha=$3 seconds=$4; shift 4
+    for form in mlp layer; do
+        rm -rf "/tmp/s/$name"
+        python3 -m codemem.training --base "$base" --base-sha256 "$sha" --data /tmp/s/course --out "/tmp/s/$name" "$@" \
+            --recipe "$(recipe training/recipes/reader.json "{\"seconds\": $seconds, \"recompute\": \"$form\"}")" && break
+    done > "/tmp/r/$name.log" 2>&1
+    cp "/tmp/s/$name/codemem-adapter.safetensors" "/tmp/r/$name.safetensors"
+    cp "/tmp/s/$name/log.jsonl" "/tmp/r/$name.jsonl"
+    touch "/tmp/r/$name.done"
+}
 readers() { # GPU
     export CUDA_VISIBLE_DEVICES=$1
     await /tmp/r/retrieved.done
-    python3 -m codemem.training --base $SMALL --base-sha256 $SMALL_SHA --data /tmp/s/sixth --out /tmp/s/r \
-        --from-adapter $SHIPPED --recipe "$(recipe training/recipes/reader.json '{"seconds": 280}')" > /tmp/r/r.log 2>&1
-    cp /tmp/s/r/codemem-adapter.safetensors /tmp/r/r.safetensors
-    python3 -m codemem.training --base $MEDIUM --base-sha256 $MEDIUM_SHA --data /tmp/s/sixth --out /tmp/s/m \
-        --recipe "$(recipe training/recipes/reader.json '{"seconds": 350, "recompute": "layer"}')" > /tmp/r/m.log 2>&1
-    cp /tmp/s/m/codemem-adapter.safetensors /tmp/r/m.safetensors
-    touch /tmp/r/readers.done
+    # shellcheck disable=SC2086
+    reader r $SMALL $SMALL_SHA "${READER_SECONDS:-280}" $LAYERS --from-adapter $SHIPPED
+    reader m $MEDIUM $MEDIUM_SHA "${MEDIUM_SECONDS:-350}"
 }
 for seed in $SEEDS; do course "$seed" & done
 readers $((GPUS - 1)) &

@@ -1,0 +1,19 @@
+# Sourced after there.sh: asks the sets of facts and hops, and how well an adapter finds.
+E=/tmp/s/evals
+mkdir -p /tmp/r/answers
+answers() { # CORES PROCESSES GPUS NAME SPLIT ARGUMENTS...: answers lie in /tmp/r/answers/NAME-SPLIT
+    cores=$1 processes=$2 gpus=$3 name=$4 split=$5; shift 5
+    # shellcheck disable=SC2086
+    taskset -c "$cores" python3 -m codemem.evals.answers.spread facts hops --split "$split" \
+        --repositories $E/repositories --out "/tmp/r/answers/$name-$split" --model $SMALL --device cuda \
+        --processes "$processes" --gpus $gpus --seconds "${ANSWER_SECONDS:-240}" "$@" > "/tmp/r/answers-$name-$split.txt" 2>&1
+}
+memory() { # CORES PROCESSES GPUS NAME
+    for split in held-out dev; do answers "$1" "$2" "$3" "$4" $split --system memory --adapter "/tmp/r/$4.safetensors"; done
+}
+finding() { # GPU NAME
+    CUDA_VISIBLE_DEVICES=$1 python3 -m codemem.training.evaluate --base $SMALL --adapter "/tmp/r/$2.safetensors" --pool $E/pool \
+        > "/tmp/r/pool-$2.txt" 2>&1
+    CUDA_VISIBLE_DEVICES=$1 python3 -m codemem.training.carried.score --base $SMALL --adapter "/tmp/r/$2.safetensors" \
+        --worlds $E/worlds/carry --out "/tmp/r/worlds-$2" > "/tmp/r/worlds-$2.txt" 2>&1
+}
