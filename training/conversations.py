@@ -14,6 +14,7 @@ from codemem.training.files import Files
 from codemem.training.keywords import Wording
 from codemem.training.naming_choices import naming_turn
 from codemem.training.plain import PlainForm
+from codemem.training.ranking import spelled_out
 from codemem.training.records import Further, Records, without_telling_words
 
 BEST_LAST = 0.7
@@ -83,16 +84,18 @@ class Conversations:
         further: int = 0,
         keywords: float = 0.0,
         by_hop: float = 0.5,
+        as_ranked: float = 0.0,
     ) -> None:
         """`further`: questions that are asked besides about the same sources, at most. `keywords`: the share that is
-        asked in key words. `by_hop`: the share of chains read hop by hop: name, read, name again."""
+        asked in key words. `by_hop`: the share of chains read hop by hop: name, read, name again.
+        `as_ranked`: the share of the others that is read in the order in which the product ranks."""
         self.corpus, self.prompts, self.tokens = corpus, prompts, tokens
         self.memory_documents, self.plain = memory_documents, plain
         self.random = np.random.default_rng(seed)
         self._records = Records(corpus.answers, self.random, kinds)
         self._further = Further(corpus, self.random, kinds, count=further) if further else None
         self._wording = Wording(self.random, keywords)
-        self._by_hop = by_hop
+        self._by_hop, self._as_ranked = by_hop, as_ranked
         self.files = Files(corpus) if plain else None
         self._order = np.argsort(corpus.packages, kind="stable")
         self._sorted = corpus.packages[self._order]
@@ -117,6 +120,9 @@ class Conversations:
         if self._further and gold and not by_hop and not form:
             drawn = self._further.drawn(record, lambda other: not self._decides_besides(other, record))
             writing.ask_besides([self._wording.of(other) for other in drawn])
+        if self._as_ranked and not by_hop and not form and self.random.random() < self._as_ranked:
+            writing.read_as_ranked(gold, distractors)
+            hops = []
         for number, documents in enumerate(hops):
             writing.name(documents)
             writing.read(documents, hops_left=len(hops) - 1 - number)
@@ -226,10 +232,18 @@ class _Writing:
         if self.numbers:
             self.learn[start] = True
 
-    def read(self, documents: list[int], *, hops_left: int) -> None:
+    def read_as_ranked(self, gold: list[int], distractors: Sequence[int]) -> None:
+        """The turns of a model that names nothing: what the question spells out ranks first, and is read last."""
+        last = spelled_out(self.corpus, self.record["question"], [*gold, *distractors])
+        first = [*last[::-1], *gold, *self.candidates][:1]
+        self.add(self.prompts.named([self.corpus.headers[document] for document in first]), learnt=False)
+        self.left = list(dict.fromkeys([*last, *self.left]))
+        self.read(gold, hops_left=0, last=last)
+
+    def read(self, documents: list[int], *, hops_left: int, last: Sequence[int] = ()) -> None:
         """The turn that shows sources: what was named among others, best last where routing would be sure of it.
 
-        Others are left out, and not cut, where there is no room for them, as the product does.
+        Others are left out, and not cut, where there is no room for them, as the product does. `last` are read last.
         """
         turn = len(self.prompts.sources([], self.record["question"])) + len(self._answer(self.record))
         besides = [len(self._asked_and_answered(record)) for record in self.besides]
@@ -244,6 +258,9 @@ class _Writing:
         shown = [*others, *fresh]
         if not documents or self.random.random() > BEST_LAST:
             self.random.shuffle(shown)
+        if last:
+            self.random.shuffle(shown)
+            shown = [*(d for d in shown if d not in last), *(d for d in last if d in shown)]
         pieces = []
         for number, document in enumerate(shown, start=len(self.numbers) + 1):
             self.numbers[document] = number

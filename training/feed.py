@@ -122,6 +122,7 @@ class Draw:
             further=recipe.further,
             keywords=recipe.keywords,
             by_hop=recipe.by_hop,
+            as_ranked=recipe.as_ranked,
         )
         self._hops = Hops(corpus, prompts, seed=own + 1) if phase.hops else None
         self._draw = self._step

@@ -72,6 +72,9 @@ class Recipe:
     by_hop: float = 0.5
     """The share of chains of documents that are read one by one: name, read, name again. The others are read at once,
     as a single round reads."""
+    as_ranked: float = 0.0
+    """The share of conversations of one round whose sources stand as the product ranks them: what defines a name that
+    the question spells out is read last, whether it answers or not."""
     memory_documents: int = 12
     """Documents in the attended memory of a conversation: its own sources, then others of the step."""
     bucket_tokens: int = 49152

@@ -3,14 +3,13 @@
 . training/lease/there.sh
 RECIPE=${RECIPE:-training/recipes/seventh.json}
 SHIPPED=/tmp/c/shipped.safetensors
-await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED
+await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED /tmp/r/words.done
 python3 - <<'P'
 from pathlib import Path
 from codemem.model.weights import checkpoint_folder
 checkpoint_folder(Path("/tmp/s/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"))  # once, before several ask for it
 checkpoint_folder(Path("/tmp/s/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"))
 P
-await /tmp/r/words.done
 date +%T
 recipe() { # FILE CHANGES
     python3 -c 'import json, sys; print(json.dumps({**json.load(open(sys.argv[1])), **json.loads(sys.argv[2])}))' "$1" "$2"
