@@ -23,8 +23,15 @@ class KnownWords:
         self._sorted = sorted(self._words)
 
     def allows(self, text: str, piece: str) -> bool:
-        """Whether the text so far may go on with a piece. Only the word that it ends in, and later ones, are judged."""
-        if not piece or not piece.isascii():
+        """Whether the text so far may go on with a piece. Only the word that it ends in, and later ones, are judged.
+
+        No piece: whether it may end here, or a citation follow, which the middle of a name does not.
+        """
+        if not piece:
+            word = _trailing_word(text)
+            code = text.count("`") % 2 == 1 or _CODE.search(word)
+            return not code or not _WORD.fullmatch(word) or self._knows(word)
+        if not piece.isascii():
             return True
         whole = text + piece
         quoted = text.count("`") % 2 == 1

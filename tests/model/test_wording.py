@@ -45,3 +45,15 @@ def test_words_that_were_read_may_be_written(text: str, piece: str) -> None:
 )
 def test_names_that_nobody_wrote_may_not(text: str, piece: str) -> None:
     assert not KNOWN.allows(text, piece)
+
+
+@pytest.mark.parametrize(
+    "text", ["`find_damage` raises `StoreError`.", "It calls find_damage", "It returns `7", "It ends", ""]
+)
+def test_an_answer_ends_behind_whole_words(text: str) -> None:
+    assert KNOWN.allows(text, "")
+
+
+@pytest.mark.parametrize("text", ["`find_damage` raises `StoreErr", "It calls find_dam", "see `Sess"])
+def test_an_answer_does_not_end_within_a_name(text: str) -> None:
+    assert not KNOWN.allows(text, "")
