@@ -11,6 +11,8 @@ from codemem.absence import Absent, absent
 from codemem.config import RepositoryConfig
 from codemem.errors import CodememError, NotIndexedError
 from codemem.find import find, outline_candidates
+from codemem.links import linked
+from codemem.mentions import mentions
 from codemem.model.events import Answer, Read, Round, Source, TextPiece
 from codemem.outline.mix import mix_files
 from codemem.passages import FileChangedError
@@ -132,6 +134,10 @@ def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.fl
     mixed = mix_files({str(index): score for index, score in enumerate(scores.tolist())}, named)
     prior = np.zeros(len(recall), np.float32)
     prior[[int(key) for key in mixed]] = list(mixed.values())
+    for index, gain in mentions(recall, question).items():
+        prior[index] += gain
+    for index, gain in linked(recall, question, prior).items():
+        prior[index] += gain
     return prior
 
 

@@ -14,7 +14,7 @@ from codemem.training.files import Files
 from codemem.training.keywords import Wording
 from codemem.training.naming_choices import naming_turn
 from codemem.training.plain import PlainForm
-from codemem.training.ranking import spelled_out
+from codemem.training.ranking import speaking, spelled_out
 from codemem.training.records import Further, Records, without_telling_words
 
 BEST_LAST = 0.7
@@ -238,12 +238,13 @@ class _Writing:
         first = [*last[::-1], *gold, *self.candidates][:1]
         self.add(self.prompts.named([self.corpus.headers[document] for document in first]), learnt=False)
         self.left = list(dict.fromkeys([*last, *self.left]))
-        self.read(gold, hops_left=0, last=last)
+        self.read(gold, hops_left=0, as_ranked=True, last=last)
 
-    def read(self, documents: list[int], *, hops_left: int, last: Sequence[int] = ()) -> None:
+    def read(self, documents: list[int], *, hops_left: int, as_ranked: bool = False, last: Sequence[int] = ()) -> None:
         """The turn that shows sources: what was named among others, best last where routing would be sure of it.
 
-        Others are left out, and not cut, where there is no room for them, as the product does. `last` are read last.
+        Others are left out, and not cut, where there is no room for them, as the product does. `as_ranked`: anything
+        first, what speaks of the names that the question writes out behind it, `last` at the end.
         """
         turn = len(self.prompts.sources([], self.record["question"])) + len(self._answer(self.record))
         besides = [len(self._asked_and_answered(record)) for record in self.besides]
@@ -258,15 +259,20 @@ class _Writing:
         shown = [*others, *fresh]
         if not documents or self.random.random() > BEST_LAST:
             self.random.shuffle(shown)
-        if last:
-            self.random.shuffle(shown)
-            shown = [*(d for d in shown if d not in last), *(d for d in last if d in shown)]
+        if as_ranked:
+            shown = self._as_ranked(shown, last)
         pieces = []
         for number, document in enumerate(shown, start=len(self.numbers) + 1):
             self.numbers[document] = number
             pieces.append(self._source(number, document))
         self.add(self.prompts.sources(pieces, self.record["question"]), learnt=False)
         self.fork = len(self.ids) - len(self.prompts.asked(self.record["question"]))
+
+    def _as_ranked(self, shown: list[int], last: Sequence[int]) -> list[int]:
+        self.random.shuffle(shown)
+        speak = set(speaking(self.corpus, self.record["question"], shown)).difference(last)
+        silent = [d for d in shown if d not in speak and d not in last]
+        return [*silent, *(d for d in shown if d in speak), *(d for d in last if d in shown)]
 
     def _others(self, room: int) -> list[int]:
         """What is read besides, for so many tokens; of what cannot be answered two at least."""

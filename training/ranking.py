@@ -1,12 +1,13 @@
-"""Which documents the product would read last, because the question spells out what they define.
+"""Which documents the product would read last: what the question spells out, and before it what speaks of that.
 
 Reading is learnt in the order in which the product reads. Asked who calls a function, the outline puts that function
-first and its caller anywhere; a conversation that always shows the caller last teaches to look there.
+first and its caller behind it; a conversation that always shows the caller last teaches to look there.
 """
 
 import re
 from collections.abc import Sequence
 
+from codemem.mentions import names_to_find
 from codemem.outline.query import folded, understand
 from codemem.outline.words import identifiers
 from codemem.training.corpus import Corpus
@@ -21,6 +22,15 @@ def spelled_out(corpus: Corpus, question: str, documents: Sequence[int]) -> list
     names = set(understand(question, ()).names)
     worth = {document: _names_of(corpus, document, names) for document in documents}
     return sorted((document for document in documents if worth[document]), key=lambda document: worth[document])
+
+
+def speaking(corpus: Corpus, question: str, documents: Sequence[int]) -> list[int]:
+    """Those of `documents` in which a name that the question writes as code stands by itself (codemem/mentions.py)."""
+    names = names_to_find(question)
+    if not names:
+        return []
+    spoken = re.compile(r"(?<![\w$])(?:" + "|".join(map(re.escape, names)) + r")(?![\w$])")
+    return [document for document in documents if spoken.search(corpus.texts[document])]
 
 
 def _names_of(corpus: Corpus, document: int, names: set[str]) -> int:

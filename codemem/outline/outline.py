@@ -12,7 +12,7 @@ from codemem.outline.assembly import assemble
 from codemem.outline.collector import paused_collector
 from codemem.outline.query import understand
 from codemem.outline.ranking import DEFAULT_WEIGHTS, Index, Scores, Weights, score
-from codemem.outline.records import FileRecord, record, unread_record
+from codemem.outline.records import FileRecord, SymbolRecord, record, unread_record
 from codemem.outline.words import terms
 
 
@@ -109,6 +109,21 @@ class Outline:
         order = np.argsort(-scores.files, kind="stable")[:k]
         hits = [hit for file in order if scores.files[file] > 0 for hit in self._hits(int(file), scores, per_file)]
         return sorted(hits, key=lambda hit: -hit.score)[:k]
+
+    def named(self, names: Iterable[str], *, most: int) -> list[tuple[FileRecord, SymbolRecord]]:
+        """Definitions whose whole name is one of `names` (folded, see `query.folded`), in the order of the names.
+
+        A name that more than `most` definitions bear is left out.
+        """
+        index = self._ready()
+        found = []
+        for name in dict.fromkeys(names):
+            rows = index.folded_names.get(name, ())
+            for row in rows if len(rows) <= most else ():
+                file = int(index.file_of[row])
+                entry = self._order[file]
+                found.append((entry, entry.symbols[int(row) - int(index.first_symbol[file])]))
+        return found
 
     def scores(self, query: str) -> Scores:
         """Scores of all files and symbols, in the order of `paths`."""

@@ -4,7 +4,7 @@
 . training/lease/asking.sh
 await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" /tmp/c/x0.safetensors /tmp/c/r.safetensors
 cp /tmp/c/*.safetensors /tmp/r/
-python3 -c 'import sys; from pathlib import Path; from codemem.model.weights import checkpoint_folder; checkpoint_folder(Path(sys.argv[1]))' $SMALL
+dequantised $SMALL
 await /tmp/s/evals.tar.joined
 ANSWER_SECONDS=150
 (memory 0-9 10 0 x0) &

@@ -1,35 +1,60 @@
 #!/bin/sh
-# What was trained, and both readers: finding, answers, prose, and growth beside them. Jobs are dealt to GPUs.
+# What was trained, and both readers, from the moment when they are there: each GPU that training has left takes the first
+# job whose adapter is ready. First what decides: the medium model's reader, then the best adapter, then all others.
 . training/lease/there.sh
 . training/lease/asking.sh
 await /tmp/s/evals.tar.joined
-bash training/lease/scale.sh main /tmp/r/$BEST.safetensors 40
+mkdir -p /tmp/r/claimed
 EACH=$(($(nproc) / GPUS))
-small() { # CORES GPU
-    answers "$1" 12 "$2" r held-out --system bm25-chunks-tuned --system fusion-tuned --reader /tmp/r/r.safetensors \
+small() { # CORES GPU NAME
+    answers "$1" 12 "$2" "$3" held-out --system bm25-chunks-tuned --system fusion-tuned --reader "/tmp/r/$3.safetensors" \
         --adapter /tmp/r/shipped.safetensors
 }
-medium() { # CORES GPU SYSTEM
-    answers "$1" 9 "$2" "m-$3" held-out --system "$3-larger-tuned" --adapter /tmp/r/shipped.safetensors \
-        --rival-model $MEDIUM --rival-reader /tmp/r/m.safetensors
+medium() { # CORES GPU NAME SYSTEM
+    answers "$1" 10 "$2" "$3-$4" held-out --system "$4-larger-tuned" --adapter /tmp/r/shipped.safetensors \
+        --rival-model $MEDIUM --rival-reader "/tmp/r/$3.safetensors"
 }
-seed() { # CORES GPU NAME
+both() { # CORES GPU NAME: everything, and how well it finds
     memory "$1" 12 "$2" "$3"
     finding "$2" "$3"
 }
-work() { # GPU: every GPUS-th job
-    number=0
+held() { answers "$1" 12 "$2" "$3" held-out --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
+growth() { # CORES GPU NAME: answers while the memory grows; goes on beside the next jobs
+    bash training/lease/scale.sh main "/tmp/r/$3.safetensors" "${GROWTH_ANSWERS:-40}"
+}
+prose() { NAMES=$3 ON=$2 EACH=$((EACH - 4)) timeout 150 sh training/lease/prose.sh > "/tmp/r/prose-$3.log" 2>&1; } # CORES GPU NAME
+jobs() { # each: what does it, of which adapter, and what else that wants to know
+    echo "medium m bm25-chunks"
+    [ -z "$GROWTH" ] || echo "growth $BEST"
+    echo "both $BEST"
+    echo "small r"
+    for name in $TRAINED; do [ "$name" = "$BEST" ] || echo "held $name"; done
+    echo "prose $BEST"
+    echo "prose shipped"
+    echo "medium m fusion"
+}
+work() { # GPU
     cores=$(($1 * EACH))-$(($1 * EACH + EACH - 1))
-    for job in $(for n in $TRAINED; do echo "seed:$n"; done) small: medium:bm25-chunks; do
-        [ $((number % GPUS)) -eq "$1" ] && ${job%%:*} "$cores" "$1" "${job#*:}"
-        number=$((number + 1))
+    await "/tmp/r/free-$1.done"
+    left=1
+    while [ $left -gt 0 ]; do
+        left=0 number=0
+        while read -r job name rest; do
+            number=$((number + 1))
+            [ -d "/tmp/r/claimed/$number" ] && continue
+            left=1
+            if [ -e "/tmp/r/$name.done" ] && mkdir "/tmp/r/claimed/$number" 2> /tmp/r/claim.err; then
+                echo "$(date +%T) GPU $1: $job $name $rest"
+                # shellcheck disable=SC2086
+                $job "$cores" "$1" "$name" $rest < /dev/null
+                break
+            fi
+        done < /tmp/r/jobs.txt
+        sleep 0.5
     done
 }
-for gpu in $(seq 0 $((GPUS - 1))); do (own=$gpu; work "$own"; touch "/tmp/r/judged-$own.done") & done
+jobs > /tmp/r/jobs.txt
+for gpu in $(seq 0 $((GPUS - 1))); do work "$gpu" & done
 wait
 date +%T
 touch /tmp/r/judged.done
-NAMES=$BEST timeout 150 sh training/lease/prose.sh > /tmp/r/prose.log 2>&1
-touch /tmp/r/prose.done
-medium "0-$(($(nproc) - 1))" "$(seq -s' ' 0 $((GPUS - 1)))" fusion
-touch /tmp/r/all.done

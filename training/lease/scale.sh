@@ -6,7 +6,7 @@
 #   bash training/lease/scale.sh main ADAPTER [ANSWERS=40]  encode, rank, answer, report, in the background (dense too, if it was not)
 #   bash training/lease/scale.sh wait SECONDS               until it is done; says where it stands
 #   bash training/lease/scale.sh collect                    packs what there is into $OUT/scale.tar.xz
-# Results, as they come: $R (/tmp/r/scale), ranked.done after ranks, done at the end.
+# DENSE=no leaves MiniLM out, whose ranks depend on no model of ours. Results, as they come: $R (/tmp/r/scale), ranked.done after ranks, done at the end.
 set -u
 SELF=$(readlink -f "$0")
 S=${S:-/tmp/s} SITE=${SITE:-/tmp/site}
@@ -64,11 +64,11 @@ main)
   setsid nohup bash "$SELF" body > "$R/scale.log" 2>&1 < /dev/null & ;;
 body)
   echo "start $(date +%T)"
-  [ -f "$R/dense.begun" ] || { start_dense "$R/options.json" $((GPUS > 0 ? GPUS - 1 : 0)); sleep 8; }
+  [ "${DENSE:-yes}" = no ] || [ -f "$R/dense.begun" ] || { start_dense "$R/options.json" $((GPUS > 0 ? GPUS - 1 : 0)); sleep 8; }
   phase "$ENCODE_LIMIT" "$R/options.json" encode
   phase "$RANK_LIMIT" "$R/lexical.json" rank
   phase 60 "$R/lexical.json" report > "$R/ranks.txt"; keep
-  for i in $(seq "${DENSE_WAIT:-200}"); do [ -f "$R/dense.done" ] && break; sleep 1; done
+  [ "${DENSE:-yes}" = no ] || for i in $(seq "${DENSE_WAIT:-200}"); do [ -f "$R/dense.done" ] && break; sleep 1; done
   LAST=$R/options.json
   if [ -f "$R/dense.done" ]; then
     phase "$RANK_LIMIT" "$R/options.json" rank || LAST=$R/lexical.json

@@ -7,9 +7,13 @@ SMALL_SHA=1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32
 MEDIUM_SHA=cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046
 cd /tmp/tree || exit 1
 await() { for file in "$@"; do while [ ! -e "$file" ]; do sleep 0.5; done; done; }
+dequantised() { # FILE: once, whoever asks for it first
+    flock /tmp/dequantised.lock python3 -c \
+        'import sys; from pathlib import Path; from codemem.model.weights import checkpoint_folder; checkpoint_folder(Path(sys.argv[1]))' "$1"
+}
 GPUS=$(nvidia-smi -L | wc -l)
-# A seed of the course on every GPU but the last, which trains the readers; several seeds are averaged.
-SEEDS=$(seq 0 $((GPUS - 2)))
+# Seeds of the course on all GPUs but the last, which trains the readers; several are averaged.
+SEEDS=${SEEDS:-$(seq 0 $((GPUS - 2)))}
 TRAINED=$(for s in $SEEDS; do echo "x$s"; done)
-if [ "$GPUS" -gt 2 ]; then BEST=avg TRAINED="avg $TRAINED"; else BEST=x0; fi
-NAMES=${NAMES:-$TRAINED shipped}
+if [ "$(echo $SEEDS | wc -w)" -gt 1 ]; then BEST=avg; else BEST=x0; fi
+NAMES=${NAMES:-$BEST shipped}

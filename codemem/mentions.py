@@ -1,0 +1,75 @@
+"""Where the names that a question spells out are spoken of, besides where they are defined.
+
+Who calls `retry` stands where `retry` is called: in code that neither bears the name nor need be about anything alike.
+The outline knows definitions, the memory knows what is alike; the files know the rest. Each document that holds a name
+gains by how few others do (docs/outline.md, "Links and mentions").
+"""
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+from codemem.absence import spelled_names
+from codemem.file_texts import file_texts
+from codemem.outline.mix import KIND_SHARE
+from codemem.outline.query import asked_kinds
+from codemem.outline.ranking import FILE_WEIGHTS
+from codemem.recall import Recall
+
+SECONDS = 0.5
+"""For reading files; what is not read by then gains nothing."""
+MOST = 12
+"""A name that more documents hold is no lead."""
+WORTH = 0.4
+"""What the only document with a name gains, where the best of all ranks 1."""
+FALL = 0.5
+"""Of n documents with a name each gains so: 1 / n ** FALL of it."""
+NAMES = 4
+SHORTEST = 3
+_LAST = re.compile(r"[^\W\d]\w*(?=\W*\Z)")
+
+
+def mentions(recall: Recall, question: str, *, seconds: float = SECONDS) -> dict[int, float]:
+    """Index in the bank -> what a document gains by the names of the question that stand in it, at most about 1."""
+    names = names_to_find(question)
+    if not names:
+        return {}
+    deadline = time.monotonic() + seconds
+    holding: dict[str, dict[int, float]] = defaultdict(dict)
+    asked = asked_kinds(question)
+    for owner, tree in enumerate(recall.trees):
+        manifest = tree.work.manifest
+        for path, data in file_texts(tree.snapshot, deadline):
+            for name in names:
+                for line in _lines(data or b"", name):
+                    document = manifest.document_at(path, line)
+                    index = None if document is None else recall.index_of.get((owner, document))
+                    if index is not None:
+                        kind = manifest.kind(manifest.index_of[path])
+                        holding[name][index] = 1.0 if kind in asked else FILE_WEIGHTS[kind] ** KIND_SHARE
+    gains: dict[int, float] = defaultdict(float)
+    for documents in holding.values():
+        if len(documents) <= MOST:
+            worth = WORTH / max(1.0, sum(documents.values())) ** FALL
+            for index, weight in documents.items():
+                gains[index] += worth * weight
+    return gains
+
+
+def names_to_find(question: str) -> list[str]:
+    """The last parts of what the question writes as code: `retry` of `Session.retry()`."""
+    found = (_LAST.search(name) for name in spelled_names(question))
+    return list(dict.fromkeys(match[0] for match in found if match and len(match[0]) >= SHORTEST))[:NAMES]
+
+
+def _lines(data: bytes, name: str) -> Iterator[int]:
+    """1-based lines in which a name stands by itself."""
+    wanted = name.encode()
+    if wanted not in data:
+        return
+    before, line = 0, 1
+    for match in re.finditer(rb"(?<![\w$])" + re.escape(wanted) + rb"(?![\w$])", data):
+        line += data.count(b"\n", before, match.start())
+        before = match.start()
+        yield line
