@@ -7,10 +7,11 @@ foreign to them, is about something else. Everything is decided by words, before
 
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from codemem.indexer import UnreadableFileError
+from codemem.file_texts import file_texts
 from codemem.indexer.languages import language_names
 from codemem.outline.words import STOP_STEMS, identifiers, parts, stem
 from codemem.snapshot import Snapshot
@@ -26,8 +27,6 @@ PROPER = 2
 FEWEST_WORDS = 2
 MIN_STEM = 4
 """Shorter words stand by chance in almost any text."""
-
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _QUOTED = re.compile(r"`([^`\n]+)`")
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -113,7 +112,7 @@ def _missing(snapshots: Sequence[Snapshot], wanted: Collection[str], seconds: fl
         paths = "\n".join(snapshot.entries).lower()
         left = {word for word in left if word not in paths}
     deadline = time.monotonic() + seconds
-    for data in _texts(snapshots, deadline):
+    for _, data in chain.from_iterable(file_texts(snapshot, deadline) for snapshot in snapshots):
         if not left:
             break
         if data is None:
@@ -121,23 +120,3 @@ def _missing(snapshots: Sequence[Snapshot], wanted: Collection[str], seconds: fl
         lower = data.lower()
         left = {word for word in left if word.encode() not in lower}
     return left
-
-
-def _texts(snapshots: Iterable[Snapshot], deadline: float) -> Iterator[bytes | None]:
-    """The bytes of all files but those left out, read into the outline or not yet; UTF-16 as UTF-8.
-
-    None, as the last, when time is up or a file cannot be read: what it holds is not known then.
-    """
-    for snapshot in snapshots:
-        left_out = {file.path for file in snapshot.manifest.left_out}
-        for path, entry in snapshot.entries.items():
-            if path in left_out:
-                continue
-            try:
-                data = None if time.monotonic() > deadline else snapshot.workspace.tree.read(entry)
-            except UnreadableFileError:
-                data = None
-            if data is None:
-                yield None
-                return
-            yield data.decode("utf-16", "replace").encode() if data[:2] in UTF16_MARKS else data

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from codemem.absence import spelled_names
 from codemem.file_texts import file_texts
+from codemem.manifest import FileRecord
 from codemem.outline.mix import KIND_SHARE
 from codemem.outline.query import asked_kinds
 from codemem.outline.ranking import FILE_WEIGHTS
@@ -36,23 +37,25 @@ def mentions(recall: Recall, question: str, *, seconds: float = SECONDS) -> dict
     if not names:
         return {}
     deadline = time.monotonic() + seconds
-    holding: dict[str, dict[int, float]] = defaultdict(dict)
+    holding: dict[str, dict[int, float]] = {name: {} for name in names}
     asked = asked_kinds(question)
     for owner, tree in enumerate(recall.trees):
         manifest = tree.work.manifest
         for path, data in file_texts(tree.snapshot, deadline):
-            for name in names:
-                for line in _lines(data or b"", name):
-                    document = manifest.document_at(path, line)
-                    index = None if document is None else recall.index_of.get((owner, document))
-                    if index is not None:
-                        kind = manifest.kind(manifest.index_of[path])
-                        holding[name][index] = 1.0 if kind in asked else FILE_WEIGHTS[kind] ** KIND_SHARE
+            row = manifest.index_of.get(path)
+            if data is None or row is None:
+                continue
+            kind = manifest.kind(row)
+            weight = 1.0 if kind in asked else FILE_WEIGHTS[kind] ** KIND_SHARE
+            for name, found in holding.items():
+                if len(found) <= MOST and name.encode() in data:
+                    held = (recall.index_of.get((owner, d)) for d in _documents(manifest.file(row), data, name))
+                    found.update({index: weight for index in held if index is not None})
     gains: dict[int, float] = defaultdict(float)
-    for documents in holding.values():
-        if len(documents) <= MOST:
-            worth = WORTH / max(1.0, sum(documents.values())) ** FALL
-            for index, weight in documents.items():
+    for found in holding.values():
+        if len(found) <= MOST:
+            worth = WORTH / max(1.0, sum(found.values())) ** FALL
+            for index, weight in found.items():
                 gains[index] += worth * weight
     return gains
 
@@ -63,13 +66,21 @@ def names_to_find(question: str) -> list[str]:
     return list(dict.fromkeys(match[0] for match in found if match and len(match[0]) >= SHORTEST))[:NAMES]
 
 
+def _documents(file: FileRecord, data: bytes, name: str) -> Iterator[int]:
+    """The documents of a file in which a name stands by itself, each once, in their order."""
+    spans, at = file.documents, 0
+    for line in _lines(data, name):
+        while at < len(spans) and spans[at].end_line < line:
+            at += 1
+        if at < len(spans) and spans[at].start_line <= line:
+            yield file.first_document + at
+            at += 1
+
+
 def _lines(data: bytes, name: str) -> Iterator[int]:
     """1-based lines in which a name stands by itself."""
-    wanted = name.encode()
-    if wanted not in data:
-        return
     before, line = 0, 1
-    for match in re.finditer(rb"(?<![\w$])" + re.escape(wanted) + rb"(?![\w$])", data):
+    for match in re.finditer(rb"(?<![\w$])" + re.escape(name.encode()) + rb"(?![\w$])", data):
         line += data.count(b"\n", before, match.start())
         before = match.start()
         yield line

@@ -71,6 +71,10 @@ class NotingEngine:
         self.prior: npt.NDArray[np.float32] = np.zeros(0, np.float32)
         """What ranked the documents for the last question."""
 
+    def forget(self) -> None:
+        """What was noted of the last question: not every question reaches the engine."""
+        self.read, self.prior = [], np.zeros(0, np.float32)
+
     @property
     def name(self) -> str:
         return self._engine.name

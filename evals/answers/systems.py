@@ -79,6 +79,7 @@ class ProductSystem:
             source_tokens=self._limits.source_tokens,
             max_tokens=self._limits.answer_tokens,
         )
+        self._engine.forget()
         began = time.perf_counter()
         *_, last = ask(session, text, config)
         seconds = time.perf_counter() - began

@@ -1,0 +1,144 @@
+"""What is read besides what is alike: code that speaks of the question's names, and what their definitions lead to."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.bench import Bench
+from app.conftest import commit, write
+from app.fake_engine import FakeEngine
+from codemem import mentions as reading
+from codemem.ask import ask
+from codemem.links import linked
+from codemem.mentions import mentions, names_to_find
+from codemem.recall import Recall
+from codemem.search import Session
+
+FILES = {
+    "shop/orders.py": "from shop.tax import vat_of\n\n\ndef total(order):\n    return order.net + vat_of(order)\n",
+    "shop/tax.py": "RATE = 0.19\n\n\ndef vat_of(order, share=RATE):\n    return order.net * share\n",
+    "shop/vat_of_all.py": "def vat_of_all(orders):\n    return [order.vat for order in orders]\n",
+    "tests/test_tax.py": "def test_rate():\n    assert vat_of(ORDER) == 19\n",
+    "shop/README.md": "# Shop\n\nSells things.\n",
+}
+
+
+@pytest.fixture
+def shop(repository: Path) -> Path:
+    write(repository, FILES)
+    commit(repository)
+    return repository
+
+
+def gains_by_path(recall: Recall, gains: dict[int, float]) -> dict[str, float]:
+    paths = {}
+    for index, gain in gains.items():
+        tree, document = recall.where(index)
+        paths[tree.work.manifest.paths[tree.work.manifest.row_of_document(document)]] = gain
+    return paths
+
+
+def mentioned(session: Session, question: str) -> dict[str, float]:
+    assert session.recall is not None
+    return gains_by_path(session.recall, mentions(session.recall, question))
+
+
+def test_what_holds_a_name_by_itself_gains_and_a_test_less(bench: Bench, shop: Path) -> None:
+    bench.index(shop)
+    with bench.session(shop, answering=True) as session:
+        found = mentioned(session, "Who calls `vat_of`?")
+        assert found.keys() == {"shop/orders.py", "shop/tax.py", "tests/test_tax.py"}
+        assert found["shop/orders.py"] == found["shop/tax.py"] > found["tests/test_tax.py"]
+        asked_for = mentioned(session, "Which test calls `vat_of`?")
+        assert asked_for["tests/test_tax.py"] == asked_for["shop/orders.py"]
+        assert mentioned(session, "Where are taxes computed?") == {}
+        assert mentioned(session, "Who calls `no_such_name`?") == {}
+
+
+def test_the_fewer_hold_a_name_the_more_each_gains_and_of_many_none(bench: Bench, shop: Path) -> None:
+    few = {f"many/f{n:02}.py": f"def f{n}(x):\n    return vat_of(x)\n" for n in range(4)}
+    with bench_of(bench, shop) as session:
+        before = mentioned(session, "Who calls `vat_of`?")["shop/orders.py"]
+    write(shop, few)
+    with bench_of(bench, shop) as session:
+        assert 0 < mentioned(session, "Who calls `vat_of`?")["shop/orders.py"] < before
+    write(shop, {f"more/g{n:02}.py": f"def g{n}(x):\n    return vat_of(x)\n" for n in range(reading.MOST)})
+    with bench_of(bench, shop) as session:
+        assert mentioned(session, "Who calls `vat_of`?") == {}
+        assert mentioned(session, "Who reads `RATE`?").keys() == {"shop/tax.py"}
+
+
+def bench_of(bench: Bench, root: Path) -> Session:
+    bench.index(root)
+    return bench.session(root, answering=True)
+
+
+def test_of_a_file_the_documents_gain_that_hold_the_name(bench: Bench, shop: Path) -> None:
+    parts = [f"def part_{n}(value):\n    '''Part {n}.'''\n" + "    value += 1\n" * 80 for n in range(3)]
+    parts[1] += "    return vat_of(value)\n"
+    write(shop, {"shop/parts.py": "\n\n".join(parts)})
+    with bench_of(bench, shop) as session:
+        recall = session.recall
+        assert recall is not None
+        held = []
+        for index in mentions(recall, "Who calls `vat_of`?"):
+            tree, document = recall.where(index)
+            held.append(tree.passages.document(document))
+        (found,) = [document for document in held if document.path == "shop/parts.py"]
+        assert "vat_of(value)" in found.text
+        assert "def part_0" not in found.text
+
+
+def test_without_time_nothing_gains(bench: Bench, shop: Path) -> None:
+    with bench_of(bench, shop) as session:
+        assert session.recall is not None
+        assert mentions(session.recall, "Who calls `vat_of`?", seconds=-1.0) == {}
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("Who calls `Session.get`?", ["get"]),
+        ("What does Cache::evict_all() do with `limit`?", ["limit", "evict_all"]),
+        ("Which default has `x`?", []),
+        ("Where do we retry?", []),
+    ],
+)
+def test_names_are_the_last_parts_of_what_is_written_as_code(question: str, names: list[str]) -> None:
+    assert names_to_find(question) == names
+
+
+def test_what_a_spelled_definition_names_gains(bench: Bench, shop: Path) -> None:
+    question = "Which default has `share` in the function that `total` calls?"
+    with bench_of(bench, shop) as session:
+        recall = session.recall
+        assert recall is not None
+        led = gains_by_path(recall, linked(recall, question, np.zeros(len(recall), np.float32)))
+        assert led.keys() == {"shop/tax.py"}
+        assert linked(recall, "Where are taxes computed?", np.zeros(len(recall), np.float32)) == {}
+
+
+def test_both_are_added_to_how_memory_and_outline_rank(
+    bench: Bench, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    priors: list[dict[str, float]] = []
+    answer = FakeEngine.answer
+
+    def noting(engine: FakeEngine, question: str, bank: Any, read: Any, *, prior: Any, **rest: Any) -> Any:
+        priors.append({read(index).header.split()[0]: float(value) for index, value in enumerate(prior)})
+        return answer(engine, question, bank, read, prior=prior, **rest)
+
+    monkeypatch.setattr(FakeEngine, "answer", noting)
+    question = "Which `share` has what `total` calls?"
+    with bench_of(bench, shop) as session:
+        list(ask(session, question, session.config))
+        monkeypatch.setattr("codemem.ask.linked", lambda *_: {})
+        list(ask(session, question, session.config))
+        monkeypatch.setattr("codemem.ask.mentions", lambda *_: {})
+        list(ask(session, question, session.config))
+    both, spoken, neither = priors
+    assert both["shop/tax.py"] > spoken["shop/tax.py"] > neither["shop/tax.py"]
+    assert both["shop/orders.py"] == spoken["shop/orders.py"] > neither["shop/orders.py"]
+    assert both["shop/vat_of_all.py"] == neither["shop/vat_of_all.py"]
