@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from codemem.model.prompts import Prompts
 from codemem.training.batching import RoutingBatches, no_negatives
-from codemem.training.conversations import Conversation, Conversations
+from codemem.training.conversation import Conversation
+from codemem.training.conversations import Conversations
 from codemem.training.corpus import Corpus, Ids
 from codemem.training.hops import HopBatch, Hops
 from codemem.training.readings import Readings
@@ -123,6 +124,7 @@ class Draw:
             keywords=recipe.keywords,
             by_hop=recipe.by_hop,
             as_ranked=recipe.as_ranked,
+            packed=recipe.packed,
         )
         self._hops = Hops(corpus, prompts, seed=own + 1) if phase.hops else None
         self._draw = self._step

@@ -5,7 +5,7 @@ first and its caller behind it; a conversation that always shows the caller last
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from codemem.mentions import names_to_find
 from codemem.outline.query import folded, understand
@@ -24,13 +24,14 @@ def spelled_out(corpus: Corpus, question: str, documents: Sequence[int]) -> list
     return sorted((document for document in documents if worth[document]), key=lambda document: worth[document])
 
 
-def speaking(corpus: Corpus, question: str, documents: Sequence[int]) -> list[int]:
-    """Those of `documents` in which a name that the question writes as code stands by itself (codemem/mentions.py)."""
+def speaking(question: str, texts: Mapping[int, str]) -> set[int]:
+    """Those of the documents in whose text a name that the question writes as code stands by itself, as the product
+    looks for it (codemem/mentions.py)."""
     names = names_to_find(question)
     if not names:
-        return []
+        return set()
     spoken = re.compile(r"(?<![\w$])(?:" + "|".join(map(re.escape, names)) + r")(?![\w$])")
-    return [document for document in documents if spoken.search(corpus.texts[document])]
+    return {document for document, text in texts.items() if spoken.search(text)}
 
 
 def _names_of(corpus: Corpus, document: int, names: set[str]) -> int:

@@ -12,13 +12,14 @@ import numpy as np
 
 from codemem.model.answer import CANDIDATES, Limits
 from codemem.model.prompts import Prompts
-from codemem.training.conversations import Conversation, source_lengths
+from codemem.training.conversation import Conversation
 from codemem.training.corpus import Corpus
 from codemem.training.data.answers import NOT_FOUND
 from codemem.training.files import Files
 from codemem.training.keywords import Wording
 from codemem.training.records import Further, Records
 from codemem.training.retrieved import Chunk
+from codemem.training.writing import source_lengths
 
 SOURCE_TOKENS = Limits().source_tokens
 """Of source text in all, as the product and the evaluation read."""

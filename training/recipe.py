@@ -75,6 +75,8 @@ class Recipe:
     as_ranked: float = 0.0
     """The share of conversations of one round whose sources stand as the product ranks them: what defines a name that
     the question spells out is read last, whether it answers or not."""
+    packed: float = 0.0
+    """Of those, the share whose sources are shown as the indexer packs and cuts them."""
     memory_documents: int = 12
     """Documents in the attended memory of a conversation: its own sources, then others of the step."""
     bucket_tokens: int = 49152

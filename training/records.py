@@ -98,17 +98,18 @@ class Further:
                 found.append(other)
         return found
 
-    def unread(self, record: Record, shown: Sequence[int]) -> Record | None:
-        """Now and then a question of the package that nothing of `shown` answers, as a record without documents."""
+    def unread(self, record: Record, shown: Mapping[int, str]) -> Record | None:
+        """Now and then a question of the package that nothing of `shown` (document -> header and text) answers, as a
+        record without documents."""
         if self._random.random() >= UNREAD:
             return None
         others = self._of_package[int(self._corpus.packages[record["gold"][0]])]
         for _ in range(TRIES):
             other = self._corpus.answers[others[int(self._random.integers(len(others)))]]
             evidence = other.get("evidence", "")
-            if set(other["gold"]) & set(shown) or any(evidence in self._corpus.texts[d] for d in shown):
+            if set(other["gold"]) & shown.keys() or any(evidence in text for text in shown.values()):
                 continue  # without evidence nothing can be ruled out: "" stands everywhere
-            if len(without_telling_words(self._corpus, other["question"], shown)) == len(shown):
+            if len(untelling(other["question"], shown)) == len(shown):
                 answer = NOT_FOUND[int(self._random.integers(len(NOT_FOUND)))]
                 return other | {"gold": [], "answer": answer}
         return None
@@ -116,7 +117,13 @@ class Further:
 
 def without_telling_words(corpus: Corpus, question: str, documents: Sequence[int]) -> list[int]:
     """Those of `documents` in which no word of the question stands that few of them have."""
-    texts = {d: f"{corpus.headers[d]}{corpus.texts[d]}".lower() for d in documents}
+    return untelling(question, {d: f"{corpus.headers[d]}{corpus.texts[d]}" for d in documents})
+
+
+def untelling(question: str, texts: Mapping[int, str]) -> list[int]:
+    """Those of the documents (document -> header and text) in which no word of the question stands that few of them
+    have."""
+    lower = {document: text.lower() for document, text in texts.items()}
     words = set(_WORD.findall(question.lower()))
-    telling = [w for w in words if sum(w in text for text in texts.values()) <= TELLING * len(texts)]
-    return [d for d, text in texts.items() if not any(word in text for word in telling)]
+    telling = [w for w in words if sum(w in text for text in lower.values()) <= TELLING * len(lower)]
+    return [document for document, text in lower.items() if not any(word in text for word in telling)]

@@ -26,7 +26,7 @@ from codemem.model.tokenizer import Tokenizer
 from codemem.training.batching import no_negatives
 from codemem.training.checkpoints import load_checkpoint, save_checkpoint
 from codemem.training.contexts import TextMemory
-from codemem.training.conversations import Conversation, positions
+from codemem.training.conversation import Conversation, positions
 from codemem.training.corpus import Corpus
 from codemem.training.feed import Feed, StepData
 from codemem.training.hops import HopBatch

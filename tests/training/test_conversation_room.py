@@ -12,8 +12,10 @@ from codemem.model.config import MemoryConfig
 from codemem.model.prompts import Prompts
 from codemem.model.tokenizer import Tokenizer
 from codemem.training.contexts import TextBatch, TextMemory
-from codemem.training.conversations import BEST_LAST, Conversation, Conversations, source_lengths
+from codemem.training.conversation import Conversation
+from codemem.training.conversations import Conversations
 from codemem.training.corpus import Corpus
+from codemem.training.writing import BEST_LAST, source_lengths
 
 from .conftest import write_rows
 

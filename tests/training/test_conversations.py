@@ -9,7 +9,8 @@ from codemem.model.config import MemoryConfig
 from codemem.model.naming import decode_names
 from codemem.model.prompts import Prompts
 from codemem.model.tokenizer import Tokenizer
-from codemem.training.conversations import Conversation, Conversations
+from codemem.training.conversation import Conversation
+from codemem.training.conversations import Conversations
 from codemem.training.corpus import Corpus
 from codemem.training.naming_choices import naming_turn
 from codemem.training.recipe import Recipe

@@ -14,7 +14,8 @@ from codemem.model.prompts import Prompts
 from codemem.model.tokenizer import Tokenizer
 from codemem.model.weights import load_checkpoint
 from codemem.training.contexts import TextMemory
-from codemem.training.conversations import Conversation, Conversations, positions
+from codemem.training.conversation import Conversation, positions
+from codemem.training.conversations import Conversations
 from codemem.training.corpus import Corpus
 from codemem.training.network import Network, pad
 from codemem.training.recipe import Phase, Recipe

@@ -6,7 +6,8 @@ import pytest
 
 from codemem.model.prompts import Prompts
 from codemem.model.tokenizer import Tokenizer
-from codemem.training.conversations import Conversation, Conversations
+from codemem.training.conversation import Conversation
+from codemem.training.conversations import Conversations
 from codemem.training.corpus import Corpus
 from codemem.training.ranking import spelled_out
 

@@ -17,7 +17,7 @@ from codemem.model.prompts import Prompts
 from codemem.model.testing import tiny_engine
 from codemem.model.tokenizer import Tokenizer
 from codemem.training import readings as module
-from codemem.training.conversations import Conversation
+from codemem.training.conversation import Conversation
 from codemem.training.corpus import Corpus
 from codemem.training.files import Files
 from codemem.training.readings import Readings
