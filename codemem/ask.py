@@ -12,7 +12,7 @@ from codemem.config import RepositoryConfig
 from codemem.errors import CodememError, NotIndexedError
 from codemem.find import find, outline_candidates
 from codemem.links import linked
-from codemem.mentions import mentions
+from codemem.mentions import mentions, speaking_places
 from codemem.model.events import Answer, Read, Round, Source, TextPiece
 from codemem.outline.mix import mix_files
 from codemem.passages import FileChangedError
@@ -22,6 +22,8 @@ from codemem.search import Session
 
 PLACES = 5
 """Places listed instead of prose when nothing was found."""
+SPOKEN = 3
+"""Of them, how many at most speak of a name of the question."""
 PRIOR_PLACES = 50
 """Places of the outline that the first round hears of."""
 
@@ -169,7 +171,8 @@ def _result(session: Session, recall: Recall, question: str, answer: Answer, see
         notes.append("the files that the answer was read from changed meanwhile: ask again")
     places: Sequence[FoundPlace] = ()
     if not found:
-        places = find(session, question, k=PLACES, router="both").results
+        spoken = speaking_places(recall, question, most=SPOKEN)
+        places = find(session, question, k=PLACES, router="both", besides=spoken).results
     return AskResult(
         question=question,
         answer=answer.text.strip() if found else "",

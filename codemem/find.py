@@ -42,8 +42,10 @@ class Candidate:
         return shared * 2 > shorter
 
 
-def find(session: Session, query: str, *, k: int, router: str | None = None) -> FindResult:
-    """The best `k` places. Where there is no memory, 'both' means the outline."""
+def find(
+    session: Session, query: str, *, k: int, router: str | None = None, besides: Sequence[Candidate] = ()
+) -> FindResult:
+    """The best `k` places. Where there is no memory, 'both' means the outline. `besides` stand behind the first."""
     started = time.monotonic()
     router = router or session.router
     route_ms = 0.0
@@ -56,6 +58,9 @@ def find(session: Session, query: str, *, k: int, router: str | None = None) -> 
         candidates = memory_candidates(session.recall, ranking, SPARE * k)
         if router == "both":
             candidates = mixed_candidates(session, query, ranking, candidates, SPARE * k)
+    if besides:
+        between = candidates[1].score if len(candidates) > 1 else 0.0
+        candidates = [*candidates[:1], *(replace(c, score=between) for c in besides), *candidates[1:]]
     behind = session.unread if router == "outline" else session.behind
     return FindResult(
         query=query,

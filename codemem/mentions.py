@@ -8,24 +8,27 @@ gains by how few others do (docs/outline.md, "Links and mentions").
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from codemem.absence import spelled_names
 from codemem.file_texts import file_texts
+from codemem.find import Candidate
 from codemem.manifest import FileRecord
 from codemem.outline.mix import KIND_SHARE
 from codemem.outline.query import asked_kinds
 from codemem.outline.ranking import FILE_WEIGHTS
+from codemem.passages import FileChangedError
 from codemem.recall import Recall
 
 SECONDS = 0.5
 """For reading files; what is not read by then gains nothing."""
 MOST = 12
-"""A name that more documents hold is no lead."""
+"""A name that more documents of the kinds that are meant hold is no lead."""
 WORTH = 0.4
 """What the only document with a name gains, where the best of all ranks 1."""
 FALL = 0.5
-"""Of n documents with a name each gains so: 1 / n ** FALL of it."""
+"""Of n documents with a name each gains so: 1 / n ** FALL of it; of tests and other kinds that are not meant, n counts
+all, of those that are meant these alone."""
 NAMES = 4
 SHORTEST = 3
 _LAST = re.compile(r"[^\W\d]\w*(?=\W*\Z)")
@@ -48,16 +51,47 @@ def mentions(recall: Recall, question: str, *, seconds: float = SECONDS) -> dict
             kind = manifest.kind(row)
             weight = 1.0 if kind in asked else FILE_WEIGHTS[kind] ** KIND_SHARE
             for name, found in holding.items():
-                if len(found) <= MOST and name.encode() in data:
+                if _lead(found) and name.encode() in data:
                     held = (recall.index_of.get((owner, d)) for d in _documents(manifest.file(row), data, name))
                     found.update({index: weight for index in held if index is not None})
     gains: dict[int, float] = defaultdict(float)
-    for found in holding.values():
-        if len(found) <= MOST:
-            worth = WORTH / max(1.0, sum(found.values())) ** FALL
-            for index, weight in found.items():
-                gains[index] += worth * weight
+    for found in filter(_lead, holding.values()):
+        meant = max(1, sum(weight == 1.0 for weight in found.values()))
+        for index, weight in found.items():
+            gains[index] += WORTH * weight / (meant if weight == 1.0 else len(found)) ** FALL
     return gains
+
+
+def _lead(found: Mapping[int, float]) -> bool:
+    """Whether so few documents of the kinds that are meant hold a name that it leads somewhere: the tests of what is
+    asked about may be any number."""
+    return sum(weight == 1.0 for weight in found.values()) <= MOST
+
+
+def speaking_places(recall: Recall, question: str, *, most: int) -> list[Candidate]:
+    """Where names of the question are spoken of, the rarest names' first: the definitions around these lines, then
+    lines outside of all, as imports are."""
+    gains = mentions(recall, question)
+    found = [_place(recall, index, question, gains[index]) for index in sorted(gains)]
+    places = [candidate for candidate in found if candidate]
+    return sorted(places, key=lambda candidate: (candidate.symbol is None, -candidate.score))[:most]
+
+
+def _place(recall: Recall, index: int, question: str, gain: float) -> Candidate | None:
+    """Of a document's lines that hold a name of the question the first within a definition of another name; else the
+    first outside of all definitions, as an import is."""
+    tree, document = recall.where(index)
+    names = names_to_find(question)
+    spoken = re.compile(r"(?<![\w$])(?:" + "|".join(map(re.escape, names)) + r")(?![\w$])")
+    try:
+        text = tree.passages.document(document).text
+        spans = [(len(text[: m.start()].encode()), len(text[: m.end()].encode())) for m in spoken.finditer(text)]
+        places = [tree.passages.place(document, *span) for span in spans]
+    except FileChangedError:
+        return None
+    other = [place for place in places if place.symbol is None or place.symbol.rpartition(".")[2] not in names]
+    best = min(other, key=lambda place: place.symbol is None, default=None)
+    return Candidate(tree.snapshot, best.path, best.lines, best.symbol, gain) if best else None
 
 
 def names_to_find(question: str) -> list[str]:

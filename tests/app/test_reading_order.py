@@ -14,6 +14,7 @@ from codemem.ask import ask
 from codemem.links import linked
 from codemem.mentions import mentions, names_to_find
 from codemem.recall import Recall
+from codemem.results import AskResult
 from codemem.search import Session
 
 FILES = {
@@ -70,6 +71,17 @@ def test_the_fewer_hold_a_name_the_more_each_gains_and_of_many_none(bench: Bench
         assert mentioned(session, "Who reads `RATE`?").keys() == {"shop/tax.py"}
 
 
+def test_tests_of_what_is_asked_about_do_not_hide_who_calls_it(bench: Bench, shop: Path) -> None:
+    tests = {f"tests/test_{n:02}.py": f"def test_{n}():\n    assert vat_of({n})\n" for n in range(reading.MOST + 2)}
+    with bench_of(bench, shop) as session:
+        before = mentioned(session, "Who calls `vat_of`?")["shop/orders.py"]
+    write(shop, tests)
+    with bench_of(bench, shop) as session:
+        found = mentioned(session, "Who calls `vat_of`?")
+    assert found["shop/orders.py"] == before
+    assert found["tests/test_00.py"] < before / 2
+
+
 def bench_of(bench: Bench, root: Path) -> Session:
     bench.index(root)
     return bench.session(root, answering=True)
@@ -89,6 +101,16 @@ def test_of_a_file_the_documents_gain_that_hold_the_name(bench: Bench, shop: Pat
         (found,) = [document for document in held if document.path == "shop/parts.py"]
         assert "vat_of(value)" in found.text
         assert "def part_0" not in found.text
+
+
+def test_without_an_answer_the_places_that_speak_of_a_name_are_listed(bench: Bench, shop: Path) -> None:
+    with bench_of(bench, shop) as session:
+        *_, result = ask(session, "Who needs `vat_of`?", session.config)
+        assert isinstance(result, AskResult)
+    assert not result.found
+    assert ("shop/orders.py", "total") in [(place.path, place.symbol) for place in result.places]
+    scores = [place.score for place in result.places]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_without_time_nothing_gains(bench: Bench, shop: Path) -> None:
