@@ -8,7 +8,7 @@ gains by how few others do (docs/outline.md, "Links and mentions").
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from codemem.absence import spelled_names
 from codemem.file_texts import file_texts
@@ -82,10 +82,10 @@ def _place(recall: Recall, index: int, question: str, gain: float) -> Candidate 
     first outside of all definitions, as an import is."""
     tree, document = recall.where(index)
     names = names_to_find(question)
-    spoken = re.compile(r"(?<![\w$])(?:" + "|".join(map(re.escape, names)) + r")(?![\w$])")
     try:
         text = tree.passages.document(document).text
-        spans = [(len(text[: m.start()].encode()), len(text[: m.end()].encode())) for m in spoken.finditer(text)]
+        matches = re.finditer(standing_alone(names), text)
+        spans = [(len(text[: m.start()].encode()), len(text[: m.end()].encode())) for m in matches]
         places = [tree.passages.place(document, *span) for span in spans]
     except FileChangedError:
         return None
@@ -98,6 +98,11 @@ def names_to_find(question: str) -> list[str]:
     """The last parts of what the question writes as code: `retry` of `Session.retry()`."""
     found = (_LAST.search(name) for name in spelled_names(question))
     return list(dict.fromkeys(match[0] for match in found if match and len(match[0]) >= SHORTEST))[:NAMES]
+
+
+def standing_alone(names: Sequence[str]) -> str:
+    """The pattern of any of the names, by itself: not within another name."""
+    return r"(?<![\w$])(?:" + "|".join(map(re.escape, names)) + r")(?![\w$])"
 
 
 def _documents(file: FileRecord, data: bytes, name: str) -> Iterator[int]:
@@ -114,7 +119,7 @@ def _documents(file: FileRecord, data: bytes, name: str) -> Iterator[int]:
 def _lines(data: bytes, name: str) -> Iterator[int]:
     """1-based lines in which a name stands by itself."""
     before, line = 0, 1
-    for match in re.finditer(rb"(?<![\w$])" + re.escape(name.encode()) + rb"(?![\w$])", data):
+    for match in re.finditer(standing_alone([name]).encode(), data):
         line += data.count(b"\n", before, match.start())
         before = match.start()
         yield line

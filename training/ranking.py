@@ -7,7 +7,7 @@ first and its caller behind it; a conversation that always shows the caller last
 import re
 from collections.abc import Mapping, Sequence
 
-from codemem.mentions import names_to_find
+from codemem.mentions import names_to_find, standing_alone
 from codemem.outline.query import folded, understand
 from codemem.outline.words import identifiers
 from codemem.training.corpus import Corpus
@@ -30,7 +30,7 @@ def speaking(question: str, texts: Mapping[int, str]) -> set[int]:
     names = names_to_find(question)
     if not names:
         return set()
-    spoken = re.compile(r"(?<![\w$])(?:" + "|".join(map(re.escape, names)) + r")(?![\w$])")
+    spoken = re.compile(standing_alone(names))
     return {document for document, text in texts.items() if spoken.search(text)}
 
 
