@@ -1,6 +1,7 @@
 """A tiny base model and a folder of training data about sixteen documents."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 import zstandard
 
 from codemem.model.testing import write_tiny_checkpoint
+from codemem.model.tokenizer import Tokenizer
+from codemem.training.corpus import Corpus
 
 WORDS = ("alpha", "bravo", "delta", "gamma", "omega", "sigma", "theta", "kappa")
 
@@ -49,3 +52,11 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     return write_tiny_checkpoint(tmp_path / "base")
+
+
+def corpus_of(folder: Path, base: Path, documents: Sequence[tuple[str, str]]) -> Corpus:
+    """A corpus of one package with these documents (path, text), and no questions."""
+    rows = [{"header": f"{path}\n", "text": text, "language": "python", "package": "p"} for path, text in documents]
+    write_rows(folder / "documents.jsonl.zst", rows)
+    write_rows(folder / "pairs.jsonl.zst", [])
+    return Corpus.load(folder, Tokenizer.from_folder(base))

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from codemem.model.prompts import Prompts
-from codemem.model.tokenizer import Tokenizer
 from codemem.training.conversations import Conversations
 from codemem.training.corpus import Corpus
 from codemem.training.files import Files
 from codemem.training.packed import LIMITS, IndexedFiles, PackedForm
 
-from .conftest import write_rows
+from .conftest import corpus_of
 
 LONG = (
     "def long_one(value):\n"
@@ -43,10 +42,7 @@ RECORD: dict[str, Any] = {
 
 @pytest.fixture
 def corpus(tmp_path: Path, base: Path) -> Corpus:
-    rows = [{"header": f"{h}\n", "text": t, "language": "python", "package": "p"} for h, t in DOCUMENTS]
-    write_rows(tmp_path / "documents.jsonl.zst", rows)
-    write_rows(tmp_path / "pairs.jsonl.zst", [])
-    return Corpus.load(tmp_path, Tokenizer.from_folder(base))
+    return corpus_of(tmp_path, base, DOCUMENTS)
 
 
 def test_neighbours_are_one_piece_and_stand_in_the_files_order(corpus: Corpus) -> None:

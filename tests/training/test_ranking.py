@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 
 from codemem.model.prompts import Prompts
-from codemem.model.tokenizer import Tokenizer
 from codemem.training.conversation import Conversation
 from codemem.training.conversations import Conversations
 from codemem.training.corpus import Corpus
 from codemem.training.ranking import spelled_out
 
-from .conftest import write_rows
+from .conftest import corpus_of
 
 DOCUMENTS = (
     ("a.py", "def read_all(path):\n    return open(path)\n"),
@@ -32,10 +31,7 @@ RECORD = {
 
 @pytest.fixture
 def corpus(tmp_path: Path, base: Path) -> Corpus:
-    rows = [{"header": f"{h}\n", "text": t, "language": "python", "package": "p"} for h, t in DOCUMENTS]
-    write_rows(tmp_path / "documents.jsonl.zst", rows)
-    write_rows(tmp_path / "pairs.jsonl.zst", [])
-    return Corpus.load(tmp_path, Tokenizer.from_folder(base))
+    return corpus_of(tmp_path, base, DOCUMENTS)
 
 
 @pytest.mark.parametrize(
