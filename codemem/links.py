@@ -24,6 +24,8 @@ LINKED = 6
 """Documents that gain."""
 GAIN, STEP = 0.25, 0.01
 """What the highest ranked of them gains, where the best of all documents ranks 1, and each after it less."""
+SPELLED = 16
+"""Names of a question that are looked up: a report that was pasted has thousands."""
 PARTS = 4
 """Documents of one definition that are read, from its first line on."""
 
@@ -33,7 +35,7 @@ def linked(recall: Recall, question: str, prior: npt.NDArray[np.float32]) -> dic
 
     `prior` [documents in the bank] is how they rank so far.
     """
-    names = understand(question, ()).names
+    names = understand(question, ()).names[:SPELLED]
     found: dict[int, float] = {}
     for owner, tree in enumerate(recall.trees):
         spelled = tree.snapshot.outline.named(names, most=MOST_SPELLED)

@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from codemem.absence import spelled_names
 from codemem.file_texts import file_texts
-from codemem.find import Candidate
+from codemem.find import SPARE, Candidate
 from codemem.manifest import FileRecord
-from codemem.outline.mix import KIND_SHARE
+from codemem.outline.mix import kind_weight
 from codemem.outline.query import asked_kinds
-from codemem.outline.ranking import FILE_WEIGHTS
 from codemem.passages import FileChangedError
 from codemem.recall import Recall
 
@@ -48,8 +47,7 @@ def mentions(recall: Recall, question: str, *, seconds: float = SECONDS) -> dict
             row = manifest.index_of.get(path)
             if data is None or row is None:
                 continue
-            kind = manifest.kind(row)
-            weight = 1.0 if kind in asked else FILE_WEIGHTS[kind] ** KIND_SHARE
+            weight = kind_weight(manifest.kind(row), asked)
             for name, found in holding.items():
                 if _lead(found) and name.encode() in data:
                     held = (recall.index_of.get((owner, d)) for d in _documents(manifest.file(row), data, name))
@@ -72,7 +70,9 @@ def speaking_places(recall: Recall, question: str, *, most: int) -> list[Candida
     """Where names of the question are spoken of, the rarest names' first: the definitions around these lines, then
     lines outside of all, as imports are."""
     gains = mentions(recall, question)
-    found = [_place(recall, index, question, gains[index]) for index in sorted(gains)]
+    # Every test of a repository may speak of the name: only so many files are parsed to say where.
+    likely = sorted(gains, key=lambda index: (-gains[index], index))[: SPARE * most]
+    found = [_place(recall, index, question, gains[index]) for index in likely]
     places = [candidate for candidate in found if candidate]
     return sorted(places, key=lambda candidate: (candidate.symbol is None, -candidate.score))[:most]
 

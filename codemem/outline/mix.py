@@ -26,6 +26,11 @@ KIND_SHARE = 0.5
 """Power of the outline's weights of kinds of files that the memory's scores are multiplied by: 0.55 for a test."""
 
 
+def kind_weight(kind: str, asked: Collection[str]) -> float:
+    """How likely a file of a kind is meant, at most 1, where it is not the outline alone that says so."""
+    return 1.0 if kind in asked else FILE_WEIGHTS[kind] ** KIND_SHARE
+
+
 def weigh_documents(
     scores: npt.NDArray[np.floating[Any]],
     kinds: npt.NDArray[np.integer[Any]],
@@ -43,7 +48,7 @@ def weigh_documents(
     if not finite.any():
         return scores.astype(np.float32)
     floor = float(np.median(scores[finite]))
-    weights = np.array([1.0 if kind in asked else FILE_WEIGHTS[kind] ** KIND_SHARE for kind in FILE_KINDS])
+    weights = np.array([kind_weight(kind, asked) for kind in FILE_KINDS])
     above = np.where(finite, np.maximum(scores - floor, 0.0), 0.0) * weights[kinds]
     order = np.lexsort((-above, files))
     firsts = np.flatnonzero(np.concatenate(([True], np.diff(files[order]) != 0)))

@@ -13,6 +13,7 @@ from codemem import mentions as reading
 from codemem.ask import ask
 from codemem.links import linked
 from codemem.mentions import mentions, names_to_find
+from codemem.passages import Passages
 from codemem.recall import Recall
 from codemem.results import AskResult
 from codemem.search import Session
@@ -80,6 +81,21 @@ def test_tests_of_what_is_asked_about_do_not_hide_who_calls_it(bench: Bench, sho
         found = mentioned(session, "Who calls `vat_of`?")
     assert found["shop/orders.py"] == before
     assert found["tests/test_00.py"] < before / 2
+
+
+def test_however_many_tests_speak_of_a_name_few_files_are_parsed_to_say_where(
+    bench: Bench, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(shop, {f"tests/test_{n:02}.py": f"def test_{n}():\n    assert vat_of({n})\n" for n in range(40)})
+    parsed: list[int] = []
+    document = Passages.document
+    monkeypatch.setattr(Passages, "document", lambda self, index: parsed.append(index) or document(self, index))
+    with bench_of(bench, shop) as session:
+        assert session.recall is not None
+        parsed.clear()
+        places = reading.speaking_places(session.recall, "Who calls `vat_of`?", most=3)
+    assert places[0].path == "shop/orders.py"
+    assert len(set(parsed)) <= 12
 
 
 def bench_of(bench: Bench, root: Path) -> Session:
