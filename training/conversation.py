@@ -28,14 +28,16 @@ class Conversation:
     further: list[tuple[int, int]] = field(default_factory=list)
     """Half-open ranges of further questions with their answers. Each sees what stands before `fork` and itself, at
     the positions of the first question's: several conversations that share their sources."""
+    further_kinds: list[str] = field(default_factory=list)
 
-    def ask(self, question: list[int], answer: list[int]) -> None:
+    def ask(self, question: list[int], answer: list[int], kind: str = "") -> None:
         """Adds a further question and what is to be written."""
         start, written = len(self.ids), len(self.ids) + len(question)
         self.ids += [*question, *answer]
         self.learn += [False] * len(question) + [True] * len(answer)
         self.decisions.add(written)
         self.further.append((start, len(self.ids)))
+        self.further_kinds.append(kind)
 
     def branch_of_tokens(self) -> list[int]:
         """0 for tokens that all behind them see, else the number of the question that the token belongs to."""
@@ -45,6 +47,11 @@ class Conversation:
         for number, (start, end) in enumerate(self.further, start=2):
             branches += [number] * (end - start)
         return branches
+
+    def learnt_kinds(self) -> list[str]:
+        """The kind of question for which each learnt token is written."""
+        kinds = [self.kind, self.kind, *self.further_kinds]  # by branch
+        return [kinds[branch] for branch, learn in zip(self.branch_of_tokens(), self.learn, strict=True) if learn]
 
 
 def positions(conversation: Conversation, memory: MemoryConfig) -> list[int]:

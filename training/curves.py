@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from codemem.training.trainer import StepReport
+from codemem.training.written import KIND
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 360, 48, 36, 16, 110
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")  # told apart by colour-blind readers (Okabe and Ito)
@@ -30,7 +31,7 @@ def draw(steps: Sequence[StepReport], path: Path) -> None:
     series: dict[str, list[tuple[int, float]]] = {}
     for report in steps:
         for name, value in report.losses.items():
-            if name not in LEFT_OUT:
+            if name not in LEFT_OUT and not name.startswith(KIND):
                 series.setdefault(name, []).append((report.step, value))
     lines = {
         name: list(zip((s for s, _ in points), smoothed([v for _, v in points]), strict=True))

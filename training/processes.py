@@ -1,5 +1,6 @@
 """Data parallelism through torch.distributed: each process encodes its own batch, gradients are averaged."""
 
+import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ class Processes:
             return cls()
         if device.type == "cuda":
             torch.cuda.set_device(device)
+        # Its functions' defaults are the group that there is when it is imported, which they keep beyond `leave`. So it
+        # is imported while there is none, and not later by what training uses.
+        importlib.import_module("torch.distributed.nn")
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
@@ -69,7 +73,8 @@ class Processes:
         return float(held.item())
 
     def leave(self) -> None:
-        """Ends the group, if there is one."""
+        """Ends the group, if there is one, and gloo's threads with it: one that gives up a tensor while the interpreter
+        ends aborts the process. They are joined when the last reference to the group goes."""
         if self.count > 1:
             torch.distributed.destroy_process_group()
 

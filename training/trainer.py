@@ -33,6 +33,7 @@ from codemem.training.hops import HopBatch
 from codemem.training.network import EncodedDocuments, Network, pad, recomputed
 from codemem.training.processes import Processes
 from codemem.training.recipe import Phase, Recipe
+from codemem.training.written import written_losses
 
 
 @dataclass(slots=True)
@@ -45,31 +46,6 @@ class StepReport:
     losses: dict[str, float] = field(default_factory=dict)
     tokens: int = 0
     """Without padding, of this process."""
-
-
-def written_loss(logits_NV: Tensor, wanted_N: Tensor, conversations: list[Conversation], recipe: Recipe) -> Tensor:
-    """Weighted mean cross-entropy of the N learnt tokens, conversation after conversation.
-
-    Where decoding offers some tokens only, the loss is over those.
-    """
-    learnt = [(c, at) for c in conversations for at, learn in enumerate(c.learn) if learn]
-    weight = [
-        recipe.decision_weight if at in c.decisions else recipe.choice_weight if at in c.choices else 1.0
-        for c, at in learnt
-    ]
-    losses = F.cross_entropy(logits_NV, wanted_N, reduction="none")
-    chosen = [(row, c.choices[at]) for row, (c, at) in enumerate(learnt) if at in c.choices]
-    if chosen:
-        device = logits_NV.device
-        most = max(len(offered) for _, offered in chosen)
-        rows = torch.as_tensor([row for row, _ in chosen], device=device)
-        offered = torch.as_tensor([[*o, *[o[0]] * (most - len(o))] for _, o in chosen], device=device)
-        spare = torch.arange(most, device=device) >= torch.as_tensor([[len(o)] for _, o in chosen], device=device)
-        some = logits_NV[rows[:, None], offered].masked_fill(spare, -torch.inf)
-        own = (offered == wanted_N[rows][:, None]).to(torch.uint8).argmax(1)
-        losses = losses.index_copy(0, rows, F.cross_entropy(some, own, reduction="none"))
-    weights = torch.as_tensor(weight, device=logits_NV.device)
-    return (losses * weights).sum() / weights.sum()
 
 
 @dataclass(slots=True)
@@ -128,7 +104,7 @@ class Trainer:
             "all": info_nce(whole, positive, ignore, temperature),
         }
 
-    def answer_loss(self, conversations: list[Conversation], stored: dict[int, TextMemory]) -> Tensor:
+    def answer_losses(self, conversations: list[Conversation], stored: dict[int, TextMemory]) -> dict[str, Tensor]:
         """Cross-entropy of what the model must write with `stored` attended, by layer [conversations, rows]."""
         ids, mask = pad([c.ids for c in conversations], 64, self.device)
         where, branch = (torch.zeros(ids.shape, dtype=torch.long) for _ in range(2))
@@ -142,7 +118,7 @@ class Trainer:
         hidden = self.network.read(ids, mask, where.to(self.device), stored, branches)
         targets = learn[:, 1:].to(self.device)
         logits = self.network.decoder.logits(hidden[:, :-1][targets]).float()
-        return written_loss(logits, ids[:, 1:][targets], conversations, self.recipe)
+        return written_losses(logits, ids[:, 1:][targets], conversations, self.recipe)
 
     def memories(self, documents: EncodedDocuments, at: list[list[int]]) -> dict[int, TextMemory]:
         """What conversations attend to by layer: `at[i]` are rows of `documents` in conversation i's memory.
@@ -174,8 +150,8 @@ class Trainer:
     def losses(self, corpus: Corpus, data: StepData, phase: Phase) -> dict[str, Tensor]:
         """The step's losses; 'total' is what is descended. A reader of retrieved text has that of its answers alone."""
         if self.recipe.reads == "retrieved":
-            answer = self.answer_loss(data.conversations, {})
-            return {"answer": answer, "total": answer}
+            written = self.answer_losses(data.conversations, {})
+            return {**written, "total": written["answer"]}
         layers = self.recipe.learning_layers(phase)
         documents = self.network.encode_documents(data.documents, layers)
         losses: dict[str, Tensor] = {}
@@ -187,7 +163,7 @@ class Trainer:
             losses["hop"] = self.hop_loss(data.hops, documents, layers)
             total = total + self.recipe.hop_weight * losses["hop"]
         if data.conversations:
-            losses["answer"] = self.answer_loss(data.conversations, self.memories(documents, data.memory))
+            losses |= self.answer_losses(data.conversations, self.memories(documents, data.memory))
             total = total + self.recipe.answer_weight * losses["answer"]
         return {**losses, "total": total}
 
@@ -258,7 +234,8 @@ class Trainer:
             self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
-        report = {name: value.detach().item() for name, value in losses.items()}
+        values = torch.stack([value.detach().float() for value in losses.values()]).tolist()  # a GPU is asked only once
+        report = dict(zip(losses, values, strict=True))
         self.spent += self.processes.agree(time.perf_counter() - began, self.device)
         return StepReport(self.step, self.spent, phase, {**report, "norm": norm}, data.tokens)
 

@@ -200,7 +200,7 @@ class Writing:
         for record in asked:
             question, answer = self.prompts.asked(record["question"]), self._answer(record)
             if len(conversation.ids) + len(question) + len(answer) <= self.tokens:
-                conversation.ask(question, answer)
+                conversation.ask(question, answer, record.get("kind", ""))
 
     def _answered(self, record: dict[str, Any]) -> bool:
         """Whether what is shown answers a record."""

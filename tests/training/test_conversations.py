@@ -14,7 +14,7 @@ from codemem.training.conversations import Conversations
 from codemem.training.corpus import Corpus
 from codemem.training.naming_choices import naming_turn
 from codemem.training.recipe import Recipe
-from codemem.training.trainer import written_loss
+from codemem.training.written import written_losses
 
 
 @pytest.fixture
@@ -108,6 +108,16 @@ def test_the_loss_of_a_choice_is_over_what_is_offered_and_decisions_count_more()
     recipe = Recipe(MemoryConfig((1,)), choice_weight=2.0, decision_weight=4.0)
     logits = torch.zeros(2, 10)
     logits[0, 9] = 50.0  # not offered: no matter
-    loss = written_loss(logits, torch.tensor([3, 5]), [conversation], recipe)
+    loss = written_losses(logits, torch.tensor([3, 5]), [conversation], recipe)["answer"]
     expected = (2 * torch.log(torch.tensor(2.0)) + 4 * torch.log(torch.tensor(10.0))) / 6
     torch.testing.assert_close(loss, expected)
+
+
+def test_the_log_tells_the_loss_of_each_kind_of_question_apart() -> None:
+    conversation = Conversation([7, 8, 3], [False, False, True], (0, 1), [], 0, "caller", fork=1)
+    conversation.ask([8], [5, 6], "default")
+    logits = torch.zeros(3, 10)
+    logits[0, 3] = 50.0  # the first question's answer is known, the further one's is not
+    losses = written_losses(logits, torch.tensor([3, 5, 6]), [conversation], Recipe(MemoryConfig((1,))))
+    assert losses["answer: caller"].item() < 0.01
+    torch.testing.assert_close(losses["answer: default"], torch.log(torch.tensor(10.0)))

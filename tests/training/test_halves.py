@@ -56,5 +56,5 @@ def test_by_default_answers_reach_every_layer(base: Path, data: Path) -> None:
         memory_documents=2,
         seed=1,
     )
-    trainer.answer_loss([drawn.next() for _ in range(2)], {}).backward()  # type: ignore[no-untyped-call]
+    trainer.answer_losses([drawn.next() for _ in range(2)], {})["answer"].backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in trainer.network.adapter_parameters()[1::2])

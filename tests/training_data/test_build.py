@@ -95,14 +95,14 @@ def test_answers_state_the_facts(built: Path) -> None:
     answers = {record.answer for record in read.question_answers(built)}
     assert "`decode_pixels` raises `ValueError` if `depth not in (8, 16)`." in answers
     assert "`TileClient` inherits from `BaseClient`, whose `port` defaults to `8080`." in answers
-    assert "`TileClient.request_bytes` in `tiles/client.py` calls `ensure_open`." in {
+    assert "`BaseClient.ensure_open` is called by `TileClient.request_bytes` in `tiles/client.py`." in {
         answer.replace("src/", "").replace("lib/", "").replace("python/", "") for answer in answers
     }
 
 
 def test_other_languages_answer_where_and_who(built: Path) -> None:
     answers = {record.answer for record in read.question_answers(built) if record.language == "javascript"}
-    assert "`roundTrip` in `src/address.js` calls `parseAddress`." in answers
+    assert "`parseAddress` is called by `roundTrip` in `src/address.js`." in answers
     assert "`formatAddress` is defined in `src/address.js`." in answers
     assert "`roundTrip` calls `parseAddress` and `formatAddress`." in answers
 

@@ -102,14 +102,29 @@ def test_a_call_of_an_imported_function_is_none_of_the_function_of_that_name() -
 
 def test_a_name_that_a_short_method_bears_too_stands_for_no_one_thing() -> None:
     alone = answers(("post/parcel.py", PARCEL))
-    assert "`deliver_parcel` in `post/parcel.py` calls `weigh_at_door`." in {r.answer for r in alone["caller"]}
+    assert "`weigh_at_door` is called by `deliver_parcel` in `post/parcel.py`." in {r.answer for r in alone["caller"]}
     both = answers(("post/parcel.py", PARCEL), ("post/seals.py", OTHER))
     assert not [r for r in both.get("caller", []) if "weigh_at_door" in r.answer]
 
 
+def test_two_callers_are_both_named_and_three_are_not_asked_for() -> None:
+    lines = "def route_of_parcel(parcel):\n    return sorted(parcel.stops, key=lambda stop: stop.order)\n"
+    user = "\n\ndef {}(parcel):\n    for stop in route_of_parcel(parcel):\n        print(stop.name, parcel.number)\n"
+    two = answers(("post/routes.py", lines + user.format("print_route") + user.format("trace_route")))
+    (record,) = two["callers"]
+    assert record.answer == (
+        "`route_of_parcel` is called by `print_route` in `post/routes.py` and by `trace_route` in `post/routes.py`."
+    )
+    assert [passage.text.split("(")[0] for passage in record.gold] == ["def print_route", "def trace_route"]
+    assert "route_of_parcel(parcel)" in record.evidence
+    assert record.evidence in record.gold[-1].text
+    three = lines + "".join(user.format(name) for name in ("print_route", "trace_route", "check_route"))
+    assert not answers(("post/routes.py", three)).get("callers")
+
+
 def test_what_a_module_calls_at_its_top_level_has_no_one_caller() -> None:
     records = answers(("post/parcel.py", PARCEL))
-    assert not [record for record in records["caller"] if record.answer.endswith("calls `check_route`.")]
+    assert not [record for record in records["caller"] if record.answer.startswith("`check_route` is called")]
     (called,) = (record for record in records["callee"] if record.answer.startswith("`deliver_parcel`"))
     assert called.answer == "`deliver_parcel` calls `check_route` and `weigh_at_door`."
     assert {passage.text.split("(")[0] for passage in called.beside[:2]} == {"def check_route", "def weigh_at_door"}

@@ -32,6 +32,7 @@ LIMITS = {
     "decorators": 50,
     "derives": 40,
     "caller": 50,
+    "callers": 25,
     "callee": 50,
     "does": 50,
     "constant": 30,
@@ -50,7 +51,7 @@ LIMITS = {
 MOST_OF_A_VALUE = 12
 """Records of a kind and package whose answer ends in the same value."""
 TWO_HOP = frozenset(kind for kind in LIMITS if "+" in kind)
-_COMPARED = frozenset(("default", "raises", "returns", "bases", "decorators", "derives", "caller", "callee"))
+_COMPARED = frozenset(("default", "raises", "returns", "bases", "decorators", "derives", "caller", "callers", "callee"))
 """Kinds that are read beside others of the kind: next to the decorator of one function stands that of another."""
 
 
@@ -83,8 +84,9 @@ def _varied(records: list[Answered]) -> list[Answered]:
 
 
 def _value(record: Answered) -> str:
-    """What the answer names last in a code span."""
-    return record.answer.rsplit("`", 2)[1] if record.answer.count("`") >= 2 else ""
+    """What the answer names last in a code span, besides the files in which it stands."""
+    paths = {_path(passage) for passage in record.gold}
+    return next((name for name in reversed(record.answer.split("`")[1::2]) if name not in paths), "")
 
 
 class _Beside:

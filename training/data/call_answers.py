@@ -2,7 +2,7 @@
 learnt and not the names that stand there."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .answer_forms import Answered, ask, listed, spoken
 from .python_facts import FunctionFacts, PackageFacts
@@ -68,12 +68,16 @@ CALLEE = (
     "Which function would I step into from {f}?",
     "What is invoked from {f}?",
 )
-MOST_CALLED = 3
+MOST_CALLED, MOST_CALLERS = 3, 2
 SHORTEST_NAME = 4
 
 
 def callers(facts: PackageFacts) -> Iterator[Answered]:
-    """Of functions that one other function alone calls; what is asked about is read beside the answer."""
+    """Of functions that one or two others alone call; what is asked about is read beside the answer.
+
+    The answer begins with what was asked about, as all others do: asked to begin with the caller's name, a small model
+    begins with the callee's and ends in the opposite direction (docs/training.md, "The ninth course").
+    """
     unique = facts.unique_functions()
     calling: dict[str, list[FunctionFacts]] = defaultdict(list)
     for caller in facts.functions:
@@ -81,14 +85,23 @@ def callers(facts: PackageFacts) -> Iterator[Answered]:
             if caller is not unique[name]:
                 calling[name].append(caller)
     for name, found in sorted(calling.items()):
-        caller, callee = found[0], unique[name]
-        if len(found) > 1 or name in facts.called_elsewhere:
+        callee = unique[name]
+        if len(found) > MOST_CALLERS or name in facts.called_elsewhere:
             continue
-        if link := facts.links(caller, unique).get(name):
+        links = [facts.links(caller, unique).get(name) for caller in found]
+        lines = [link[1] for link in links if link is not None]
+        if len(lines) == len(found):
             question = ask(CALLER, f=spoken(callee))
-            answer = f"`{caller.qualified}` in `{caller.path}` calls `{name}`."
-            beside = (callee.passage,)
-            yield Answered(question, (caller.passage,), answer, link[1], "caller", beside, subject=caller.name)
+            answer = called_by(callee.qualified, [(caller.qualified, caller.path) for caller in found])
+            gold = tuple(dict.fromkeys(caller.passage for caller in found))
+            kind = "caller" if len(found) == 1 else "callers"
+            yield Answered(question, gold, answer, lines[-1], kind, (callee.passage,), subject=found[-1].name)
+
+
+def called_by(name: str, callers: Sequence[tuple[str, str]]) -> str:
+    """How an answer says who calls a function; `callers` by qualified name and path."""
+    places = " and by ".join(f"`{caller}` in `{path}`" for caller, path in callers)
+    return f"`{name}` is called by {places}."
 
 
 def callees(facts: PackageFacts) -> Iterator[Answered]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from .answer_forms import Answered, pick
 from .answer_shards import ANSWERS_FORMAT, AnswerShard, Pool, read_kept, records_of, write_kept
 from .answers import answered
-from .call_answers import CALLEE, CALLER
+from .call_answers import CALLEE, CALLER, called_by
 from .definition import Definition, question_of
 from .download import PackageName, archives
 from .extract import ShardHead, sources_of
@@ -157,7 +157,7 @@ def _links(unique: dict[str, Definition], definitions: list[Definition]) -> list
 def _callers(links: list[_Link]) -> Iterator[Answered]:
     for link in links:
         name, caller = link.callee.name, link.caller
-        answer = f"`{link.qualified}` in `{caller.path}` calls `{name}`."
+        answer = called_by(name, [(link.qualified, caller.path)])
         called = Passage(link.callee.header, link.callee.text)
         gold = (Passage(caller.header, caller.text),)
         yield Answered(pick(CALLER, name).format(f=f"`{name}`"), gold, answer, link.line, "caller", (called,))

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What was trained, and both readers, from the moment when they are there: each GPU that training has left takes the first
-# job whose adapter is ready. First what decides: the medium model's reader, then the best adapter, then all others.
+# job whose adapter is ready. First what decides: the medium model's reader, then the best adapter, then all others; or
+# JOBS, one in a line.
 . training/lease/there.sh
 . training/lease/asking.sh
 await /tmp/s/evals.tar.joined
@@ -23,15 +24,17 @@ growth() { # CORES GPU NAME: answers while the memory grows; goes on beside the 
     bash training/lease/scale.sh main "/tmp/r/$3.safetensors" "${GROWTH_ANSWERS:-40}"
 }
 prose() { NAMES=$3 ON=$2 EACH=$((EACH - 4)) timeout 150 sh training/lease/prose.sh > "/tmp/r/prose-$3.log" 2>&1; } # CORES GPU NAME
+reads() { case " $READERS " in *" $1 "*) ;; *) false ;; esac; } # NAME: whether that reader is trained
 jobs() { # each: what does it, of which adapter, and what else that wants to know
-    echo "medium m bm25-chunks"
+    [ -z "$JOBS" ] || { echo "$JOBS"; return; }
+    ! reads m || echo "medium m bm25-chunks"
     [ -z "$GROWTH" ] || echo "growth $BEST"
     echo "both $BEST"
-    echo "small r"
+    ! reads r || echo "small r"
     for name in $TRAINED; do [ "$name" = "$BEST" ] || echo "held $name"; done
     echo "prose $BEST"
     echo "prose shipped"
-    echo "medium m fusion"
+    ! reads m || echo "medium m fusion"
 }
 work() { # GPU
     cores=$(($1 * EACH))-$(($1 * EACH + EACH - 1))

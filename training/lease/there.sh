@@ -1,4 +1,4 @@
-# Sourced: where things are on the lent machine (two GPUs or more), and waiting for them.
+# Sourced: where things are on the lent machine (any number of GPUs), and waiting for them.
 export PYTHONPATH=/tmp/site:/tmp/tree HOME=/tmp/home CODEMEM_HOME=/tmp/home/codemem TOKENIZERS_PARALLELISM=true
 mkdir -p $HOME
 SMALL=/tmp/s/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
@@ -12,8 +12,11 @@ dequantised() { # FILE: once, whoever asks for it first
         'import sys; from pathlib import Path; from codemem.model.weights import checkpoint_folder; checkpoint_folder(Path(sys.argv[1]))' "$1"
 }
 GPUS=$(nvidia-smi -L | wc -l)
-# Seeds of the course on all GPUs but the last, which trains the readers; several are averaged.
-SEEDS=${SEEDS:-$(seq 0 $((GPUS - 2)))}
+# Seeds of the course on all GPUs but the last, which trains the readers (a single GPU does both, one after the other);
+# several are averaged.
+COURSES=$((GPUS > 1 ? GPUS - 1 : 1))
+SEEDS=${SEEDS:-$(seq 0 $((COURSES - 1)))}
+READERS=${READERS-r m}
 TRAINED=$(for s in $SEEDS; do echo "x$s"; done)
 if [ "$(echo $SEEDS | wc -w)" -gt 1 ]; then BEST=avg; else BEST=x0; fi
 NAMES=${NAMES:-$BEST shipped}

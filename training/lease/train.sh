@@ -1,9 +1,10 @@
 #!/bin/sh
-# Seeds of the course RECIPE over the shipped file; on the last GPU both readers of retrieved text, one after the other.
+# Seeds of the course RECIPE over the shipped file; on the last GPU the READERS of retrieved text, one after the other.
 . training/lease/there.sh
 RECIPE=${RECIPE:-training/recipes/seventh.json}
 SHIPPED=/tmp/c/shipped.safetensors
-await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED /tmp/r/words.done
+# shellcheck disable=SC2086
+await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED /tmp/r/words.done $TRAIN_AFTER
 dequantised $SMALL
 date +%T
 recipe() { # FILE CHANGES
@@ -28,7 +29,7 @@ course() { # GPU SEED; a smaller footprint if the first does not fit
 courses() { # GPU: its share of the seeds, one after the other
     number=0
     for seed in $SEEDS; do
-        [ $((number % (GPUS - 1))) -eq "$1" ] && course "$1" "$seed"
+        [ $((number % COURSES)) -eq "$1" ] && course "$1" "$seed"
         number=$((number + 1))
     done
 }
@@ -45,16 +46,21 @@ reader() { # NAME BASE SHA SECONDS OPTIONS...
 }
 readers() { # GPU
     export CUDA_VISIBLE_DEVICES=$1
-    await /tmp/r/retrieved.done
-    # shellcheck disable=SC2086
-    reader r $SMALL $SMALL_SHA "${READER_SECONDS:-280}" $LAYERS --from-adapter $SHIPPED
-    await "/tmp/s/$(basename $MEDIUM).joined"
-    dequantised $MEDIUM
-    reader m $MEDIUM $MEDIUM_SHA "${MEDIUM_SECONDS:-350}"
+    for name in $READERS; do
+        await /tmp/r/retrieved.done
+        if [ "$name" = r ]; then
+            # shellcheck disable=SC2086
+            reader r $SMALL $SMALL_SHA "${READER_SECONDS:-280}" $LAYERS --from-adapter $SHIPPED
+        else
+            await "/tmp/s/$(basename $MEDIUM).joined"
+            dequantised $MEDIUM
+            reader m $MEDIUM $MEDIUM_SHA "${MEDIUM_SECONDS:-350}"
+        fi
+    done
 }
-(readers $((GPUS - 1)); touch "/tmp/r/free-$((GPUS - 1)).done") &
+[ "$GPUS" -eq 1 ] || (readers $((GPUS - 1)); touch "/tmp/r/free-$((GPUS - 1)).done") &
 trained=""
-for gpu in $(seq 0 $((GPUS - 2))); do courses "$gpu" & trained="$trained $!"; done
+for gpu in $(seq 0 $((COURSES - 1))); do courses "$gpu" & trained="$trained $!"; done
 # shellcheck disable=SC2086
 wait $trained
 if [ "$BEST" = avg ]; then
@@ -62,6 +68,7 @@ if [ "$BEST" = avg ]; then
     python3 -m codemem.training.average $(for s in $SEEDS; do echo "/tmp/r/x$s.safetensors"; done) --out /tmp/r/avg.safetensors
     touch /tmp/r/avg.done
 fi
-for gpu in $(seq 0 $((GPUS - 2))); do touch "/tmp/r/free-$gpu.done"; done
+[ "$GPUS" -gt 1 ] || readers 0
+for gpu in $(seq 0 $((COURSES - 1))); do touch "/tmp/r/free-$gpu.done"; done
 wait
 touch /tmp/r/trained.done
