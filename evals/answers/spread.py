@@ -26,7 +26,8 @@ from codemem.config import Settings
 from codemem.evals.answers.engines import Engines, Models, refuse_lacking
 from codemem.evals.answers.evaluate import Options, collect, kept_in
 from codemem.evals.answers.names import SYSTEMS, offered, reader_of, refuse_unknown
-from codemem.evals.answers.questions import read_questions, set_path
+from codemem.evals.answers.questions import TONGUES, read_questions, set_path
+from codemem.evals.answers.run import Asking
 from codemem.evals.errors import EvaluationError
 
 PRODUCT_COST, LARGER_COST = 2, 3
@@ -175,6 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--split", choices=("dev", "held-out", "recent"), default="dev")
     add("--system", action="append", choices=SYSTEMS)
     add("--package", action="append", default=[])
+    add("--tongue", choices=TONGUES, default="en", help="language of the questions")
     add("--repositories", type=Path, default=Path(".work/repositories"))
     add("--out", type=Path, default=Path("reports"))
     add("--model")
@@ -204,6 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             split=options.split,
             systems=tuple(options.system or given),
             packages=tuple(options.package),
+            asking=Asking(options.tongue),
             models=models,
         )
         for name in options.sets

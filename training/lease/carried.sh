@@ -1,8 +1,9 @@
 #!/bin/sh
 # Instead of `words`, where the medium model's questions and explanations lie in the course that was carried: what retrieval
-# finds for all records.
+# finds for all records, if a reader is trained.
 . training/lease/there.sh
 await /tmp/r/site.done /tmp/s/course.tar.joined
 touch /tmp/r/words.done
+[ -n "$READERS" ] || exit 0
 python3 -m codemem.training.retrieved --data /tmp/s/course --processes $(($(nproc) * 3 / 4))
 touch /tmp/r/retrieved.done

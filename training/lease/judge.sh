@@ -15,11 +15,18 @@ medium() { # CORES GPU NAME SYSTEM
     answers "$1" 10 "$2" "$3-$4" held-out --system "$4-larger-tuned" --adapter /tmp/r/shipped.safetensors \
         --rival-model $MEDIUM --rival-reader "/tmp/r/$3.safetensors"
 }
+asked() { memory "$1" 12 "$2" "$3"; } # CORES GPU NAME
 both() { # CORES GPU NAME: everything, and how well it finds
-    memory "$1" 12 "$2" "$3"
+    asked "$@"
     finding "$2" "$3"
 }
 held() { answers "$1" 12 "$2" "$3" held-out --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
+others() { # CORES GPU NAME: packages from after the base's time beside BM25, and dev in other tongues
+    answers "$1" 12 "$2" "$3" recent --system memory --system bm25-chunks --system closed-book --adapter "/tmp/r/$3.safetensors"
+    for tongue in de es zh; do
+        answers "$1" 12 "$2" "$3-$tongue" dev --system memory --tongue $tongue --adapter "/tmp/r/$3.safetensors"
+    done
+}
 growth() { # CORES GPU NAME: answers while the memory grows; goes on beside the next jobs
     bash training/lease/scale.sh main "/tmp/r/$3.safetensors" "${GROWTH_ANSWERS:-40}"
 }
