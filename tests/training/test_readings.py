@@ -23,6 +23,7 @@ from codemem.training.files import Files
 from codemem.training.readings import Readings
 from codemem.training.retrieved import main as rank
 from codemem.training.retrieved import read_retrieved
+from codemem.training.written import KIND
 
 from .conftest import write_rows
 from .test_training_run import run
@@ -215,7 +216,7 @@ def test_a_reader_learns_to_read_and_is_an_adapter_that_the_evaluation_takes(
     settings: dict[str, Any] = {"reads": "retrieved", "phases": [{"answers": 8}], "answer_tokens": 400, "rank": 8}
     settings |= {"missing": 0.0, "adapter_rate": 1.5e-2}
     log = run(base, planted, out, 110, **settings)
-    assert set(log[0]["losses"]) == {"answer", "total", "norm"}
+    assert set(log[0]["losses"]) == {"answer", f"{KIND}default", "total", "norm"}
     assert log[-1]["losses"]["answer"] < 0.3 * log[0]["losses"]["answer"]
     adapter = out / "codemem-adapter.safetensors"
     memory = AdapterFile(adapter).memory
