@@ -5,29 +5,49 @@ what it calls, and the outline knows where that is defined. Such documents gain,
 own names does (docs/outline.md, "Links and mentions").
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from codemem.manifest import DocumentSpan
 from codemem.outline.query import folded, understand
 from codemem.outline.records import SymbolRecord
-from codemem.outline.words import identifiers
+from codemem.outline.words import identifiers, parts
 from codemem.passages import FileChangedError
 from codemem.recall import Recall
 
 ORIGINS = 2
 """Definitions that the question spells out whose text is followed, the highest ranked."""
-MOST_SPELLED, MOST_NAMED = 6, 3
-"""A name of the question, or of a text, that more definitions bear leads nowhere."""
+MOST_BEARERS = 1000
+"""A name that more definitions bear is not looked at: it would take time, and say little."""
+MOST_NAMED = 3
+"""A name of a text that more definitions bear, of those as near as any, leads nowhere."""
 LINKED = 6
 """Documents that gain."""
-GAIN, STEP = 0.25, 0.01
-"""What the highest ranked of them gains, where the best of all documents ranks 1, and each after it less."""
+GAIN, STEP = 0.4, 0.04
+"""What the first of them gains, where the best of all documents ranks 1: as much as the only document with a name
+(`mentions.WORTH`); each after it less, the last half, because they are less sure and what is read has room for few."""
 SPELLED = 16
 """Names of a question that are looked up: a report that was pasted has thousands."""
 PARTS = 4
 """Documents of one definition that are read, from its first line on."""
+
+Lead = tuple[int, bool]
+"""How surely a name of a text means a definition, the less the surer: definitions that may be meant; whether the name
+is a single word, as those of variables are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """A definition that the question spells out."""
+
+    path: str
+    symbol: SymbolRecord
+    documents: Sequence[int]
+    """In the bank, in their order."""
 
 
 def linked(recall: Recall, question: str, prior: npt.NDArray[np.float32]) -> dict[int, float]:
@@ -36,24 +56,83 @@ def linked(recall: Recall, question: str, prior: npt.NDArray[np.float32]) -> dic
     `prior` [documents in the bank] is how they rank so far.
     """
     names = understand(question, ()).names[:SPELLED]
-    found: dict[int, float] = {}
-    for owner, tree in enumerate(recall.trees):
-        spelled = tree.snapshot.outline.named(names, most=MOST_SPELLED)
-        places = [list(_documents(recall, owner, record.path, symbol)) for record, symbol in spelled]
-        places = sorted((place for place in places if place), key=lambda place: -float(prior[place[0]]))[:ORIGINS]
-        origins = {index for place in places for index in place}
-        words = {word for index in origins for word in identifiers(_text(recall, index))}
-        for record, symbol in tree.snapshot.outline.named(sorted(set(map(folded, words))), most=MOST_NAMED):
-            if symbol.name in words:
-                for index in list(_documents(recall, owner, record.path, symbol))[:1]:
-                    if index not in origins:
-                        found[index] = float(prior[index])
-    best = sorted(found, key=lambda index: -found[index])[:LINKED]
+    found: dict[int, Lead] = {}
+    for owner in range(len(recall.trees)):
+        origins = _origins(recall, owner, names, prior)
+        own = {index for origin in origins for index in origin.documents}
+        for origin in origins:
+            for index, lead in _leads(recall, owner, origin).items():
+                if index not in own:
+                    found[index] = min(lead, found.get(index, lead))
+    return gains(found, prior)
+
+
+def gains(found: Mapping[int, Lead], prior: npt.NDArray[np.floating]) -> dict[int, float]:
+    """What documents gain that names lead to: those surest meant first, of equals those that rank higher."""
+    best = sorted(found, key=lambda index: (found[index], -float(prior[index])))[:LINKED]
     return {index: GAIN - STEP * place for place, index in enumerate(best)}
 
 
-def _documents(recall: Recall, owner: int, path: str, symbol: SymbolRecord) -> Iterator[int]:
+def lead_of(name: str, bearers: int) -> Lead:
+    """How surely a name means one of its bearers."""
+    return bearers, len(parts(name)) < 2
+
+
+def nearest(origin: str, paths: Sequence[str]) -> list[int]:
+    """Places in `paths` of those nearest to a file: itself, else those that share most of its folders.
+
+    In any language a name is looked for near by before it is looked for elsewhere. However much else is remembered,
+    what lies near stays the same.
+    """
+    shared = [_shared(origin, path) for path in paths]
+    most = max(shared, default=0)
+    return [place for place, count in enumerate(shared) if count == most]
+
+
+def _shared(origin: str, path: str) -> int:
+    """Folders from the root on that two files share; the same file has one more."""
+    if origin == path:
+        return origin.count("/") + 1
+    count = 0
+    for one, other in zip(origin.split("/")[:-1], path.split("/")[:-1], strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _origins(recall: Recall, owner: int, names: Sequence[str], prior: npt.NDArray[np.float32]) -> list[_Origin]:
+    """However many bear a name: which of them is meant is what the ranking tells."""
+    spelled = recall.trees[owner].snapshot.outline.named(names, most=MOST_BEARERS)
+    every = [_Origin(record.path, symbol, _documents(recall, owner, record.path, symbol)) for record, symbol in spelled]
+    held = (origin for origin in every if origin.documents)
+    return sorted(held, key=lambda origin: -float(prior[origin.documents[0]]))[:ORIGINS]
+
+
+def _leads(recall: Recall, owner: int, origin: _Origin) -> dict[int, Lead]:
+    """Index in the bank of the first document of each definition that an origin's own lines name."""
+    words = {word for index in origin.documents for word in identifiers(_text(recall, index, origin.symbol))}
+    folds = sorted(set(map(folded, words)) - {folded(origin.symbol.name)})
+    bearers: dict[str, list[tuple[str, SymbolRecord]]] = defaultdict(list)
+    for record, symbol in recall.trees[owner].snapshot.outline.named(folds, most=MOST_BEARERS):
+        if symbol.name in words:
+            bearers[symbol.name].append((record.path, symbol))
+    found: dict[int, Lead] = {}
+    for name, places in bearers.items():
+        near = nearest(origin.path, [path for path, _ in places])
+        for place in near if len(near) <= MOST_NAMED else ():
+            for index in _documents(recall, owner, *places[place])[:1]:
+                lead = lead_of(name, len(near))
+                found[index] = min(lead, found.get(index, lead))
+    return found
+
+
+def _documents(recall: Recall, owner: int, path: str, symbol: SymbolRecord) -> list[int]:
     """The documents in the bank that hold a definition, the first of them first."""
+    return list(_held(recall, owner, path, symbol))
+
+
+def _held(recall: Recall, owner: int, path: str, symbol: SymbolRecord) -> Iterator[int]:
     manifest = recall.trees[owner].work.manifest
     first, last = (manifest.document_at(path, line) for line in (symbol.start_line, symbol.end_line))
     if first is not None:
@@ -62,9 +141,19 @@ def _documents(recall: Recall, owner: int, path: str, symbol: SymbolRecord) -> I
                 yield index
 
 
-def _text(recall: Recall, index: int) -> str:
+def _text(recall: Recall, index: int, symbol: SymbolRecord) -> str:
+    """Of a document the lines of a definition alone: its neighbours' names lead elsewhere."""
     tree, document = recall.where(index)
     try:
-        return tree.passages.document(document).text
+        text = tree.passages.document(document).text
     except FileChangedError:
         return ""
+    manifest = tree.work.manifest
+    file = manifest.file(manifest.row_of_document(document))
+    return own_lines(text, file.documents[document - file.first_document], symbol)
+
+
+def own_lines(text: str, span: DocumentSpan, symbol: SymbolRecord) -> str:
+    """Those of a document's lines that lie within a definition."""
+    first, last = symbol.start_line - span.start_line, symbol.end_line - span.start_line
+    return "\n".join(text.split("\n")[max(0, first) : last + 1])

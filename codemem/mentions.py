@@ -53,11 +53,18 @@ def mentions(recall: Recall, question: str, *, seconds: float = SECONDS) -> dict
                     held = (recall.index_of.get((owner, d)) for d in _documents(manifest.file(row), data, name))
                     found.update({index: weight for index in held if index is not None})
     gains: dict[int, float] = defaultdict(float)
-    for found in filter(_lead, holding.values()):
-        meant = max(1, sum(weight == 1.0 for weight in found.values()))
-        for index, weight in found.items():
-            gains[index] += WORTH * weight / (meant if weight == 1.0 else len(found)) ** FALL
+    for found in holding.values():
+        for index, gain in gains_of(found).items():
+            gains[index] += gain
     return gains
+
+
+def gains_of(found: Mapping[int, float]) -> dict[int, float]:
+    """What documents gain by a name that stands in them; `found`: each, and how likely its kind of file is meant."""
+    if not _lead(found):
+        return {}
+    meant = max(1, sum(weight == 1.0 for weight in found.values()))
+    return {index: WORTH * weight / (meant if weight == 1.0 else len(found)) ** FALL for index, weight in found.items()}
 
 
 def _lead(found: Mapping[int, float]) -> bool:

@@ -54,13 +54,14 @@ class WordCounts:
         return cls(asked, lengths, [(d.astype(np.int32), n) for d, n in parts])
 
     def scores(self, question: int, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-        """[N] of one question over the documents chosen [N]; the others score 0."""
-        size, mean = int(chosen.sum()), float(self.lengths[chosen].mean() or 1.0)
+        """[N] of one question over the documents chosen [N] of the first N; the others score 0."""
+        size, mean = int(chosen.sum()), float(self.lengths[: len(chosen)][chosen].mean() or 1.0)
         scores = np.zeros(len(chosen))
         for word, times in self.questions[question].items():
             documents, often = self.postings[word]
+            documents = documents[: np.searchsorted(documents, len(chosen))]
             held = chosen[documents]
-            documents, tf = documents[held], often[held].astype(np.float64)
+            documents, tf = documents[held], often[: len(held)][held].astype(np.float64)
             weight = tf * (K1 + 1) / (tf + K1 * (1 - B + B * self.lengths[documents] / mean))
             idf = np.log(1 + (size - len(documents) + 0.5) / (len(documents) + 0.5))
             scores[documents] += times * weight * idf

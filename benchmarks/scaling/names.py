@@ -64,13 +64,14 @@ class Named:
         return cls(names, postings)
 
     def scores(self, question: int, chosen: npt.NDArray[np.bool_]) -> Floats:
-        """[N] what its names earn the documents chosen [N] (`outline.ranking`); 0 for all others."""
+        """[N] what its names earn the documents chosen [N] of the first N (`outline.ranking`); 0 for all others."""
         scores, names = np.zeros(len(chosen)), self.names[question]
         share = 0.5 / math.sqrt(max(1, len(names) / 3))
         size = int(chosen.sum())
         for name in names:
             documents, sure = self.postings[name]
-            held = chosen[documents]
+            documents = documents[: np.searchsorted(documents, len(chosen))]
+            held, sure = chosen[documents], sure[: len(documents)]
             documents, sure = documents[held], sure[held]
             defining = int((sure == 1).sum())
             if len(documents):

@@ -34,16 +34,19 @@ class Options:
     source_tokens: int = 3000
     answer_tokens: int = 64
     bm25: bool = True
+    memory_answers: bool = False
+    """Whether the memory alone answers as well, in up to three rounds: that takes longer than all others together."""
     minilm: Path | None = None
     """Folder of all-MiniLM-L6-v2; None leaves it and its fusion out."""
 
     @property
     def systems(self) -> tuple[str, ...]:
-        """Those whose ranking is read for an answer."""
+        """Those that answer."""
+        memory = ("memory",) if self.memory_answers else ()
         lexical = ("BM25",) if self.bm25 else ()
         dense = ("MiniLM",) if self.minilm is not None else ()
         both = ("BM25 + MiniLM",) if self.bm25 and self.minilm is not None else ()
-        return ("memory", *lexical, *dense, *both)
+        return ("as ask reads", *lexical, *dense, *both, *memory)
 
     def to_json(self) -> str:
         return json.dumps({k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()})

@@ -57,6 +57,11 @@ class Memory:
     chosen: Mask
     """[N]"""
 
+    @property
+    def held(self) -> Mask:
+        """The mask up to the last document chosen: what is scored by words of a small memory is soon done then."""
+        return self.chosen[: int(np.flatnonzero(self.chosen)[-1]) + 1]
+
     def asks(self, world: int) -> bool:
         """Whether questions of this world are put to it."""
         return self.world is None or self.world == world

@@ -1,4 +1,4 @@
-"""Every question's ranks in every memory: by the memory itself, by BM25, by names, by MiniLM, and by fusions of them.
+"""Every question's ranks in every memory: by the memory itself, BM25, names, what `ask` reads, MiniLM, and by fusions.
 
 What a system ranked is kept as soon as it has, and a later run goes on from there: a stop loses one system's work.
 """
@@ -18,13 +18,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from codemem.benchmarks.scaling.corpus import Text
 from codemem.benchmarks.scaling.dense import VECTORS, DenseEncoder, vectors_of
 from codemem.benchmarks.scaling.entries import Encoded
 from codemem.benchmarks.scaling.lexical import WordCounts
 from codemem.benchmarks.scaling.names import Named, mixed
 from codemem.benchmarks.scaling.options import Options
 from codemem.benchmarks.scaling.pool import Memory, Pool, read_pool_folder
-from codemem.benchmarks.scaling.ranks import Scores, rank_all
+from codemem.benchmarks.scaling.ranks import Scores, Top, rank_all
+from codemem.benchmarks.scaling.spoken import Spoken
 from codemem.model.engine import Engine
 from codemem.model.entry import EntryLayout
 
@@ -34,6 +36,8 @@ BATCH = 16
 """Questions whose keys are read at once."""
 FEW = 20_000
 """Documents up to which one process reads their words."""
+ASKED = "as ask reads"
+"""What `codemem ask` ranks by: the memory and names, what speaks of them and what their definitions name."""
 FUSIONS = {"BM25 + MiniLM": ("BM25", "MiniLM"), "memory + BM25": ("memory", "BM25")}
 Say = Callable[[str], None]
 Row = dict[str, Any]
@@ -102,8 +106,8 @@ class _Systems:
     @property
     def names(self) -> list[str]:
         """In the order in which they are ranked: what takes longest last."""
-        lexical = ["BM25", "memory and names"] if self.options.bm25 else ["memory and names"]
-        return ["memory", *lexical, *(["MiniLM"] if self.options.minilm is not None else [])]
+        lexical = ["BM25"] if self.options.bm25 else []
+        return ["memory", *lexical, "memory and names", ASKED, *(["MiniLM"] if self.options.minilm is not None else [])]
 
     @cached_property
     def digest(self) -> str:
@@ -139,6 +143,7 @@ class _Systems:
                 "memory": self._by_memory,
                 "BM25": self._by_words,
                 "memory and names": self._by_names,
+                ASKED: self._by_reading,
                 "MiniLM": self._by_vectors,
             }[name]
             started = time.perf_counter()
@@ -173,18 +178,27 @@ class _Systems:
 
     def _by_words(self) -> Scores:
         words = WordCounts.of(self._texts, self._questions, processes=self._processes)
-        return lambda index, memory: self._on_device(words.scores(index, memory.chosen))
+        return lambda index, memory: self._on_device(words.scores(index, memory.held))
+
+    @property
+    def _documents(self) -> list[Text]:
+        return self.pool.documents[: len(self.encoded.tokens)]
+
+    @cached_property
+    def _named(self) -> Named:
+        return Named.of(self._documents, self._questions, processes=self._processes)
 
     def _by_names(self) -> Scores:
-        memory_scores = self.scores("memory")
-        documents = self.pool.documents[: len(self.encoded.tokens)]
-        named = Named.of(documents, self._questions, processes=self._processes)
+        return lambda index, memory: self._on_device(self._mixed(index, memory))
 
-        def scores(index: int, memory: Memory) -> Tensor:
-            by_memory = memory_scores(index, memory).float().cpu().numpy()
-            return self._on_device(mixed(by_memory, named.scores(index, memory.chosen), memory.chosen))
+    def _by_reading(self) -> Scores:
+        spoken = Spoken.of(self._documents, self._questions, self._named, processes=self._processes)
+        return lambda index, memory: self._on_device(spoken.read(index, self._mixed(index, memory), memory.held))
 
-        return scores
+    def _mixed(self, index: int, memory: Memory) -> npt.NDArray[np.float64]:
+        """Up to the last document of the memory."""
+        by_memory = self.scores("memory")(index, memory)[: len(memory.held)].float().cpu().numpy()
+        return mixed(by_memory, self._named.scores(index, memory.held), memory.held)
 
     def _by_vectors(self) -> Scores:
         device = torch.device(self.engine.device)
@@ -195,7 +209,10 @@ class _Systems:
         return lambda index, _: vectors @ asked[index]
 
     def _on_device(self, scores: npt.NDArray[Any]) -> Tensor:
-        return torch.from_numpy(scores).to(torch.device(self.engine.device))
+        """[N]; `scores` may end with the last document of a memory."""
+        whole = torch.zeros(len(self.encoded.tokens), dtype=torch.float64, device=torch.device(self.engine.device))
+        whole[: len(scores)] = torch.from_numpy(scores).to(whole.device)
+        return whole
 
 
 def texts_of(pool: Pool) -> list[str]:
@@ -212,7 +229,7 @@ def keep_vectors(options: Options, progress: Say = lambda _: None) -> None:
     vectors_of(texts, options.work / VECTORS, encoder.encode, device, progress=progress)
 
 
-def read_tops(work: Path) -> dict[tuple[int, str, str], list[int]]:
+def read_tops(work: Path) -> dict[tuple[int, str, str], Top]:
     """By size, question and system, the documents ranked first."""
     rows = json.loads((work / RANKS).read_text(encoding="utf-8"))
-    return {(row["size"], row["question"], row["system"]): row["top"] for row in rows}
+    return {(row["size"], row["question"], row["system"]): Top(row["top"], row["worth"]) for row in rows}

@@ -5,6 +5,7 @@ the step; the question's rank is that of its worst step.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,16 @@ FUSION_K = 60
 """Of reciprocal rank fusion (Cormack, Clarke and Buettcher 2009)."""
 TOP = 40
 """Documents that a reader may be given, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """What a system ranks first, best first."""
+
+    documents: list[int]
+    worth: list[float]
+    """Its score for each."""
+
 
 Scores = Callable[[int, Memory], Tensor]
 """float32 [N] of one question for the documents of one memory; what the others score is of no account."""
@@ -46,11 +57,10 @@ def fused(parts: Sequence[Tensor], held: Tensor) -> Tensor:
     return total
 
 
-def best_documents(scores: Tensor, held: Tensor, k: int = TOP) -> list[int]:
+def best_documents(scores: Tensor, held: Tensor, k: int = TOP) -> Top:
     """The first ones by score, of those held."""
-    masked = scores.masked_fill(~held, -torch.inf)
-    documents: list[int] = masked.topk(min(k, int(held.sum()))).indices.tolist()  # at once: a GPU is asked only once
-    return documents
+    best = scores.masked_fill(~held, -torch.inf).topk(min(k, int(held.sum())))
+    return Top(best.indices.tolist(), [round(worth, 6) for worth in best.values.tolist()])  # at once each: a GPU waits
 
 
 def rank_all(
@@ -79,7 +89,10 @@ def rank_all(
                 if wanted is not None and name not in wanted:
                     continue
                 row = {"size": memory.size, "question": question.identifier, "kind": question.kind, "system": name}
-                found.append(row | {"rank": rank_of(values, question, held), "top": best_documents(values, held)})
+                best = best_documents(values, held)
+                found.append(
+                    row | {"rank": rank_of(values, question, held), "top": best.documents, "worth": best.worth}
+                )
         name = "all worlds" if memory.world is None else f"world {memory.world}"
         progress(f"ranked {memory.size:,} tokens, {name}: {int(memory.chosen.sum()):,} documents")
     return found

@@ -11,7 +11,7 @@ from app.conftest import commit, write
 from app.fake_engine import FakeEngine
 from codemem import mentions as reading
 from codemem.ask import ask
-from codemem.links import linked
+from codemem.links import MOST_NAMED, gains, lead_of, linked, nearest
 from codemem.mentions import mentions, names_to_find
 from codemem.passages import Passages
 from codemem.recall import Recall
@@ -156,6 +156,56 @@ def test_what_a_spelled_definition_names_gains(bench: Bench, shop: Path) -> None
         led = gains_by_path(recall, linked(recall, question, np.zeros(len(recall), np.float32)))
         assert led.keys() == {"shop/tax.py"}
         assert linked(recall, "Where are taxes computed?", np.zeros(len(recall), np.float32)) == {}
+
+
+def linked_paths(bench: Bench, root: Path, question: str) -> set[str]:
+    with bench_of(bench, root) as session:
+        recall = session.recall
+        assert recall is not None
+        return set(gains_by_path(recall, linked(recall, question, np.zeros(len(recall), np.float32))))
+
+
+def test_what_lies_near_is_meant_however_many_bear_the_name_elsewhere(bench: Bench, shop: Path) -> None:
+    question = "What does `total()` need?"
+    write(shop, {f"far{n}/tax.py": "def vat_of(order):\n    return 0\n" for n in range(MOST_NAMED + 1)})
+    assert linked_paths(bench, shop, question) == {"shop/tax.py"}
+    (shop / "shop" / "tax.py").unlink()
+    assert linked_paths(bench, shop, question) == set()  # none of them is nearer than another
+
+
+def test_only_the_lines_of_the_definition_are_followed(bench: Bench, shop: Path) -> None:
+    orders = FILES["shop/orders.py"] + "\n\ndef label(order):\n    return caption(order)\n"
+    write(shop, {"shop/orders.py": orders, "shop/text.py": "def caption(order):\n    return ''\n"})
+    assert linked_paths(bench, shop, "What does `total()` need?") == {"shop/tax.py"}
+    assert linked_paths(bench, shop, "What does `label()` need?") == {"shop/text.py"}
+
+
+def test_a_definition_is_followed_however_many_bear_its_name(bench: Bench, shop: Path) -> None:
+    write(shop, {f"many/f{n}.py": f"def total():\n    return {n}\n" for n in range(20)})
+    with bench_of(bench, shop) as session:
+        recall = session.recall
+        assert recall is not None
+        prior = np.zeros(len(recall), np.float32)
+        for index in range(len(recall)):
+            tree, document = recall.where(index)
+            prior[index] = tree.passages.document(document).path == "shop/orders.py"
+        led = gains_by_path(recall, linked(recall, "What does `total()` need?", prior))
+    assert led.keys() == {"shop/tax.py"}
+
+
+def test_the_nearest_files_come_first() -> None:
+    paths = ["a/b/c.py", "a/b/d.py", "a/e.py", "f.py"]
+    assert nearest("a/b/c.py", paths) == [0]
+    assert nearest("a/b/g.py", paths) == [0, 1]
+    assert nearest("a/h/i.py", paths) == [0, 1, 2]
+    assert nearest("z.py", paths) == [0, 1, 2, 3]
+    assert nearest("z.py", []) == []
+
+
+def test_names_that_surely_mean_one_definition_lead_before_others() -> None:
+    found = {0: lead_of("value", 1), 1: lead_of("read_rows", 3), 2: lead_of("read_rows", 1), 3: lead_of("value", 1)}
+    led = gains(found, np.array([0.0, 0.9, 0.0, 0.1]))
+    assert sorted(led, key=lambda index: -led[index]) == [2, 3, 0, 1]
 
 
 def test_both_are_added_to_how_memory_and_outline_rank(

@@ -22,7 +22,7 @@ from codemem.benchmarks.scaling.options import Options
 from codemem.benchmarks.scaling.packages import Package, forbidden_names, listed, plain, refuse
 from codemem.benchmarks.scaling.pool import Memory, Pool, memories, read_pool_folder
 from codemem.benchmarks.scaling.questions import Asked, Questions, Rivals
-from codemem.benchmarks.scaling.ranks import fused, rank_of
+from codemem.benchmarks.scaling.ranks import Top, fused, rank_of
 from codemem.benchmarks.scaling.run import as_plot, as_text, run
 from codemem.errors import CodememError
 from codemem.evals.bm25 import BM25
@@ -224,13 +224,14 @@ def test_answers_are_judged_kept_and_not_asked_again(tmp_path: Path, corpus: Pat
     answering = Answering(pool, engine, engine.find_layout, encoded, Limits(64, 3))
     chosen = to_answer(pool.questions.asked, 1)
     assert chosen == [0, 1, 2]
-    tops = {(10**6, q.identifier, "BM25"): [0, 1, 2] for q in pool.questions.asked}
+    systems = ("as ask reads", "memory", "BM25")
+    tops = {(10**6, q.identifier, s): Top([2, 0, 1], [1.2, 0.4, 0.1]) for q in pool.questions.asked for s in systems}
     out = tmp_path / "answers-0-of-1.jsonl"
-    answering.run(every, chosen, tops, ("memory", "BM25"), out)
+    answering.run(every, chosen, tops, systems, out)
     first = out.read_text()
-    assert len(read_answers(tmp_path)) == 6
+    assert len(read_answers(tmp_path)) == 9
     out.write_text(first[:-20])  # a kill cut the last line short
-    answering.run(every, chosen, tops, ("memory", "BM25"), out)
+    answering.run(every, chosen, tops, systems, out)
     assert {json.dumps(row) for row in read_answers(tmp_path)} == {line for line in first.split("\n") if line}
 
     def said(text: str, found: bool = True) -> Answer:
@@ -260,7 +261,13 @@ def test_a_run_from_entries_to_plot(tmp_path: Path, corpus: Path) -> None:
     assert Options.from_json(options.to_json()) == options
     result = run(options)
     ranked = [row for row in result["rows"] if "MRR" in row]
-    assert {row["system"] for row in ranked} == {"memory", "BM25", "memory + BM25", "memory and names"}
+    assert {row["system"] for row in ranked} == {
+        "memory",
+        "BM25",
+        "memory + BM25",
+        "memory and names",
+        "as ask reads",
+    }
     assert {row["memory_tokens"] for row in ranked} == {120, 100_000}
     assert {row["documents"] for row in ranked if row["memory_tokens"] == 100_000} == {60}
     for row in ranked:
@@ -268,7 +275,7 @@ def test_a_run_from_entries_to_plot(tmp_path: Path, corpus: Path) -> None:
         assert 0 <= row["R@1"] <= row["R@10"] <= row["R@100"] <= 1
     answered = [row for row in result["rows"] if "right" in row]
     assert len(answered) == 2 * 2 * 3  # sizes, systems, kinds
-    assert as_plot(result).count("<polyline") == 4
+    assert as_plot(result).count("<polyline") == 5
     assert "MRR" in as_text(result)
     before = (options.work / "answers-0-of-1.jsonl").read_bytes()
     again = run(options, phases=("encode", "rank", "answer", "report"))
@@ -306,7 +313,7 @@ def test_vectors_made_beforehand_are_read_and_rank_the_same(
         results.append(run(options, phases=("encode", "rank", "report"))["rows"])
         reads.append(ByLength.read)
     assert results[0] == results[1]
-    assert {row["system"] for row in results[0]} == {"memory", "memory and names", "MiniLM"}
+    assert {row["system"] for row in results[0]} == {"memory", "memory and names", "as ask reads", "MiniLM"}
     assert (reads[1], reads[0] > reads[1]) == (3, True)  # the questions alone
 
 
@@ -366,13 +373,13 @@ def test_a_stop_while_ranking_loses_one_system(tmp_path: Path, corpus: Path, mon
             run(options, phases=("encode", "rank"))
     assert {row["system"] for row in json.loads((options.work / "ranks.json").read_text())} == {"memory"}
     resumed = run(options, phases=("rank", "report"))
-    assert ranked == [("memory",), ("BM25", "memory + BM25"), ("memory and names",)]
+    assert ranked == [("memory",), ("BM25", "memory + BM25"), ("memory and names",), ("as ask reads",)]
     run(options, phases=("rank",))
-    assert len(ranked) == 3  # nothing is ranked twice
+    assert len(ranked) == 4  # nothing is ranked twice
     other = replace(options, work=tmp_path / "other")
     assert run(other, phases=("encode", "rank", "report"))["rows"] == resumed["rows"]
     run(replace(options, sizes=(3000,)), phases=("rank",))
-    assert ranked[6:] == ranked[:3]  # other memories: none of the rows serves
+    assert ranked[8:] == ranked[:4]  # other memories: none of the rows serves
 
 
 def test_a_part_that_fails_is_named(tmp_path: Path, corpus: Path) -> None:

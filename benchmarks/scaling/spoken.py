@@ -1,0 +1,173 @@
+"""What `codemem ask` reads besides what is alike (docs/outline.md, "Links and mentions"), over a pool of texts.
+
+The product's own rules and constants (`codemem.mentions`, `codemem.links`), with documents of a pool in the place of a
+tree's: no outline of so many texts is made, so what they define is told by a pattern, and their kind by their path.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codemem.benchmarks.scaling.corpus import Text
+from codemem.benchmarks.scaling.lexical import in_processes
+from codemem.benchmarks.scaling.names import Named
+from codemem.indexer import detect_language
+from codemem.indexer.kinds import file_kind
+from codemem.indexer.outline import outline_regions
+from codemem.links import (
+    MOST_BEARERS,
+    MOST_NAMED,
+    ORIGINS,
+    PARTS,
+    SPELLED,
+    Lead,
+    gains,
+    lead_of,
+    nearest,
+)
+from codemem.mentions import gains_of, names_to_find
+from codemem.outline.mix import kind_weight
+from codemem.outline.query import asked_kinds, folded
+from codemem.outline.words import identifiers
+
+DEFINED = re.compile(
+    r"\b(?:def|class|fn|func|function|struct|enum|trait|interface|module|type|macro|object|record|union|protocol)[ \t]+"
+    r"(?:\([^)\n]*\)[ \t]*)?(?:self\.)?([A-Za-z_]\w*)"
+    r"|^(?:(?:export|pub|static|public|private)[ \t]+)*(?:(?:const|let|var|val)[ \t]+)?"
+    r"([A-Za-z_]\w*)[ \t]*(?::[^=\n]*)?=(?![=>~])"
+    r"|^[ \t]*#[ \t]*define[ \t]+([A-Za-z_]\w*)"
+    r"|^[ \t]+(?:(?:static|public|private|protected|async|get|set|override)[ \t]+)*"
+    r"([A-Za-z_]\w*)[ \t]*\([^;{}()\n]*\)[ \t]*(?::[^{\n]*)?\{[ \t]*$",
+    re.MULTILINE,
+)
+"""What may be led to: narrower than what may be meant by a name that a question spells (`names.DEFINITIONS`), because a
+text names everything it uses, variables of its own among it."""
+_NO_NAMES = frozenset({"if", "for", "while", "switch", "catch", "function", "return", "with", "else"})
+_STANDING = re.compile(r"[\w$]+")
+"""Names by themselves, as `mentions.standing_alone` has them."""
+_BATCH = 2000
+
+Documents = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Where the questions' names stand in a pool, and which of its documents define what."""
+
+    documents: Sequence[Text]
+    questions: Sequence[str]
+    named: Named
+    """Of the same documents and questions."""
+    mentioned: dict[str, Documents]
+    """Name as a question writes it -> documents in which it stands, ascending."""
+    defined: dict[str, Documents]
+    """Name -> documents that define it, ascending."""
+    _words: dict[tuple[int, str], frozenset[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, documents: Sequence[Text], questions: Sequence[str], named: Named, *, processes: int = 1) -> "Spoken":
+        wanted = frozenset(name for question in questions for name in names_to_find(question))
+        batches = [documents[at : at + _BATCH] for at in range(0, len(documents), _BATCH)]
+        postings: tuple[dict[str, list[int]], ...] = (defaultdict(list), defaultdict(list))
+        for at, parts in enumerate(in_processes(_of_batch, batches, wanted, processes)):
+            for rows, part in zip(postings, parts, strict=True):
+                for number, name in part:
+                    rows[name].append(at * _BATCH + number)
+        mentioned, defined = ({name: np.array(row, np.int64) for name, row in rows.items()} for rows in postings)
+        return cls(documents, questions, named, mentioned, defined)
+
+    def read(self, question: int, ranked: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
+        """[N] how a question's documents rank with what is read besides, `ranked` [N] as they do by memory and names.
+
+        Of those chosen [N]; in the order of `codemem.ask`: mentions, then what the highest lead to.
+        """
+        prior = ranked.copy()
+        for name in names_to_find(self.questions[question]):
+            kinds = asked_kinds(self.questions[question])
+            held = _held(self.mentioned.get(name), chosen)
+            found = {int(d): kind_weight(_kind(_path(self.documents[d][0])), kinds) for d in held}
+            for document, gain in gains_of(found).items():
+                prior[document] += gain
+        for document, gain in self._linked(question, prior, chosen).items():
+            prior[document] += gain
+        return prior
+
+    def _linked(self, question: int, prior: Floats, chosen: npt.NDArray[np.bool_]) -> dict[int, float]:
+        """`links.linked` of documents of the pool."""
+        origins = self._origins(question, prior, chosen)
+        own = {document for _, documents in origins for document in documents}
+        found: dict[int, Lead] = {}
+        for name, documents in origins:
+            path = _path(self.documents[documents[0]][0])
+            words = {word for document in documents for word in self._named_in(document, name)}
+            for word in words:
+                held = _held(self.defined.get(word), chosen)
+                if 0 < len(held) <= MOST_BEARERS:
+                    near = nearest(path, [_path(self.documents[d][0]) for d in held])
+                    for document in (int(held[place]) for place in near if len(near) <= MOST_NAMED):
+                        lead = lead_of(word, len(near))
+                        found[document] = min(lead, found.get(document, lead))
+        return gains({document: lead for document, lead in found.items() if document not in own}, prior)
+
+    def _origins(self, question: int, prior: Floats, chosen: npt.NDArray[np.bool_]) -> list[tuple[str, list[int]]]:
+        """(name, documents that hold its definition) of the highest ranked definitions that the question spells."""
+        found: list[tuple[str, list[int]]] = []
+        for name in self.named.names[question][:SPELLED]:
+            documents, sure = self.named.postings[name]
+            within = _held(documents[sure < 1], chosen)
+            held = _held(documents[sure == 1], chosen)
+            if len(held) <= MOST_BEARERS:
+                for document in held[np.argsort(-prior[held], kind="stable")[:ORIGINS]].tolist():
+                    path = _path(self.documents[document][0])
+                    rest = [int(d) for d in within if _path(self.documents[d][0]) == path]
+                    found.append((name, [document, *rest][:PARTS]))
+        return sorted(found, key=lambda origin: -float(prior[origin[1][0]]))[:ORIGINS]
+
+    def _named_in(self, document: int, name: str) -> frozenset[str]:
+        """What the definition of a name (folded) says in a document, itself left out."""
+        if (document, name) not in self._words:
+            words = identifiers(_own_lines(*self.documents[document], name))
+            self._words[document, name] = frozenset(word for word in words if folded(word) != name)
+        return self._words[document, name]
+
+
+def _own_lines(header: str, text: str, name: str) -> str:
+    """The lines of a name's definitions; the whole text where its first line lies elsewhere or no grammar tells."""
+    regions = outline_regions(text.encode("utf-8", "replace"), detect_language(_path(header)))
+    lines = text.split("\n")
+    own = [region.symbol for region in regions if folded(region.symbol.name.rpartition(".")[2]) == name]
+    return "\n".join("\n".join(lines[s.start_line - 1 : s.end_line]) for s in own) if own else text
+
+
+def _of_batch(documents: Sequence[Text], wanted: frozenset[str]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """(document within the batch, name): names wanted that stand in it, names that it defines."""
+    standing, defining = [], []
+    for number, (_, text) in enumerate(documents):
+        standing += [(number, name) for name in wanted.intersection(_STANDING.findall(text))]
+        names = {next(filter(None, groups)) for groups in DEFINED.findall(text)} - _NO_NAMES
+        defining += [(number, name) for name in names]
+    return standing, defining
+
+
+def _held(documents: Documents | None, chosen: npt.NDArray[np.bool_]) -> Documents:
+    """Of documents, ascending, those chosen; what lies behind the last that may be is not."""
+    if documents is None:
+        return np.zeros(0, np.int64)
+    documents = documents[: np.searchsorted(documents, len(chosen))]
+    return documents[chosen[documents]]
+
+
+def _path(header: str) -> str:
+    return header.strip().partition(" ")[0]
+
+
+@cache
+def _kind(path: str) -> str:
+    return file_kind(path, detect_language(path))

@@ -1,0 +1,73 @@
+"""What `ask` reads besides, over a pool of texts: the same documents gain as in a tree."""
+
+import numpy as np
+import pytest
+
+from codemem.benchmarks.scaling.names import Named
+from codemem.benchmarks.scaling.spoken import Spoken
+from codemem.links import GAIN, MOST_NAMED, STEP
+from codemem.mentions import MOST, WORTH
+
+SHOP = [
+    (
+        "shop/shop/orders.py\n",
+        "from shop.tax import vat_of\n\n\ndef total(order):\n    return order.net + vat_of(order)\n",
+    ),
+    ("shop/shop/tax.py\n", "RATE = 0.19\n\n\ndef vat_of(order, share=RATE):\n    return order.net * share\n"),
+    ("shop/shop/vat_of_all.py\n", "def vat_of_all(orders):\n    return [order.vat for order in orders]\n"),
+    ("shop/tests/test_tax.py\n", "def test_rate():\n    assert vat_of(ORDER) == 19\n"),
+]
+
+
+def gained(documents: list[tuple[str, str]], question: str, chosen: list[bool] | None = None) -> dict[int, float]:
+    spoken = Spoken.of(documents, [question], Named.of(documents, [question]))
+    mask = np.array(chosen or [True] * len(documents))
+    gains = spoken.read(0, np.zeros(len(mask)), mask)
+    return {int(document): float(gains[document]) for document in np.flatnonzero(gains)}
+
+
+def test_documents_that_hold_a_name_gain_and_a_test_less() -> None:
+    found = gained(SHOP, "Who calls `vat_of`?")
+    assert found.keys() == {0, 1, 3}
+    assert found[0] == pytest.approx(WORTH / 2**0.5)
+    assert found[3] < found[0]
+    asked_for = gained(SHOP, "Which test calls `vat_of`?")
+    assert asked_for[3] == asked_for[0]
+    assert gained(SHOP, "Where are taxes computed?") == {}
+    alone = gained(SHOP, "Who calls `vat_of`?", [True, False, True])  # a memory may end before the pool does
+    assert alone == {0: pytest.approx(WORTH)}
+
+
+def test_a_name_that_many_documents_of_a_memory_hold_leads_nowhere_there() -> None:
+    many = [(f"other/f{n}.py\n", "x = vat_of(3)\n") for n in range(MOST)]
+    assert gained([*SHOP, *many], "Who calls `vat_of`?") == {}
+    assert gained([*SHOP, *many], "Who calls `vat_of`?", [True] * 4 + [False] * MOST).keys() == {0, 1, 3}
+
+
+def test_what_a_definition_names_is_looked_for_near_by_first() -> None:
+    question = "Which default has `share` in the function that `total()` calls?"
+    assert gained(SHOP, question)[1] == pytest.approx(WORTH + GAIN)  # it alone holds `share`
+    others = [(f"other{n}/tax.py\n", "def vat_of(order):\n    return 0\n") for n in range(MOST_NAMED + 1)]
+    assert gained([*SHOP, *others], question)[1] == pytest.approx(WORTH + GAIN)
+    elsewhere = gained([SHOP[0], *others], question)
+    assert elsewhere.keys() == {0}  # none of them is nearer than another
+    few = gained([SHOP[0], *others[:2]], question)
+    assert few.keys() == {0, 1, 2}
+    assert sorted(few[n] for n in (1, 2)) == pytest.approx([GAIN - STEP, GAIN])
+
+
+def test_only_the_lines_of_the_definition_are_followed() -> None:
+    neighbours = SHOP[0][1] + "\n\ndef label(order):\n    return caption(order)\n"
+    documents = [(SHOP[0][0], neighbours), SHOP[1], ("shop/shop/text.py\n", "def caption(order):\n    return ''\n")]
+    assert gained(documents, "What does `total()` need?").keys() == {0, 1}
+    assert gained(documents, "What does `label()` need?").keys() == {0, 2}
+
+
+def test_several_processes_find_the_same() -> None:
+    documents = [*SHOP, *((f"other/g{n}.py\n", f"def g{n}(x):\n    return x\n") for n in range(2500))]
+    questions = ["Who calls `vat_of`?", "What does `g2400` return?"]
+    named = Named.of(documents, questions)
+    one, two = (Spoken.of(documents, questions, named, processes=n) for n in (1, 2))
+    assert one.mentioned.keys() == two.mentioned.keys() == {"vat_of", "g2400"}
+    assert two.mentioned["g2400"].tolist() == [2404]
+    assert all((one.defined[name] == two.defined[name]).all() for name in one.defined)
