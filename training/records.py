@@ -22,9 +22,14 @@ Record = dict[str, Any]
 
 
 def kind_weights(counts: Mapping[str, int], kinds: Mapping[str, float] | None) -> dict[str, float]:
-    """The shares of the kinds: by the square root of their counts, times what `kinds` says; their sum is 1."""
+    """The shares of the kinds: by the square root of their counts, times what `kinds` says; their sum is 1.
+
+    Raises ValueError if none is left.
+    """
     weights = {kind: float(np.sqrt(count)) * (kinds or {}).get(kind, 1.0) for kind, count in counts.items()}
     total = sum(weights.values())
+    if weights and total <= 0:
+        raise ValueError("the recipe's `kinds` leave no answer to learn: give one that the data have a weight above 0")
     return {kind: weight / total for kind, weight in weights.items()}
 
 
@@ -80,11 +85,15 @@ class Further:
                 self._of_package.setdefault(int(corpus.packages[record["gold"][0]]), []).append(index)
                 counts[record["kind"]] = counts.get(record["kind"], 0) + 1
         self._share = kind_weights(counts, kinds)
+        for package, indices in self._of_package.items():  # a kind of weight 0 is never asked
+            self._of_package[package] = [i for i in indices if self._share[corpus.answers[i]["kind"]] > 0]
 
     def drawn(self, record: Record, fits: Callable[[Record], bool]) -> list[Record]:
         """Answerable records of the package of `record`, other than it, that `fits` takes. Kinds come as often as in
         `Records`, if the package has them."""
         others = self._of_package.get(int(self._corpus.packages[record["gold"][0]]), [])
+        if not others:
+            return []
         kinds = [self._corpus.answers[index]["kind"] for index in others]
         own = {kind: kinds.count(kind) for kind in set(kinds)}
         weights = np.asarray([self._share[kind] / own[kind] for kind in kinds])

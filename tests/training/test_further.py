@@ -19,7 +19,7 @@ from codemem.training.conversations import Conversations
 from codemem.training.corpus import Corpus
 from codemem.training.network import Network, pad
 from codemem.training.recipe import Phase, Recipe
-from codemem.training.records import Further
+from codemem.training.records import Further, Records
 from codemem.training.trainer import Trainer
 from codemem.training.written import KIND
 
@@ -134,6 +134,17 @@ def test_further_questions_come_from_the_package_by_kind_and_never_decide_the_fi
         assert len(set(questions)) == len(questions) == 3
         kinds.update(r["kind"] for r in found)
     assert kinds["caller"] > kinds["returns"]  # four against twelve in the package, but wanted oftener
+
+
+def test_a_kind_of_weight_0_is_never_asked(corpus: Corpus) -> None:
+    random, record = np.random.default_rng(0), corpus.answers[0]
+    further = Further(corpus, random, {"returns": 0.0}, count=9)
+    found = [r["kind"] for _ in range(20) for r in further.drawn(record, lambda _: True)]
+    assert set(found) == {"caller"}
+    with pytest.raises(ValueError, match="leave no answer"):
+        Further(corpus, random, {"returns": 0.0, "caller": 0.0}, count=3)
+    records = Records(corpus.answers, random, {"returns": 0.0})
+    assert {corpus.answers[records.next()]["kind"] for _ in range(200)}.isdisjoint({"returns"})
 
 
 def test_a_step_learns_from_them(corpus: Corpus, base: Path) -> None:

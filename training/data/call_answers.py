@@ -45,6 +45,20 @@ CALLER = (
     "What is the user of {f} called?",
     "Go up from {f}: which function do we come to?",
     "Where does the call to {f} come from?",
+    "If {f} changed its signature, which function would have to change with it?",
+    "Which function is one level above {f}?",
+    "Go one level up from {f}. Where are we?",
+    "What would stop working if I removed {f}?",
+    "Before I touch {f}: who relies on it?",
+    "In which function is the call of {f} written?",
+    "Walk up the call chain from {f}: what comes first?",
+    "{f} gets called by what?",
+    "I would like to change {f}. Whose code has to be looked over?",
+    "Who are the users of {f}?",
+    "One frame above {f} in the stack: which function is it?",
+    "Where in the code is {f} put to use?",
+    "Which function would break without {f}?",
+    "For which function does {f} do work?",
 )
 CALLEE = (
     "Which function does {f} call?",
@@ -67,6 +81,14 @@ CALLEE = (
     "On whom does {f} call?",
     "Which function would I step into from {f}?",
     "What is invoked from {f}?",
+    "If I change {f}, on which functions does it still depend?",
+    "Which function is one level below {f}?",
+    "Go one level down from {f}. Where are we?",
+    "What has to work so that {f} works?",
+    "Walk down the call chain from {f}: what comes first?",
+    "One frame below {f} in the stack: which function can it be?",
+    "Which of our functions does {f} put to use?",
+    "Which function does work for {f}?",
 )
 MOST_CALLED, MOST_CALLERS = 3, 2
 SHORTEST_NAME = 4
