@@ -49,6 +49,7 @@ def stages(work: Path, gpus: int, *, device: str, quick: bool) -> list[Stage]:
     find = base | {"tokens": [size // 100, size]}
     whole = base | {"tokens": [size], "tier": "host", "rows": "whole"}
     gather: dict[str, Any] = dict(base)
+    load: dict[str, Any] = dict(base)
     first: dict[str, Any] = dict(base)
     encode: dict[str, Any] = base | {"seconds": 50}
     decode: dict[str, Any] = dict(base)
@@ -57,6 +58,7 @@ def stages(work: Path, gpus: int, *, device: str, quick: bool) -> list[Stage]:
         encode |= {"document_tokens": [64], "pack_tokens": [128]}
         decode |= {"text_tokens": [32], "memory_rows": 16, "steps": 2}
         first |= {"tokens": size, "prompts": [9, 20], "appended": [5], "repeats": 1}
+        load |= {"tokens": size}
         gather |= {"chunks": 2048, "trials": 3, "repeats": 3}
     bench = ("-m", "codemem.benchmarks.stage")
     tokens, fewer, megabytes = ("3000", "3000", "0.02") if quick else ("1000000", "400000", "1.2")
@@ -74,6 +76,7 @@ def stages(work: Path, gpus: int, *, device: str, quick: bool) -> list[Stage]:
         Stage("find", (*bench, "find", json.dumps(find)), 80),
         Stage("gather", (*bench, "gather", json.dumps(gather)), 60),
         Stage("rows in host memory", (*bench, "find", json.dumps(whole)), 240),
+        Stage("load", (*bench, "load", json.dumps(load)), 400),
         Stage("msa", of_checkpoint("msa_session", "--tokens", tokens), 180),
         Stage("narrow", of_checkpoint("narrow", "--tokens", fewer), 150),
         Stage("cli", of_checkpoint("cli_session", "--megabytes", megabytes), 240),

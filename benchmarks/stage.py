@@ -16,7 +16,7 @@ from codemem.model.device import choose_device
 from codemem.model.parallel import from_torchrun
 
 SHARED = ("route", "encode", "find")
-ALONE = ("decode", "gather", "first_token")
+ALONE = ("decode", "gather", "first_token", "load")
 
 
 def main(arguments: Sequence[str]) -> int:
