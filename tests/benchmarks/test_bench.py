@@ -113,7 +113,7 @@ def test_scale(bench: Any, corpus: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert {(row["memory_tokens"], row["system"], row["questions"]) for row in ranked} == {
         (size, system, kind)
         for size in (10_000, 16_000)
-        for system in ("memory", "BM25", "memory + BM25", "memory and names")
+        for system in ("memory", "BM25", "memory + BM25", "memory and names", "as ask reads")
         for kind in kinds
     }
     for row in ranked:
