@@ -123,7 +123,7 @@ def test_scale(bench: Any, corpus: Path, tmp_path: Path, monkeypatch: pytest.Mon
             if all(r[n] == row[n] for n in ("system", "questions")) and r["documents"] > row["documents"]
         ]
         assert all(other["MRR"] <= row["MRR"] for other in larger if row["system"] == "memory")
-    assert plot.read_text().count("<polyline") == 4
+    assert plot.read_text().count("<polyline") == 5
     assert "begin larger" in bench("scale", str(corpus), "--sizes", "100", *named, code=2)
 
 
