@@ -49,7 +49,7 @@ def stages(work: Path, gpus: int, *, device: str, quick: bool) -> list[Stage]:
     find = base | {"tokens": [size // 100, size]}
     whole = base | {"tokens": [size], "tier": "host", "rows": "whole"}
     gather: dict[str, Any] = dict(base)
-    load: dict[str, Any] = dict(base)
+    load: dict[str, Any] = base | {"folder": str(work)}
     first: dict[str, Any] = dict(base)
     encode: dict[str, Any] = base | {"seconds": 50}
     decode: dict[str, Any] = dict(base)
@@ -76,13 +76,14 @@ def stages(work: Path, gpus: int, *, device: str, quick: bool) -> list[Stage]:
         Stage("find", (*bench, "find", json.dumps(find)), 80),
         Stage("gather", (*bench, "gather", json.dumps(gather)), 60),
         Stage("rows in host memory", (*bench, "find", json.dumps(whole)), 240),
-        Stage("load", (*bench, "load", json.dumps(load)), 400),
         Stage("msa", of_checkpoint("msa_session", "--tokens", tokens), 180),
         Stage("narrow", of_checkpoint("narrow", "--tokens", fewer), 150),
         Stage("cli", of_checkpoint("cli_session", "--megabytes", megabytes), 240),
         Stage("narrow in 8 GB", of_checkpoint("narrow", "--tokens", fewer, "--within", "8"), 120),
         Stage("kernels", ("-m", "codemem.benchmarks.kernels_gpu", "--sweep"), 120),
         Stage("route", (*bench, "route", json.dumps(route)), 180),
+        # Fills the disk, in the session's folder: where it is killed, nothing behind it needs the room.
+        Stage("load", (*bench, "load", json.dumps(load)), 400),
     ]
     if device == "cpu":
         listed = [stage for stage in listed if stage.name != "kernels"]

@@ -34,6 +34,9 @@ SPELLED = 16
 """Names of a question that are looked up: a report that was pasted has thousands."""
 PARTS = 4
 """Documents of one definition that are read, from its first line on."""
+NAMES, DEEPEST = 400, 64
+"""Names of a text that are looked up, and folders of a path that are compared: more than code has; a repository made to
+cost time could have a million of either."""
 
 Lead = tuple[int, bool]
 """How surely a name of a text means a definition, the less the surer: definitions that may be meant; whether the name
@@ -94,7 +97,7 @@ def _shared(origin: str, path: str) -> int:
     if origin == path:
         return origin.count("/") + 1
     count = 0
-    for one, other in zip(origin.split("/")[:-1], path.split("/")[:-1], strict=False):
+    for one, other in zip(origin.split("/", DEEPEST)[:-1], path.split("/", DEEPEST)[:-1], strict=False):
         if one != other:
             break
         count += 1
@@ -112,7 +115,7 @@ def _origins(recall: Recall, owner: int, names: Sequence[str], prior: npt.NDArra
 def _leads(recall: Recall, owner: int, origin: _Origin) -> dict[int, Lead]:
     """Index in the bank of the first document of each definition that an origin's own lines name."""
     words = {word for index in origin.documents for word in identifiers(_text(recall, index, origin.symbol))}
-    folds = sorted(set(map(folded, words)) - {folded(origin.symbol.name)})
+    folds = sorted(set(map(folded, words)) - {folded(origin.symbol.name)})[:NAMES]
     bearers: dict[str, list[tuple[str, SymbolRecord]]] = defaultdict(list)
     for record, symbol in recall.trees[owner].snapshot.outline.named(folds, most=MOST_BEARERS):
         if symbol.name in words:

@@ -11,7 +11,7 @@ from app.conftest import commit, write
 from app.fake_engine import FakeEngine
 from codemem import mentions as reading
 from codemem.ask import ask
-from codemem.links import MOST_NAMED, gains, lead_of, linked, nearest
+from codemem.links import DEEPEST, MOST_NAMED, gains, lead_of, linked, nearest
 from codemem.mentions import mentions, names_to_find
 from codemem.passages import Passages
 from codemem.recall import Recall
@@ -200,6 +200,8 @@ def test_the_nearest_files_come_first() -> None:
     assert nearest("a/h/i.py", paths) == [0, 1, 2]
     assert nearest("z.py", paths) == [0, 1, 2, 3]
     assert nearest("z.py", []) == []
+    deep = "d/" * DEEPEST
+    assert nearest(f"{deep}a/x.py", [f"{deep}a/y.py", f"{deep}b/y.py", "z.py"]) == [0, 1]  # beyond, all are as near
 
 
 def test_names_that_surely_mean_one_definition_lead_before_others() -> None:
