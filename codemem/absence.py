@@ -15,6 +15,7 @@ from codemem.file_texts import file_texts
 from codemem.indexer.languages import language_names
 from codemem.outline.words import STOP_STEMS, identifiers, parts, stem
 from codemem.snapshot import Snapshot
+from codemem.spelled import spelled_names, unquoted
 
 SECONDS = 1.5
 """For reading files; what is not read by then is taken to hold every word."""
@@ -28,9 +29,7 @@ FEWEST_WORDS = 2
 MIN_STEM = 4
 """Shorter words stand by chance in almost any text."""
 
-_QUOTED = re.compile(r"`([^`\n]+)`")
 _WORD = re.compile(r"[^\W\d]\w*")
-_CODE = re.compile(r"\b(?:[A-Za-z]\w*_\w+|_\w+|[a-z]\w*[a-z0-9][A-Z]\w*)\b|\b[A-Za-z_]\w*(?=\()")
 _OWN = re.compile(r"\s*how\s+(?:do|can|could|should|would|must|may|might|to)\b", re.IGNORECASE)
 """How-questions of who writes something new: its name need not stand anywhere yet."""
 _PROPER = re.compile(r"\b[A-Z][a-zA-Z]+")
@@ -76,19 +75,9 @@ def absent(snapshots: Sequence[Snapshot], question: str, *, seconds: float = SEC
     return Absent(lost, foreign, by_names or by_words)
 
 
-def spelled_names(question: str) -> list[str]:
-    """Names written as code: in backticks, or with an underscore, an inner capital or parentheses.
-
-    Words that merely begin with a capital (JavaScript, GitHub) are no such names: they are spoken of in passing.
-    """
-    quoted = [name.strip() for name in _QUOTED.findall(question)]
-    plain = _CODE.findall(_QUOTED.sub(" ", question))
-    return list(dict.fromkeys(name for name in (*quoted, *plain) if _WORD.search(name)))
-
-
 def content_words(question: str) -> list[str]:
     """Words of an English question that could stand in a program, each once; none of a question in another language."""
-    rest = _QUOTED.sub(" ", question)
+    rest = unquoted(question)
     spoken = {word.lower() for word in identifiers(rest)}
     if not _ASCII.match(question) or len(spoken & _ENGLISH) < 1:
         return []

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from codemem.absence import Absent, absent
 from codemem.config import RepositoryConfig
+from codemem.definitions import definitions
 from codemem.errors import CodememError, NotIndexedError
 from codemem.find import find, outline_candidates
 from codemem.links import linked
@@ -113,12 +114,12 @@ def _reader(recall: Recall) -> Callable[[int], Source]:
 
     def read(index: int) -> Source:
         tree, document = recall.where(index)
+        record = tree.passages.record(tree.work.manifest.row_of_document(document))
         try:
             found = tree.passages.document(document)
         except FileChangedError:
-            record = tree.passages.record(tree.work.manifest.row_of_document(document))
             return Source(index, f"{record.path}\n", "")
-        return Source(index, found.header, found.text)
+        return Source(index, found.header, found.text, definitions(found, record.symbols))
 
     return read
 

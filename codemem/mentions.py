@@ -8,9 +8,8 @@ gains by how few others do (docs/outline.md, "Links and mentions").
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from codemem.absence import spelled_names
 from codemem.file_texts import file_texts
 from codemem.find import SPARE, Candidate
 from codemem.manifest import FileRecord
@@ -18,6 +17,7 @@ from codemem.outline.mix import kind_weight
 from codemem.outline.query import asked_kinds
 from codemem.passages import FileChangedError
 from codemem.recall import Recall
+from codemem.spelled import names_to_find, standing_alone
 
 SECONDS = 0.5
 """For reading files; what is not read by then gains nothing."""
@@ -28,9 +28,6 @@ WORTH = 0.4
 FALL = 0.5
 """Of n documents with a name each gains so: 1 / n ** FALL of it; of tests and other kinds that are not meant, n counts
 all, of those that are meant these alone."""
-NAMES = 4
-SHORTEST = 3
-_LAST = re.compile(r"[^\W\d]\w*(?=\W*\Z)")
 
 
 def mentions(recall: Recall, question: str, *, seconds: float = SECONDS) -> dict[int, float]:
@@ -99,17 +96,6 @@ def _place(recall: Recall, index: int, question: str, gain: float) -> Candidate 
     other = [place for place in places if place.symbol is None or place.symbol.rpartition(".")[2] not in names]
     best = min(other, key=lambda place: place.symbol is None, default=None)
     return Candidate(tree.snapshot, best.path, best.lines, best.symbol, gain) if best else None
-
-
-def names_to_find(question: str) -> list[str]:
-    """The last parts of what the question writes as code: `retry` of `Session.retry()`."""
-    found = (_LAST.search(name) for name in spelled_names(question))
-    return list(dict.fromkeys(match[0] for match in found if match and len(match[0]) >= SHORTEST))[:NAMES]
-
-
-def standing_alone(names: Sequence[str]) -> str:
-    """The pattern of any of the names, by itself: not within another name."""
-    return r"(?<![\w$])(?:" + "|".join(map(re.escape, names)) + r")(?![\w$])"
 
 
 def _documents(file: FileRecord, data: bytes, name: str) -> Iterator[int]:

@@ -23,6 +23,7 @@ from codemem.model.following import leads_to, routing_queries
 from codemem.model.memory import TextContext
 from codemem.model.naming import decode_names
 from codemem.model.prompts import Prompts, question_position
+from codemem.model.references import references
 from codemem.model.routers import Routers
 from codemem.model.tokenizer import IncrementalDetokeniser, Tokenizer
 from codemem.model.wording import KnownWords
@@ -60,6 +61,8 @@ class _Shown:
 
     sources: list[Source] = field(default_factory=list)
     tokens: int = 0
+    references: str = ""
+    """Where the question's names stand in them."""
 
     def holds(self, document: int) -> bool:
         return any(source.document == document for source in self.sources)
@@ -195,7 +198,8 @@ class Conversation:
         first = len(shown.sources) + 1
         shown.sources += chosen[::-1]
         pieces = [self.prompts.source(first + i, source.header, source.text) for i, source in enumerate(chosen[::-1])]
-        return self.feed(self.prompts.sources(pieces, self.question))
+        shown.references = references(self.question, shown.sources)
+        return self.feed(self.prompts.sources(pieces, self.question, shown.references))
 
 
 @torch.inference_mode()
@@ -247,7 +251,8 @@ def _write(
     detokeniser = IncrementalDetokeniser(conversation.tokenizer)
     ends = conversation.tokenizer.eos_ids | {prompts.turn_end}
     digits = {conversation.tokenizer.encode_text(str(d))[0]: d for d in range(10)}
-    known = KnownWords([conversation.question, *(f"{source.header} {source.text}" for source in shown.sources)])
+    read = (f"{source.header} {source.text}" for source in shown.sources)
+    known = KnownWords([conversation.question, shown.references, *read])
     text, cited, number = "", [], -1
     found, stopped, count = True, "length", 0
     first_token = 0.0

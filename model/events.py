@@ -19,12 +19,29 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
+class Definition:
+    """A definition in a text, or the part of one that stands there."""
+
+    name: str
+    """With its scope, joined by '.'."""
+    start_line: int
+    end_line: int
+    """Half-open range of lines, counted from the text's first, which is 0: one that begins before is less."""
+
+    @property
+    def own_name(self) -> str:
+        return self.name.rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A document's text as the model will read it. `document` is its index in the bank."""
 
     document: int
     header: str
     text: str
+    definitions: Sequence[Definition] = ()
+    """In its text, where they are known."""
 
 
 @dataclass(frozen=True, slots=True)

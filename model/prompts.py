@@ -83,19 +83,22 @@ class Prompts:
         """A source that is read: number, header and text."""
         return [self.file, *self._encode(f"[{number}] {header}{text}\n")]
 
-    def sources(self, sources: Sequence[list[int]], question: str) -> list[int]:
+    def sources(self, sources: Sequence[list[int]], question: str, references: str = "") -> list[int]:
         """The turn that shows sources and asks for the answer, up to where the model writes.
 
-        The question stands again behind the sources: a small model answers what it read last.
+        The question stands again behind the sources: a small model answers what it read last. Between them stands
+        where its names are defined and used (model/references.py), if that is known.
         """
         ids = [*self.newline, *self._user]
         for source in sources:
             ids += source
-        return [*ids, *self.asked(question)]
+        return [*ids, *self.asked(question, references)]
 
-    def asked(self, question: str) -> list[int]:
-        """What stands behind the sources: the question, what is to be done, and up to where the model writes."""
-        ids = [*self.newline, *self._encode(question), *self.newline, *self._answer, self.turn_end]
+    def asked(self, question: str, references: str = "") -> list[int]:
+        """What stands behind the sources: where names stand, the question, what is to be done, and up to where the
+        model writes."""
+        ids = [*self.newline, *self._encode(references)] if references else []
+        ids += [*self.newline, *self._encode(question), *self.newline, *self._answer, self.turn_end]
         return [*ids, *self.newline, *self._assistant]
 
     def answer(self, pieces: Sequence[str | int], *, answerable: bool) -> list[int]:

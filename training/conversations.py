@@ -37,11 +37,13 @@ class Conversations:
         by_hop: float = 0.5,
         as_ranked: float = 0.0,
         packed: float = 0.0,
+        noted: float = 0.0,
     ) -> None:
         """`further`: questions that are asked besides about the same sources, at most. `keywords`: the share that is
         asked in key words. `by_hop`: the share of chains read hop by hop: name, read, name again.
         `as_ranked`: the share of the others that is read in the order in which the product ranks; `packed`: the share
-        of these that shows sources as the indexer makes them."""
+        of these that shows sources as the indexer makes them. `noted`: the share that is told where the names of a
+        question stand in its sources."""
         self.corpus, self.prompts, self.tokens = corpus, prompts, tokens
         self.memory_documents, self.plain = memory_documents, plain
         self.random = np.random.default_rng(seed)
@@ -49,9 +51,9 @@ class Conversations:
         self._further = Further(corpus, self.random, kinds, count=further) if further else None
         self._wording = Wording(self.random, keywords)
         self._by_hop, self._as_ranked = by_hop, as_ranked
-        self.files = Files(corpus) if plain or packed else None
-        self._packed = packed
-        self.indexed = IndexedFiles(corpus, self.files) if packed and self.files else None
+        self.files = Files(corpus) if plain or packed or noted else None
+        self._packed, self.noted = packed, noted
+        self.indexed = IndexedFiles(corpus, self.files) if (packed or noted) and self.files else None
         self._order = np.argsort(corpus.packages, kind="stable")
         self._sorted = corpus.packages[self._order]
 

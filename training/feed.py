@@ -91,6 +91,7 @@ class Draw:
             kinds=recipe.kinds,
             further=recipe.further,
             keywords=recipe.keywords,
+            noted=recipe.noted,
         )
         none = np.zeros((0, 0), bool)
         self._draw = lambda: StepData(
@@ -125,6 +126,7 @@ class Draw:
             by_hop=recipe.by_hop,
             as_ranked=recipe.as_ranked,
             packed=recipe.packed,
+            noted=recipe.noted,
         )
         self._hops = Hops(corpus, prompts, seed=own + 1) if phase.hops else None
         self._draw = self._step

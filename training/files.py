@@ -74,6 +74,10 @@ class Files:
         """The first document of the same file, by which a file can be named."""
         return self._of[self._key(document)][0]
 
+    def together(self, document: int) -> Sequence[int]:
+        """All documents of the same file."""
+        return self._of[self._key(document)]
+
     def names(self) -> dict[int, list[tuple[str, int]]]:
         """Package -> the paths of its files with one document of each, by path."""
         found: dict[int, list[tuple[str, int]]] = defaultdict(list)

@@ -6,13 +6,15 @@ about, and cannot tell whose line it reads in the later part of a function, whos
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from codemem.indexer import Selection, SourceFile, read_file
+from codemem.model.events import Definition
 from codemem.training.corpus import Corpus
+from codemem.training.definition_names import definition_name
 from codemem.training.files import File, Files
 
 LIMITS, SHARES = (1600, 900, 500), (0.5, 0.3, 0.2)
@@ -36,6 +38,8 @@ class Piece:
     """Equal where two documents of the corpus are shown by one source."""
     header: str
     text: str
+    definitions: tuple[Definition, ...] = ()
+    """In its text."""
 
 
 def alone_key(document: int) -> Key:
@@ -49,13 +53,14 @@ class IndexedFiles:
     def __init__(self, corpus: Corpus, files: Files) -> None:
         self._corpus, self._files = corpus, files
         self._kept: OrderedDict[tuple[int, int], SourceFile | None] = OrderedDict()
+        self._named: OrderedDict[int, list[Definition]] = OrderedDict()
 
     def piece(self, document: int, evidence: str, limit: int) -> Piece:
         """The packed document that holds a document's evidence, or its first line where there is none.
 
         The document itself where that cannot be told: a language without a parser, evidence that two parts share.
         """
-        alone = Piece(alone_key(document), self._corpus.headers[document], self._corpus.texts[document])
+        alone = self.alone(document)
         file = self._files.of(document)
         first = self._files.first(document)
         indexed = self._indexed(first, file, limit)
@@ -65,8 +70,39 @@ class IndexedFiles:
         for number, packed in enumerate(indexed.documents):
             if packed.start_line <= line <= packed.end_line:
                 held = not evidence or evidence in packed.text
-                return Piece((first, limit, number), packed.header, packed.text) if held else alone
+                if not held:
+                    return alone
+                found = self.within(document, packed.start_line - 1, packed.end_line)
+                return Piece((first, limit, number), packed.header, packed.text, found)
         return alone
+
+    def alone(self, document: int) -> Piece:
+        """A document as it is."""
+        header, text = self._corpus.headers[document], self._corpus.texts[document]
+        name = definition_name(header, text)
+        found = (Definition(name, 0, text.count("\n") + 1),) if name else ()
+        return Piece(alone_key(document), header, text, found)
+
+    def within(self, document: int, first: int, last: int) -> tuple[Definition, ...]:
+        """The definitions in lines [first, last) of a document's file, counted from the first."""
+        key = self._files.first(document)
+        if key not in self._named:
+            self._named[key] = list(self._definitions(document))
+            if len(self._named) > KEPT:
+                self._named.popitem(last=False)
+        found = (d for d in self._named[key] if d.start_line < last and first < d.end_line)
+        return tuple(Definition(d.name, d.start_line - first, d.end_line - first) for d in found)
+
+    def _definitions(self, document: int) -> Iterator[Definition]:
+        """Those of a file, by its lines."""
+        file = self._files.of(document)
+        for other in self._files.together(document):
+            text = self._corpus.texts[other].rstrip("\n")
+            if name := definition_name(self._corpus.headers[other], text):
+                # One that stands within another's text begins where its first line does.
+                start = _line_of(file, other, text)
+                if start is not None:
+                    yield Definition(name, start - 1, start + text.count("\n"))
 
     def _indexed(self, first: int, file: File, limit: int) -> SourceFile | None:
         key = first, limit
@@ -92,7 +128,6 @@ class PackedForm:
 
     def __init__(
         self,
-        corpus: Corpus,
         indexed: IndexedFiles,
         random: np.random.Generator,
         evidence: Mapping[int, str],
@@ -100,7 +135,7 @@ class PackedForm:
     ) -> None:
         """`evidence` of documents that answer something that is asked. `banned`: texts that no other source may bring
         along in its neighbours, because they would answer as well."""
-        self._corpus, self._indexed, self._random = corpus, indexed, random
+        self._indexed, self._random = indexed, random
         self._evidence, self._banned = evidence, [text for text in banned if text]
         self._limit = int(random.choice(LIMITS, p=SHARES))
         self._shown: dict[int, Piece] = {}
@@ -112,7 +147,7 @@ class PackedForm:
         return self._shown[document]
 
     def _drawn(self, document: int) -> Piece:
-        alone = Piece(alone_key(document), self._corpus.headers[document], self._corpus.texts[document])
+        alone = self._indexed.alone(document)
         if self._random.random() < ALONE:
             return alone
         packed = self._indexed.piece(document, self._evidence.get(document, ""), self._limit)

@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from codemem.evals.baselines import CHUNK_LINES
 from codemem.model.answer import CANDIDATES, Limits
+from codemem.model.events import Source
 from codemem.model.prompts import Prompts
+from codemem.model.references import references
 from codemem.training.conversation import Conversation
 from codemem.training.corpus import Corpus
 from codemem.training.data.answers import NOT_FOUND
 from codemem.training.files import Files
 from codemem.training.keywords import Wording
+from codemem.training.packed import IndexedFiles
 from codemem.training.records import Further, Records
 from codemem.training.retrieved import Chunk
 from codemem.training.writing import source_lengths
@@ -45,14 +49,17 @@ class Readings:
         kinds: Mapping[str, float] | None = None,
         further: int = 0,
         keywords: float = 0.0,
+        noted: float = 0.0,
     ) -> None:
         """`tokens`: of a conversation at most. `missing`: the share that is refused, because nothing shown decides.
         `further`: questions that are asked besides about the same pieces, at most. `keywords`: the share that is
-        asked in key words."""
+        asked in key words. `noted`: the share that is told where the names of a question stand in the pieces."""
         self.corpus, self.ranked, self.prompts = corpus, corpus.ranked, prompts
         self.tokens, self.missing = tokens, missing
         self.random = np.random.default_rng(seed)
         self._files = Files(corpus)
+        self._indexed, self._noted = IndexedFiles(corpus, self._files), noted
+        self._tells = False
         self._known: dict[Chunk, int] = {}
         self._records = Records(corpus.answers, self.random, kinds, among=sorted(corpus.ranked))
         ranked = sorted(corpus.ranked)
@@ -66,6 +73,7 @@ class Readings:
         """The conversation about the next record whose pieces fit. Raises `ValueError` where none does."""
         for _ in range(TRIES):
             index = self._records.next()
+            self._tells = bool(self._noted) and self.random.random() < self._noted
             found = self.refused(index) if self.random.random() < self.missing else self.answered(index)
             if found is not None and len(found.ids) <= self.tokens:
                 return found
@@ -100,7 +108,8 @@ class Readings:
         if self._further is None:
             return
         for other in self._further.drawn(record, lambda other: set(self.deciding(other)) <= set(shown)):
-            question = self.prompts.asked(self._wording.of(other)["question"])
+            asked = self._wording.of(other)["question"]
+            question = self.prompts.asked(asked, self._references(asked, shown))
             answer = self.prompts.answer(self._answer(other, shown), answerable=True)
             if len(conversation.ids) + len(question) + len(answer) <= self.tokens:
                 conversation.ask(question, answer)
@@ -140,6 +149,15 @@ class Readings:
     def _source(self, number: int, piece: Chunk) -> list[int]:
         return self.prompts.source(number, self._header(piece), self._text(piece))
 
+    def _references(self, question: str, shown: Sequence[Chunk]) -> str:
+        """Where the names of a question stand in the pieces, in the conversations that tell it."""
+        return references(question, [self._as_source(piece) for piece in shown]) if self._tells else ""
+
+    def _as_source(self, piece: Chunk) -> Source:
+        first = piece[1] * CHUNK_LINES
+        definitions = self._indexed.within(piece[0], first, first + CHUNK_LINES)
+        return Source(piece[0], self._header(piece), self._text(piece), definitions)
+
     def _costs(self, pieces: Sequence[Chunk]) -> list[int]:
         """Tokens of each as a first source; a package's pieces rank for many of its questions."""
         new = [piece for piece in pieces if piece not in self._known]
@@ -177,11 +195,12 @@ class Readings:
         answerable: bool,
     ) -> Conversation:
         sources = [self._source(number, piece) for number, piece in enumerate(shown, start=1)]
-        read = [*self._opening(record, ranked), *self.prompts.sources(sources, record["question"])]
+        told = self._references(record["question"], shown)
+        read = [*self._opening(record, ranked), *self.prompts.sources(sources, record["question"], told)]
         answer = self.prompts.answer(pieces, answerable=answerable)
         template = len(self.prompts.question("").template)
         learn = [False] * len(read) + [True] * len(answer)
-        fork = len(read) - len(self.prompts.asked(record["question"]))
+        fork = len(read) - len(self.prompts.asked(record["question"], told))
         return Conversation(
             [*read, *answer], learn, (template, template), [], 0, record.get("kind", ""), {}, {len(read)}, fork
         )

@@ -77,6 +77,9 @@ class Recipe:
     the question spells out is read last, whether it answers or not."""
     packed: float = 0.0
     """Of those, the share whose sources are shown as the indexer packs and cuts them."""
+    noted: float = 0.0
+    """The share of conversations that are told where the names of a question are defined and used in the sources
+    (model/references.py)."""
     memory_documents: int = 12
     """Documents in the attended memory of a conversation: its own sources, then others of the step."""
     bucket_tokens: int = 49152

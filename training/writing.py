@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from codemem.model.events import Source
+from codemem.model.references import references
 from codemem.model.tokenizer import Tokenizer
 from codemem.training.conversation import Conversation
 from codemem.training.naming_choices import naming_turn
@@ -20,6 +22,8 @@ FULL = 0.5
 """Share of readings that fill their room, as the product reads until its budget is spent; the others end anywhere."""
 STILL_TO_COME = 600
 """Tokens kept for each hop that is still to be named and read."""
+REFERENCES = 60
+"""Tokens kept for where a question's names stand; where they do not suffice, it is left out."""
 
 
 class Writing:
@@ -51,6 +55,8 @@ class Writing:
         self.decisions: set[int] = set()
         self.fork = 0
         self.besides: list[dict[str, Any]] = []
+        self.noted = drawn.indexed if drawn.indexed and not form and self.random.random() < drawn.noted else None
+        self.shown: list[Source] = []
 
     def ask_besides(self, records: Sequence[dict[str, Any]]) -> None:
         """Has the documents of further questions read first of what is read besides, and keeps room to ask them."""
@@ -101,7 +107,7 @@ class Writing:
         if indexed and gold:
             asked = [self.record, *self.besides]
             evidence = {record["gold"][-1]: record.get("evidence", "") for record in reversed(asked)}
-            self.packed = PackedForm(self.corpus, indexed, self.random, evidence, evidence.values())
+            self.packed = PackedForm(indexed, self.random, evidence, evidence.values())
         last = spelled_out(self.corpus, self.record["question"], [*gold, *distractors])
         first = [*last[::-1], *gold, *self.candidates][:1]
         self.add(self.prompts.named([self._shown(document)[0] for document in first]), learnt=False)
@@ -117,6 +123,7 @@ class Writing:
         turn = len(self.prompts.sources([], self.record["question"])) + len(self._answer(self.record))
         besides = [len(self._asked_and_answered(record)) for record in self.besides]
         turn += sum(besides) + max(besides, default=0)  # one may follow that nothing shown answers
+        turn += REFERENCES * (1 + len(besides)) if self.noted else 0
         room = self.tokens - len(self.ids) - turn - hops_left * STILL_TO_COME
         fresh = [d for d in documents if d not in self.numbers]
         room -= sum(self._lengths(fresh))
@@ -133,9 +140,16 @@ class Writing:
         for together in self._together(shown):
             number = 1 + max(self.numbers.values(), default=0)
             self.numbers |= dict.fromkeys(together, number)
+            self.shown.append(self._as_source(together[-1]))
             pieces.append(self._source(number, together[-1]))
-        self.add(self.prompts.sources(pieces, self.record["question"]), learnt=False)
-        self.fork = len(self.ids) - len(self.prompts.asked(self.record["question"]))
+        question, noted = self.record["question"], self._references(self.record)
+        if (
+            len(self.ids) + len(self.prompts.sources(pieces, question, noted)) + len(self._answer(self.record))
+            > self.tokens
+        ):
+            noted = ""
+        self.add(self.prompts.sources(pieces, question, noted), learnt=False)
+        self.fork = len(self.ids) - len(self.prompts.asked(question, noted))
 
     def _together(self, shown: Sequence[int]) -> list[list[int]]:
         """Documents that one source shows, each source where the last of them stands."""
@@ -186,6 +200,17 @@ class Writing:
             return self.form.header(document), self.form.text(document)
         return self.corpus.headers[document], self.corpus.texts[document]
 
+    def _as_source(self, document: int) -> Source:
+        if self.packed:
+            definitions = self.packed.shown(document).definitions
+        else:
+            definitions = self.noted.alone(document).definitions if self.noted else ()
+        return Source(document, *self._shown(document), definitions)
+
+    def _references(self, record: dict[str, Any]) -> str:
+        """Where the names of a question stand in what is shown, as the product tells."""
+        return references(record["question"], self.shown) if self.noted else ""
+
     def answer(self) -> None:
         """The answer with its citations, or the word that there is none."""
         self.decisions.add(len(self.ids))
@@ -198,7 +223,8 @@ class Writing:
         if asked and (unread := further.unread(self.record, texts)):
             asked.append(unread)
         for record in asked:
-            question, answer = self.prompts.asked(record["question"]), self._answer(record)
+            question = self.prompts.asked(record["question"], self._references(record))
+            answer = self._answer(record)
             if len(conversation.ids) + len(question) + len(answer) <= self.tokens:
                 conversation.ask(question, answer, record.get("kind", ""))
 

@@ -31,10 +31,11 @@ from codemem.links import (
     lead_of,
     nearest,
 )
-from codemem.mentions import gains_of, names_to_find
+from codemem.mentions import gains_of
 from codemem.outline.mix import kind_weight
 from codemem.outline.query import asked_kinds, folded
 from codemem.outline.words import identifiers
+from codemem.spelled import names_to_find
 
 DEFINED = re.compile(
     r"\b(?:def|class|fn|func|function|struct|enum|trait|interface|module|type|macro|object|record|union|protocol)[ \t]+"
@@ -50,7 +51,7 @@ DEFINED = re.compile(
 text names everything it uses, variables of its own among it."""
 _NO_NAMES = frozenset({"if", "for", "while", "switch", "catch", "function", "return", "with", "else"})
 _STANDING = re.compile(r"[\w$]+")
-"""Names by themselves, as `mentions.standing_alone` has them."""
+"""Names by themselves, as `spelled.standing_alone` has them."""
 _BATCH = 2000
 
 Documents = npt.NDArray[np.int64]

@@ -11,7 +11,7 @@ from typing import Any
 from codemem.config import Settings
 from codemem.evals.answers.engines import Engines, Models, refuse_lacking, without
 from codemem.evals.answers.growth import grown, grown_questions, read_growth
-from codemem.evals.answers.names import PRODUCT, READERS, reader_of, refuse_unknown
+from codemem.evals.answers.names import PRODUCT, READERS, REFERENCES, reader_of, refuse_unknown
 from codemem.evals.answers.packages import Split, read_pins, unpacked
 from codemem.evals.answers.plots import BARS, bars, growth
 from codemem.evals.answers.questions import Question, SetName, read_questions, sample, set_path
@@ -158,7 +158,8 @@ def make_system(name: str, engine: Engine, settings: Settings, options: Options)
             engine = without(engine, attention="attention" in name, naming="naming" in name)
         if name == "memory-one-round":
             limits = replace(limits, rounds=1)
-        return ProductSystem(name, engine, settings, limits, silent=silent)
+        told = name != "memory-references-off"
+        return ProductSystem(name, engine, settings, limits, silent=silent, told=told)
     pieces = _pieces(reader.pieces, options.work / "minilm.sqlite", engine.device)
     return ReaderSystem(name, pieces, without(engine, attention=True, naming=True), limits, silent=silent)
 
@@ -169,6 +170,7 @@ def _pieces(name: str, cache_file: Path, device: str) -> PieceSource:
 
     makers: dict[str, Callable[[], PieceSource]] = {
         "bm25-chunks": lambda: RetrievedPieces(Bm25Retriever(with_path=True)),
+        "bm25-chunks" + REFERENCES: lambda: RetrievedPieces(Bm25Retriever(with_path=True), defined=True),
         "bm25-files": FilePieces,
         "minilm": lambda: RetrievedPieces(minilm()),
         "fusion": lambda: RetrievedPieces(FusionRetriever(Bm25Retriever(with_path=True), minilm())),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from codemem.evals.errors import EvaluationError
 
 OURS = "memory"
-PRODUCT = (OURS, "memory-naming-off", "memory-attention-off", "memory-one-round")
-RETRIEVAL = ("bm25-chunks", "bm25-files", "minilm", "fusion")
-"""What is bolted on to a model."""
+PRODUCT = (OURS, "memory-naming-off", "memory-attention-off", "memory-references-off", "memory-one-round")
+REFERENCES = "-references"
+RETRIEVAL = ("bm25-chunks", "bm25-files", "minilm", "fusion", "bm25-chunks" + REFERENCES)
+"""What is bolted on to a model; the last also tells where the names of a question stand in what is read."""
 READERS = (*RETRIEVAL, "gold", "closed-book")
 TUNED, LARGER = "-tuned", "-larger"
 SUFFIXES = ("", TUNED, LARGER, LARGER + TUNED)

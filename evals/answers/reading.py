@@ -1,7 +1,7 @@
 """What a system read and said for a question, and an engine that takes notes of it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from codemem.engine_interface import Bank, MemoryEngine
 from codemem.evals.answers.judge import Span
 from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
-from codemem.model.events import Answer, AnswerEvent, Ranking, Read, Source
+from codemem.model.events import Answer, AnswerEvent, Definition, Ranking, Read, Source
 from codemem.model.store import LoadedEntries
 
 
@@ -31,6 +31,8 @@ class Piece:
 
     span: Span
     text: str
+    definitions: Sequence[Definition] = ()
+    """In its text, where a reader is told where names stand."""
 
 
 @dataclass(slots=True)
@@ -63,9 +65,10 @@ class NoMemory:
 class NotingEngine:
     """An engine as it is, which notes what is read; with `silent` it ranks and does not answer."""
 
-    def __init__(self, engine: MemoryEngine, *, silent: bool = False) -> None:
+    def __init__(self, engine: MemoryEngine, *, silent: bool = False, told: bool = True) -> None:
+        """`told`: whether it hears which definitions stand in what it reads."""
         self._engine = engine
-        self.silent = silent
+        self.silent, self._told = silent, told
         self.read: list[int] = []
         """Bank indices, in the order of reading, of the last question."""
         self.prior: npt.NDArray[np.float32] = np.zeros(0, np.float32)
@@ -118,7 +121,8 @@ class NotingEngine:
         if self.silent:
             yield Answer("", False, [], [], 0.0, 0.0, 0, 0.0)
             return
-        for event in self._engine.answer(question, bank, read, prior=self.prior, **limits):
+        heard = read if self._told else lambda index: replace(read(index), definitions=())
+        for event in self._engine.answer(question, bank, heard, prior=self.prior, **limits):
             if isinstance(event, Read):
                 self.read.append(event.document)
             yield event

@@ -11,6 +11,7 @@ import numpy as np
 
 from codemem.ask import ask
 from codemem.config import Settings
+from codemem.definitions import definitions_between
 from codemem.engine_interface import MemoryEngine
 from codemem.evals.answers.judge import Span
 from codemem.evals.answers.questions import Question
@@ -20,6 +21,7 @@ from codemem.evals.cases import Repository
 from codemem.evals.checkouts import Checkout
 from codemem.evals.retrieval import Retriever
 from codemem.index import IndexOptions, index
+from codemem.indexer import SourceFile, Symbol, index_tree, open_tree
 from codemem.manifest import Manifest
 from codemem.model.events import Answer, Source
 from codemem.passages import FileChangedError
@@ -51,10 +53,18 @@ class ProductSystem:
     """`codemem ask` as users have it: index, session, rounds, checked citations."""
 
     def __init__(
-        self, name: str, engine: MemoryEngine, settings: Settings, limits: Limits, *, silent: bool = False
+        self,
+        name: str,
+        engine: MemoryEngine,
+        settings: Settings,
+        limits: Limits,
+        *,
+        silent: bool = False,
+        told: bool = True,
     ) -> None:
+        """`told`: whether the model is told where the names of a question stand (codemem/model/references.py)."""
         self.name = name
-        self._engine = NotingEngine(engine, silent=silent)
+        self._engine = NotingEngine(engine, silent=silent, told=told)
         self._settings, self._limits = settings, limits
         self._session: Session | None = None
 
@@ -139,7 +149,8 @@ class ReaderSystem:
 
         def read(number: int) -> Source:
             piece = ranked[number]
-            return Source(number, f"{piece.span.path}\n" if piece.span.path else "", piece.text)
+            header = f"{piece.span.path}\n" if piece.span.path else ""
+            return Source(number, header, piece.text, piece.definitions)
 
         events = self._engine.answer(
             text,
@@ -180,23 +191,29 @@ def checkout_of(root: Path) -> Checkout:
 class Texts:
     """The files of a repository by lines."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, defined: bool = False) -> None:
+        """`defined`: whether pieces come with their definitions, as the indexer knows them."""
         self._lines = {path: text.split("\n") for path, text in checkout_of(root).texts()}
+        self._symbols: dict[str, Sequence[Symbol]] = {}
+        if defined:
+            with open_tree(root) as tree:
+                self._symbols = {f.path: f.symbols for f in index_tree(tree) if isinstance(f, SourceFile)}
 
     def piece(self, path: str, start_line: int, end_line: int) -> Piece:
         lines = self._lines[path]
         start, end = max(1, start_line), min(len(lines), end_line)
-        return Piece(Span(path, start, end), "\n".join(lines[start - 1 : end]))
+        definitions = tuple(definitions_between(self._symbols.get(path, ()), start, end))
+        return Piece(Span(path, start, end), "\n".join(lines[start - 1 : end]), definitions)
 
 
 class RetrievedPieces:
     """The spans that a retriever of the retrieval harness ranks first."""
 
-    def __init__(self, retriever: Retriever) -> None:
-        self._retriever = retriever
+    def __init__(self, retriever: Retriever, *, defined: bool = False) -> None:
+        self._retriever, self._defined = retriever, defined
 
     def prepare(self, root: Path) -> None:
-        self._texts = Texts(root)
+        self._texts = Texts(root, defined=self._defined)
         self._retriever.prepare(checkout_of(root))
 
     def ranked(self, question: Question, text: str) -> list[Piece]:

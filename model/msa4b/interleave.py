@@ -140,7 +140,8 @@ class Interleave:
         document = self.memory.documents[index]
         data = self.model.protocol.document_text(document.number, document.ids)
         header = max(0, len(data) - int(document.chunk_ends[-1]))
-        return Source(index, *(part.decode("utf-8", errors="replace") for part in (data[:header], data[header:])))
+        before, behind = (part.decode("utf-8", errors="replace") for part in (data[:header], data[header:]))
+        return Source(index, before, behind)
 
 
 class _Asking:

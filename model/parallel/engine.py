@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from codemem.model.engine import Engine
 from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
 from codemem.model.errors import ModelError
-from codemem.model.events import Answer, AnswerEvent, Ranking, Source
+from codemem.model.events import Answer, AnswerEvent, Definition, Ranking, Source
 from codemem.model.msa4b.bank import Msa4bBank, numbers_of
 from codemem.model.msa4b.engine import NUMBER, Msa4bEngine
 from codemem.model.msa4b.tokens import NumberedDocument
@@ -143,7 +144,7 @@ class Worker:
         if caller is not None:
             try:
                 source = caller.read(index)
-                sent = json.dumps([source.document, source.header, source.text]).encode("utf-8", "surrogatepass")
+                sent = json.dumps(asdict(source)).encode("utf-8", "surrogatepass")
             except Exception as error:  # whatever it is, the others must not wait
                 failure, sent = error, b"null"
         found = json.loads(self.group.broadcast_bytes(sent, patience_s=_UNHURRIED).decode("utf-8", "surrogatepass"))
@@ -151,7 +152,8 @@ class Worker:
             raise failure
         if found is None:
             raise _Abandoned
-        return Source(*found)
+        definitions = tuple(Definition(**definition) for definition in found.pop("definitions"))
+        return Source(**found, definitions=definitions)
 
     def _cancelled(self, caller: "_Caller | None") -> bool:
         flag = torch.tensor([int(caller is not None and caller.cancelled())], device=self.group.device)

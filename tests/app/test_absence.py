@@ -6,10 +6,11 @@ import pytest
 
 from app.bench import Bench
 from app.conftest import write
-from codemem.absence import Absent, absent, content_words, spelled_names
+from codemem.absence import Absent, absent, content_words
 from codemem.manifest import Manifest
 from codemem.results import AskResult
 from codemem.snapshot import make_snapshot
+from codemem.spelled import spelled_names
 from codemem.workspace import open_workspace
 
 

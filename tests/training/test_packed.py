@@ -65,7 +65,7 @@ def test_the_later_part_of_a_long_function_has_its_name_in_the_header_alone(corp
 def test_what_holds_the_answer_to_something_asked_brings_no_neighbour_in(corpus: Corpus) -> None:
     indexed, evidence = IndexedFiles(corpus, Files(corpus)), "return second(x) + 7"
     for seed in range(8):
-        form = PackedForm(corpus, indexed, np.random.default_rng(seed), {2: evidence}, [evidence])
+        form = PackedForm(indexed, np.random.default_rng(seed), {2: evidence}, [evidence])
         assert form.shown(6).text == DOCUMENTS[6][1], "its neighbour in d.py returns the same"
         assert evidence in form.shown(2).text
         assert form.shown(1) is form.shown(1)

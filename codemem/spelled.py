@@ -1,0 +1,38 @@
+"""Names that a question writes as code, and how they are looked for in a text."""
+
+import re
+from collections.abc import Sequence
+
+NAMES = 4
+SHORTEST = 3
+
+_QUOTED = re.compile(r"`([^`\n]+)`")
+_WORD = re.compile(r"[^\W\d]\w*")
+_LAST = re.compile(r"[^\W\d]\w*(?=\W*\Z)")
+_CODE = re.compile(r"\b(?:[A-Za-z]\w*_\w+|_\w+|[a-z]\w*[a-z0-9][A-Z]\w*)\b|\b[A-Za-z_]\w*(?=\()")
+
+
+def spelled_names(question: str) -> list[str]:
+    """Names written as code: in backticks, or with an underscore, an inner capital or parentheses.
+
+    Words that merely begin with a capital (JavaScript, GitHub) are no such names: they are spoken of in passing.
+    """
+    quoted = [name.strip() for name in _QUOTED.findall(question)]
+    plain = _CODE.findall(unquoted(question))
+    return list(dict.fromkeys(name for name in (*quoted, *plain) if _WORD.search(name)))
+
+
+def unquoted(question: str) -> str:
+    """A question without what stands in backticks."""
+    return _QUOTED.sub(" ", question)
+
+
+def names_to_find(question: str) -> list[str]:
+    """The last parts of what the question writes as code: `retry` of `Session.retry()`."""
+    found = (_LAST.search(name) for name in spelled_names(question))
+    return list(dict.fromkeys(match[0] for match in found if match and len(match[0]) >= SHORTEST))[:NAMES]
+
+
+def standing_alone(names: Sequence[str]) -> str:
+    """The pattern of any of the names, by itself: not within another name."""
+    return r"(?<![\w$])(?:" + "|".join(map(re.escape, names)) + r")(?![\w$])"
