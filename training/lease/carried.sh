@@ -7,5 +7,5 @@ touch /tmp/r/words.done
 [ -n "$READERS" ] || exit 0
 # shellcheck disable=SC2086
 await $READ_AFTER
-python3 -m codemem.training.retrieved --data /tmp/s/course --processes $(($(nproc) * 3 / 4))
+nice -n 19 python3 -m codemem.training.retrieved --data /tmp/s/course --processes $(($(nproc) * 3 / 4))
 touch /tmp/r/retrieved.done

@@ -8,8 +8,9 @@ await /tmp/s/evals.tar.joined
 mkdir -p /tmp/r/claimed
 EACH=$(($(nproc) / GPUS))
 small() { # CORES GPU NAME
-    answers "$1" 12 "$2" "$3" held-out --system bm25-chunks-tuned --system fusion-tuned --reader "/tmp/r/$3.safetensors" \
-        --adapter /tmp/r/shipped.safetensors
+    # shellcheck disable=SC2086
+    answers "$1" 12 "$2" "$3" held-out ${SMALL_SYSTEMS:---system bm25-chunks-tuned --system fusion-tuned} \
+        --reader "/tmp/r/$3.safetensors" --adapter /tmp/r/shipped.safetensors
 }
 medium() { # CORES GPU NAME SYSTEM
     answers "$1" 10 "$2" "$3-$4" held-out --system "$4-larger-tuned" --adapter /tmp/r/shipped.safetensors \
@@ -21,6 +22,10 @@ both() { # CORES GPU NAME: everything, and how well it finds
     finding "$2" "$3"
 }
 held() { answers "$1" 12 "$2" "$3" held-out --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
+told() { # CORES GPU NAME: the same adapter not told where names stand, and told it of what BM25 ranks first
+    answers "$1" 12 "$2" "$3-told" held-out --system memory-references-off --system bm25-chunks-references \
+        --adapter "/tmp/r/$3.safetensors"
+}
 others() { # CORES GPU NAME: packages from after the base's time beside BM25, and dev in other tongues
     answers "$1" 12 "$2" "$3" recent --system memory --system bm25-chunks --system closed-book --adapter "/tmp/r/$3.safetensors"
     for tongue in de es zh; do
