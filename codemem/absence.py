@@ -13,9 +13,9 @@ from itertools import chain
 
 from codemem.file_texts import file_texts
 from codemem.indexer.languages import language_names
+from codemem.model.spelled import spelled_names, unquoted
 from codemem.outline.words import STOP_STEMS, identifiers, parts, stem
 from codemem.snapshot import Snapshot
-from codemem.spelled import spelled_names, unquoted
 
 SECONDS = 1.5
 """For reading files; what is not read by then is taken to hold every word."""

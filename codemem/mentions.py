@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from codemem.file_texts import file_texts
 from codemem.find import SPARE, Candidate
 from codemem.manifest import FileRecord
+from codemem.model.spelled import names_to_find, standing_alone
 from codemem.outline.mix import kind_weight
 from codemem.outline.query import asked_kinds
 from codemem.passages import FileChangedError
 from codemem.recall import Recall
-from codemem.spelled import names_to_find, standing_alone
 
 SECONDS = 0.5
 """For reading files; what is not read by then gains nothing."""

@@ -30,7 +30,8 @@ class Definition:
 
     @property
     def own_name(self) -> str:
-        return self.name.rpartition(".")[2]
+        """Without its scope and the ?, ! or = in which Ruby lets a name end: as names of a question are found."""
+        return self.name.rpartition(".")[2].rstrip("?!=")
 
 
 @dataclass(frozen=True, slots=True)

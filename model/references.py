@@ -6,10 +6,13 @@ above it, next to others. An editor shows such references; so does this, in a li
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import islice
 
 from codemem.model.events import Definition, Source
-from codemem.spelled import SHORTEST, names_to_find, standing_alone
+from codemem.model.spelled import SHORTEST, names_to_find, standing_alone
 
 DEFINED, USED, USES = 3, 6, 4
 """Definitions of a name, places that refer to it, and other definitions that its own text refers to, at most."""
@@ -31,12 +34,12 @@ def references(question: str, sources: Sequence[Source]) -> str:
 
 
 def _line(name: str, numbered: Sequence[Numbered]) -> str:
-    defined = [(number, source, found) for number, source in numbered for found in _named(source, name)]
-    users = list(dict.fromkeys(_users(name, numbered)))[:USED]
-    used = [] if not defined else list(dict.fromkeys(_uses(name, defined, numbered)))[:USES]
+    defined = [(number, found) for number, source in numbered for found in _named(source, name)]
+    users = list(islice(_unique(_users(name, numbered)), USED))
+    used = list(islice(_unique(_uses(name, numbered)), USES)) if defined else []
     parts = []
     if defined:
-        places = dict.fromkeys(f"`{found.name}` [{number}]" for number, _, found in defined if found.start_line >= 0)
+        places = dict.fromkeys(f"`{found.name}` [{number}]" for number, found in defined if found.start_line >= 0)
         parts += ["defined as " + ", ".join(list(places)[:DEFINED])] if places else []
     if users:
         parts.append("used in " + ", ".join(users))
@@ -45,40 +48,58 @@ def _line(name: str, numbered: Sequence[Numbered]) -> str:
     return f"`{name}`: {'; '.join(parts)}" if parts else ""
 
 
-def _named(source: Source, name: str) -> Iterator[Definition]:
-    return (definition for definition in source.definitions if definition.own_name == name)
+def _unique(places: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for place in places:
+        if place not in seen:
+            seen.add(place)
+            yield place
+
+
+def _named(source: Source, name: str) -> list[Definition]:
+    return [definition for definition in source.definitions if definition.own_name == name]
 
 
 def _users(name: str, numbered: Sequence[Numbered]) -> Iterator[str]:
     """Definitions of other names around the lines where a name stands by itself, with number and path."""
     pattern = re.compile(standing_alone([name]))
     for number, source in numbered:
-        at, line = 0, 0
-        for match in pattern.finditer(source.text) if source.definitions else ():
-            line += source.text.count("\n", at, match.start())
-            at = match.start()
-            around = innermost(source.definitions, line)
-            if around is not None and around.own_name != name:
+        for around in _innermost(source.definitions, _lines_with(pattern, source.text)) if source.definitions else ():
+            if around.own_name != name:
                 yield f"`{around.name}` [{number}] {_path(source)}"
 
 
-def innermost(definitions: Sequence[Definition], line: int) -> Definition | None:
-    """The shortest definition around a line."""
-    around = [found for found in definitions if found.start_line <= line < found.end_line]
-    return min(around, key=lambda found: (found.end_line - found.start_line, -found.start_line), default=None)
+def _lines_with(pattern: re.Pattern[str], text: str) -> Iterator[int]:
+    """Lines in which a pattern is found, ascending."""
+    return (number for number, line in enumerate(text.split("\n")) if pattern.search(line))
 
 
-def _uses(name: str, defined: Sequence[tuple[int, Source, Definition]], numbered: Sequence[Numbered]) -> Iterator[str]:
+def _innermost(definitions: Sequence[Definition], lines: Iterable[int]) -> Iterator[Definition]:
+    """The shortest definition around each of some lines that ascend, where there is one."""
+    waiting = sorted(definitions, key=lambda found: found.start_line, reverse=True)
+    around: list[tuple[int, int, int, Definition]] = []
+    for line in lines:
+        while waiting and waiting[-1].start_line <= line:
+            found = waiting.pop()
+            heappush(around, (found.end_line - found.start_line, -found.start_line, len(waiting), found))
+        while around and around[0][-1].end_line <= line:
+            heappop(around)
+        if around:
+            yield around[0][-1]
+
+
+def _uses(name: str, numbered: Sequence[Numbered]) -> Iterator[str]:
     """Other definitions among the sources whose names stand in the text of those that bear the name."""
     known: dict[str, str] = {}
     for number, source in numbered:
         for definition in source.definitions:
             if len(definition.own_name) >= SHORTEST and definition.own_name != name and len(known) < MOST_DEFINITIONS:
                 known.setdefault(definition.own_name, f"`{definition.name}` [{number}]")
-    for _, source, definition in defined:
-        own = {inner.own_name for inner in source.definitions if _within(inner, definition)}
-        lines = source.text.split("\n")[max(0, definition.start_line) : definition.end_line]
-        for match in _WORD.finditer("\n".join(lines)):
+    for _, source in numbered:
+        spans = _together(_named(source, name))
+        own = {inner.own_name for inner in source.definitions if _within(inner, spans)} if spans else set()
+        lines = source.text.split("\n") if spans else []
+        for match in _WORD.finditer("\n".join("\n".join(lines[max(0, start) : end]) for start, end in spans)):
             word = match[0].rstrip("( \t\n")
             # A plain word is a variable's name as often as a function's, unless it is called.
             telling = match[0].endswith("(") or not (word.islower() and word.isalpha())
@@ -86,8 +107,20 @@ def _uses(name: str, defined: Sequence[tuple[int, Source, Definition]], numbered
                 yield known[word]
 
 
-def _within(inner: Definition, outer: Definition) -> bool:
-    return outer.start_line <= inner.start_line and inner.end_line <= outer.end_line
+def _together(definitions: Sequence[Definition]) -> list[tuple[int, int]]:
+    """The lines of definitions, each once: ascending, and those that overlap in one."""
+    spans: list[tuple[int, int]] = []
+    for start, end in sorted((found.start_line, found.end_line) for found in definitions):
+        if spans and start < spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def _within(inner: Definition, spans: Sequence[tuple[int, int]]) -> bool:
+    at = bisect_right(spans, inner.start_line, key=lambda span: span[0]) - 1
+    return at >= 0 and inner.end_line <= spans[at][1]
 
 
 def _path(source: Source) -> str:

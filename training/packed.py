@@ -6,7 +6,7 @@ about, and cannot tell whose line it reads in the later part of a function, whos
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,10 +99,10 @@ class IndexedFiles:
         for other in self._files.together(document):
             text = self._corpus.texts[other].rstrip("\n")
             if name := definition_name(self._corpus.headers[other], text):
-                # One that stands within another's text begins where its first line does.
-                start = _line_of(file, other, text)
+                own = [line.strip() for line in text.splitlines()]
+                start = _start_of(file, other, own)
                 if start is not None:
-                    yield Definition(name, start - 1, start + text.count("\n"))
+                    yield Definition(name, start, start + len(own))
 
     def _indexed(self, first: int, file: File, limit: int) -> SourceFile | None:
         key = first, limit
@@ -121,6 +121,15 @@ def _line_of(file: File, document: int, evidence: str) -> int | None:
     first, last = file.spans[document]
     opening = evidence.split("\n", 1)[0]
     return next((at + 1 for at in range(first, last) if opening in file.lines[at]), None)
+
+
+def _start_of(file: File, document: int, own: Sequence[str]) -> int | None:
+    """The line where a document's stripped lines begin, within another's text where that holds it; None where only
+    another version of it was kept."""
+    first, last = file.spans[document]
+    held = [line.strip() for line in file.lines[first:last]]
+    starts = (at for at in range(len(held) - len(own) + 1) if held[at] == own[0] and held[at : at + len(own)] == own)
+    return next((first + at for at in starts), None)
 
 
 class PackedForm:

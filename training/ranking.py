@@ -7,9 +7,9 @@ first and its caller behind it; a conversation that always shows the caller last
 import re
 from collections.abc import Mapping, Sequence
 
+from codemem.model.spelled import names_to_find, standing_alone
 from codemem.outline.query import folded, understand
 from codemem.outline.words import identifiers
-from codemem.spelled import names_to_find, standing_alone
 from codemem.training.corpus import Corpus
 
 _BEFORE = ("@", "#", "/", "*", "--")
@@ -26,7 +26,7 @@ def spelled_out(corpus: Corpus, question: str, documents: Sequence[int]) -> list
 
 def speaking(question: str, texts: Mapping[int, str]) -> set[int]:
     """Those of the documents in whose text a name that the question writes as code stands by itself, as the product
-    looks for it (codemem/spelled.py)."""
+    looks for it (model/spelled.py)."""
     names = names_to_find(question)
     if not names:
         return set()

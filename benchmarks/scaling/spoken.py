@@ -32,10 +32,10 @@ from codemem.links import (
     nearest,
 )
 from codemem.mentions import gains_of
+from codemem.model.spelled import names_to_find
 from codemem.outline.mix import kind_weight
 from codemem.outline.query import asked_kinds, folded
 from codemem.outline.words import identifiers
-from codemem.spelled import names_to_find
 
 DEFINED = re.compile(
     r"\b(?:def|class|fn|func|function|struct|enum|trait|interface|module|type|macro|object|record|union|protocol)[ \t]+"

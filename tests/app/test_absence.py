@@ -8,9 +8,9 @@ from app.bench import Bench
 from app.conftest import write
 from codemem.absence import Absent, absent, content_words
 from codemem.manifest import Manifest
+from codemem.model.spelled import spelled_names
 from codemem.results import AskResult
 from codemem.snapshot import make_snapshot
-from codemem.spelled import spelled_names
 from codemem.workspace import open_workspace
 
 

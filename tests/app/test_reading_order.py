@@ -13,11 +13,11 @@ from codemem import mentions as reading
 from codemem.ask import ask
 from codemem.links import DEEPEST, MOST_NAMED, gains, lead_of, linked, nearest
 from codemem.mentions import mentions
+from codemem.model.spelled import names_to_find
 from codemem.passages import Passages
 from codemem.recall import Recall
 from codemem.results import AskResult
 from codemem.search import Session
-from codemem.spelled import names_to_find
 
 FILES = {
     "shop/orders.py": "from shop.tax import vat_of\n\n\ndef total(order):\n    return order.net + vat_of(order)\n",

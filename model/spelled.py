@@ -8,7 +8,7 @@ SHORTEST = 3
 
 _QUOTED = re.compile(r"`([^`\n]+)`")
 _WORD = re.compile(r"[^\W\d]\w*")
-_LAST = re.compile(r"[^\W\d]\w*(?=\W*\Z)")
+_RUN = re.compile(r"\w+")
 _CODE = re.compile(r"\b(?:[A-Za-z]\w*_\w+|_\w+|[a-z]\w*[a-z0-9][A-Z]\w*)\b|\b[A-Za-z_]\w*(?=\()")
 
 
@@ -29,7 +29,7 @@ def unquoted(question: str) -> str:
 
 def names_to_find(question: str) -> list[str]:
     """The last parts of what the question writes as code: `retry` of `Session.retry()`."""
-    found = (_LAST.search(name) for name in spelled_names(question))
+    found = (_WORD.search(_RUN.findall(name)[-1]) for name in spelled_names(question))
     return list(dict.fromkeys(match[0] for match in found if match and len(match[0]) >= SHORTEST))[:NAMES]
 
 
