@@ -66,14 +66,16 @@ def test_a_name_says_what_is_read_and_who_reads() -> None:
     assert reader_of("bm25-files-tuned") == Reader("bm25-files", tuned=True)
     assert reader_of("closed-book-larger") == Reader("closed-book", larger=True)
     assert reader_of("gold-larger-tuned") == Reader("gold", larger=True, tuned=True)
-    assert len(set(SYSTEMS)) == len(SYSTEMS) == 28
+    assert len(set(SYSTEMS)) == len(SYSTEMS) == 33
     assert set(offered(reader=True, rival=True, rival_reader=True)) == set(SYSTEMS)
     assert not any("tuned" in name or "larger" in name for name in offered())
     assert "minilm-larger" in offered(rival=True)
     assert bolted_on(SYSTEMS, larger=False) == [
-        *("bm25-chunks", "bm25-files", "minilm", "fusion"),
-        *("bm25-chunks-tuned", "bm25-files-tuned", "minilm-tuned", "fusion-tuned"),
+        *("bm25-chunks", "bm25-files", "minilm", "fusion", "bm25-chunks-references"),
+        *("bm25-chunks-tuned", "bm25-files-tuned", "minilm-tuned", "fusion-tuned", "bm25-chunks-references-tuned"),
     ]
+    assert reader_of("bm25-chunks-references-tuned") == Reader("bm25-chunks-references", tuned=True)
+    assert reader_of("memory-references-off") is None
 
 
 def test_each_system_is_asked_of_its_own_model_and_reported(options: Options, settings: Settings) -> None:

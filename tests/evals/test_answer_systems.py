@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,14 @@ from codemem.evals.answers.questions import Line, Question
 from codemem.evals.answers.reading import Given, Limits
 from codemem.evals.answers.run import Asking, Records, run
 from codemem.evals.answers.scoring import Record, failure
+from codemem.evals.answers.systems import Texts
 from codemem.evals.cases import Case, Repository
 from codemem.evals.checkouts import Checkouts
 from codemem.evals.errors import EvaluationError
+from codemem.model.answer import Conversation
 from codemem.model.engine import Engine
+from codemem.model.events import Definition, Source
+from codemem.model.references import references
 from codemem.model.testing import tiny_engine
 
 FILES = {
@@ -66,7 +71,17 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["memory", "memory-naming-off", "memory-attention-off", "memory-one-round", "bm25-chunks", "bm25-files"]
+    "name",
+    [
+        "memory",
+        "memory-naming-off",
+        "memory-attention-off",
+        "memory-references-off",
+        "memory-one-round",
+        "bm25-chunks",
+        "bm25-chunks-references",
+        "bm25-files",
+    ],
 )
 def test_systems_read_the_repository_and_judge_alike(
     name: str, engine: Engine, settings: Settings, root: Path, tmp_path: Path
@@ -92,6 +107,47 @@ def test_bm25_reads_what_was_asked_about_first(engine: Engine, settings: Setting
         system = make_system(name, engine, settings, options)
         system.prepare(root)
         assert system.answer(QUESTIONS[0], QUESTIONS[0].text()).ranked[0].span.path == "client/retry.py"
+
+
+@pytest.mark.parametrize("name", ["memory", "memory-references-off", "bm25-chunks", "bm25-chunks-references"])
+def test_who_is_told_of_names_hears_the_definitions_of_what_it_reads(
+    name: str, engine: Engine, settings: Settings, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = name in {"memory", "bm25-chunks-references"}
+    heard: list[Source] = []
+    show = Conversation.show
+
+    def noting(self: Conversation, documents: Any, read: Any, shown: Any, budget: int) -> Any:
+        logits = show(self, documents, read, shown, budget)
+        heard.extend(shown.sources)
+        assert shown.references == references(self.question, shown.sources)
+        assert ("`retry_call`: defined as `retry_call` [" in shown.references) == told
+        return logits
+
+    monkeypatch.setattr(Conversation, "show", noting)
+    limits = Limits(1, 3000, 16)
+    system = make_system(name, engine, settings, Options("facts", root.parent, root.parent / "out", limits=limits))
+    system.prepare(root)
+    system.answer(QUESTIONS[0], QUESTIONS[0].text())
+    system.close()
+    found = {source.header.split()[0]: list(source.definitions) for source in heard}
+    assert found["client/retry.py"] == ([Definition("retry_call", 0, 2)] if told else [])
+    if "client/cache.py" in found:
+        assert found["client/cache.py"] == (
+            [Definition("Cache", 0, 3), Definition("Cache.lookup", 1, 3)] if told else []
+        )
+
+
+def test_pieces_of_a_file_have_the_definitions_of_their_lines(root: Path) -> None:
+    text = "class Long:\n" + "    size = 1\n" * 60 + "    def late(self):\n        return 1\n"
+    (root / "long.py").write_text(text, encoding="utf-8")
+    texts = Texts(root, defined=True)
+    first, second = texts.piece("long.py", 1, 50), texts.piece("long.py", 51, 100)
+    for piece, start in ((first, 1), (second, 51)):
+        assert Definition("Long", 1 - start, 64 - start) in piece.definitions
+    assert [d for d in second.definitions if d.name == "Long.late"] == [Definition("Long.late", 11, 13)]
+    assert "Long.late" not in {d.name for d in first.definitions}
+    assert Texts(root).piece("long.py", 51, 100).definitions == ()
 
 
 def test_gold_reads_the_deciding_lines_and_closed_book_reads_no_file(

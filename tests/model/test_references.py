@@ -63,6 +63,13 @@ def test_the_innermost_definition_around_a_line_uses_the_name() -> None:
         )
 
 
+def test_of_two_that_begin_in_one_line_the_shorter_uses_the_name() -> None:
+    begun = [("Client", 0, 6), ("Client.get", 0, 3)]
+    for definitions in (begun, begun[::-1]):
+        told = references("Who calls `send()`?", [source("class Client { get() {\n  send()\n} }\n", *definitions)])
+        assert told == "`send`: used in `Client.get` [1] a.py"
+
+
 def test_of_a_definition_that_is_cut_the_later_part_is_the_functions_and_not_the_classs() -> None:
     first = source("class Client:\n    def get(self):\n        one()\n", ("Client", 0, 900), ("Client.get", 1, 40))
     later = source("        send()\n    def close(self):\n", ("Client", -3, 897), ("Client.get", -2, 37))

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from codemem.model.engine import Engine
 from codemem.model.entry import Entry
 from codemem.model.errors import ModelError, WorkerLost
-from codemem.model.events import Answer, Round, Source
+from codemem.model.events import Answer, Definition, Round, Source
 from codemem.model.msa4b import Limits
 from codemem.model.msa4b import engine as msa4b_engine
 from codemem.model.msa4b.engine import Msa4bEngine
@@ -27,7 +27,7 @@ from codemem.model.store import LoadedEntries
 from codemem.model.weights.registry import ModelEntry
 
 TEXTS = [(f"f{i}.py\n", f"def f{i}(x):\n    return x + {i}\n" * (1 + i % 4)) for i in range(9)]
-QUESTION = "what does f3 return"
+QUESTION = "what does `f3` return"
 
 Join = Callable[..., Group]
 
@@ -144,15 +144,31 @@ def another_model(join: Join, folder: Path, who: int) -> str:
     return "no error"
 
 
+def read(index: int) -> Source:
+    return Source(index, *TEXTS[index], (Definition(f"A.f{index}", -1, 2), Definition(f"f{index}", 0, 2)))
+
+
+class Listening(Worker):
+    """A process that keeps what it read."""
+
+    def __init__(self, engine: Any, g: Group) -> None:
+        super().__init__(engine, g)
+        self.heard: list[Source] = []
+
+    def _read(self, index: int, caller: Any) -> Source:
+        self.heard.append(super()._read(index, caller))
+        return self.heard[-1]
+
+
 def same_as_one(join: Join, folder: Path) -> Any:
     """Encoding, routing, ranking and answering on all processes against the first one alone."""
     g = join()
     engine = load(folder)
     if g.rank > 0:
-        worker = Worker(engine, g)
+        worker = Listening(engine, g)
         worker.serve()
         g.leave()
-        return sorted(worker.banks)
+        return sorted(worker.banks), worker.heard
     documents = engine.tokenise(TEXTS)
     expected = list(engine.encode(documents, engine.layout))
     every = {count: loaded(expected[:count]) for count in (len(expected), 1)}
@@ -185,7 +201,7 @@ def _refused(parallel: ParallelEngine, shared: Any) -> list[str]:
         list(parallel.answer(QUESTION, shared, unreadable, max_tokens=4))
     except OSError as error:
         told.append(str(error))
-    abandoned = parallel.answer(QUESTION, shared, lambda i: Source(i, *TEXTS[i]), max_tokens=4)
+    abandoned = parallel.answer(QUESTION, shared, read, max_tokens=4)
     next(abandoned)
     abandoned.close()
     told.append(str(len(parallel.rank(QUESTION, shared).scores)))
@@ -206,9 +222,7 @@ def asked(engine: Any, entries: LoadedEntries) -> dict[str, Any]:
 
 def answer(engine: Any, bank: Any, prior: Any) -> list[Any]:
     """What an answer is made of, times left out."""
-    events = list(
-        engine.answer(QUESTION, bank, lambda i: Source(i, *TEXTS[i]), prior=prior, max_rounds=1, max_tokens=6)
-    )
+    events = list(engine.answer(QUESTION, bank, read, prior=prior, max_rounds=1, max_tokens=6))
     rounds = [[list(layer.documents) for layer in e.layers] + [list(e.named)] for e in events if isinstance(e, Round)]
     last = events[-1]
     assert isinstance(last, Answer)

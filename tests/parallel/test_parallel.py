@@ -73,7 +73,10 @@ def test_several_processes_are_as_one(processes: Run, folders: dict[str, Path], 
         assert first[f"ranking {count}"]
         assert first[f"answers {count}"]
     assert first["refused"] == ["changed meanwhile", "1"]
-    assert others == [[3]] * (size - 1)  # one bank is kept, and everyone came to the end
+    assert [banks for banks, _ in others] == [[3]] * (size - 1)  # one bank is kept, and everyone came to the end
+    for _, heard in others:
+        assert heard
+        assert heard == [workers.read(source.document) for source in heard], "with their definitions"
 
 
 @pytest.mark.parametrize(

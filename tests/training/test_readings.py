@@ -13,7 +13,9 @@ from codemem.evals.baselines import CHUNK_LINES, Bm25Retriever
 from codemem.model import answer as answering
 from codemem.model.adapter import AdapterFile
 from codemem.model.engine import Engine
+from codemem.model.events import Source
 from codemem.model.prompts import Prompts
+from codemem.model.references import references
 from codemem.model.testing import tiny_engine
 from codemem.model.tokenizer import Tokenizer
 from codemem.training import readings as module
@@ -70,8 +72,8 @@ def corpus(data: Path, base: Path) -> Corpus:
     return corpus
 
 
-def readings(corpus: Corpus, *, tokens: int = 9000, missing: float = 0.0, seed: int = 1) -> Readings:
-    return Readings(corpus, Prompts(corpus.tokenizer), tokens=tokens, missing=missing, seed=seed)
+def readings(corpus: Corpus, *, tokens: int = 9000, missing: float = 0.0, seed: int = 1, **settings: Any) -> Readings:
+    return Readings(corpus, Prompts(corpus.tokenizer), tokens=tokens, missing=missing, seed=seed, **settings)
 
 
 def write_repository(corpus: Corpus, root: Path) -> None:
@@ -115,6 +117,44 @@ def test_a_conversation_is_what_the_rivals_harness_shows(
             assert fed[:start] == found.ids[:start]
             compared += 1
     assert compared >= 3
+
+
+@pytest.mark.parametrize("further", [0, 2])
+def test_what_is_told_of_names_is_what_the_rival_is_told(corpus: Corpus, tmp_path: Path, further: int) -> None:
+    root = tmp_path / "p0"
+    write_repository(corpus, root)
+    for number, record in enumerate(corpus.answers[:12]):
+        own, other = (f"{FUNCTIONS[n % 6]}{number // 6}" for n in (number, number + 1))
+        record["question"] = f"Which port has what calls `{own}_step` and is no `{other}`?"
+    pieces = RetrievedPieces(Bm25Retriever(with_path=True), defined=True)
+    pieces.prepare(root)
+    prompts, compared = Prompts(corpus.tokenizer), 0
+    found = pieces.ranked(question_of("step"), " ".join(f"{name}0_step" for name in FUNCTIONS))
+    known = {f"{piece.span.path}\n{piece.text}": piece for piece in found}
+    drawn = readings(corpus, noted=1.0, further=further, seed=2)
+    for conversation in (drawn.next() for _ in range(24)):
+        shown = pieces_of(conversation, prompts, corpus)
+        texts = [text.partition("] ")[2] for text in shown]
+        held = [next((piece for key, piece in known.items() if text.startswith(key)), None) for text in texts]
+        if None in held:
+            continue  # of the other package
+        sources = [Source(0, f"{piece.span.path}\n", piece.text, piece.definitions) for piece in held if piece]
+        ends = [*(start for start, _ in conversation.further), len(conversation.ids)]
+        for start, end in zip([conversation.fork, *ends[:-1]], ends, strict=True):
+            told = corpus.tokenizer.decode(conversation.ids[start:end]).lstrip("\n")
+            lines, asked = told.partition("Which port")[::2]
+            expected = references("Which port" + asked.partition("\n")[0], sources)
+            assert expected.startswith("`")
+            assert lines == f"{expected}\n"
+            compared += 1
+    assert compared > 5 * (1 + further)
+    untold = [readings(corpus, noted=0.0, seed=2).next(), readings(corpus, seed=2).next()]
+    assert all("used in" not in corpus.tokenizer.decode(conversation.ids) for conversation in untold)
+    assert untold[0] == untold[1]
+
+
+def question_of(text: str) -> Question:
+    return Question("q", "p0", "python", "default", {"en": [text]})
 
 
 def test_what_is_learnt_is_the_answer_with_the_pieces_that_decide(corpus: Corpus) -> None:
