@@ -19,6 +19,10 @@ DEFINED, USED, USES = 3, 6, 4
 MOST_DEFINITIONS = 400
 """Of all sources, whose names are looked for in the text of one: more than 3,000 tokens hold."""
 _WORD = re.compile(r"[^\W\d]\w*(?:\s*\()?")
+_CALL = r"\s*(?:(?:::)?<[^<>()]*>\s*)?\("
+_COMMENT = ("#", "//", "*", "/*", "--", ";")
+_BARE = (".rb", ".hs", ".ex", ".exs", ".pl", ".pm", ".sh", ".bash", ".ml", ".clj", ".el")
+"""Files of languages that call without brackets behind the name."""
 
 Numbered = tuple[int, Source]
 
@@ -29,13 +33,24 @@ def references(question: str, sources: Sequence[Source]) -> str:
     Sources are numbered from 1 on, and the last is the best: what stands there comes first.
     """
     numbered = list(enumerate(sources, start=1))[::-1]
-    lines = (_line(name, numbered) for name in names_to_find(question))
+    names = names_to_find(question)
+    # Of "the `retry` method of `Session`" only `retry` is asked about: a class is named all over its own methods.
+    scopes = {scope for source in sources for scope in _scopes(source, names)}
+    lines = (_line(name, numbered) for name in names if name not in scopes)
     return "\n".join(line for line in lines if line)
+
+
+def _scopes(source: Source, names: Sequence[str]) -> Iterator[str]:
+    """The names around definitions that bear one of `names`."""
+    for definition in source.definitions:
+        if definition.own_name in names:
+            yield from definition.name.split(".")[:-1]
 
 
 def _line(name: str, numbered: Sequence[Numbered]) -> str:
     defined = [(number, found) for number, source in numbered for found in _named(source, name)]
-    users = list(islice(_unique(_users(name, numbered)), USED))
+    users = list(islice(_unique(_users(name, numbered, calls=True)), USED))
+    users = users or list(islice(_unique(_users(name, numbered, calls=False)), USED))
     used = list(islice(_unique(_uses(name, numbered)), USES)) if defined else []
     parts = []
     if defined:
@@ -60,18 +75,27 @@ def _named(source: Source, name: str) -> list[Definition]:
     return [definition for definition in source.definitions if definition.own_name == name]
 
 
-def _users(name: str, numbered: Sequence[Numbered]) -> Iterator[str]:
-    """Definitions of other names around the lines where a name stands by itself, with number and path."""
-    pattern = re.compile(standing_alone([name]))
+def _users(name: str, numbered: Sequence[Numbered], *, calls: bool) -> Iterator[str]:
+    """Definitions of other names around the lines where a name stands by itself, with number and path.
+
+    `calls`: only lines that call it, as far as can be told. Where there are such, who merely speaks of it is passed
+    over: comments, and parameters of the same name.
+    """
+    anywhere = re.compile(standing_alone([name]))
+    called = re.compile(standing_alone([name]) + _CALL)
     for number, source in numbered:
-        for around in _innermost(source.definitions, _lines_with(pattern, source.text)) if source.definitions else ():
+        pattern = called if calls and not _path(source).endswith(_BARE) else anywhere
+        lines = _lines_with(pattern, source.text, comments=not calls) if source.definitions else ()
+        for around in _innermost(source.definitions, lines):
             if around.own_name != name:
                 yield f"`{around.name}` [{number}] {_path(source)}"
 
 
-def _lines_with(pattern: re.Pattern[str], text: str) -> Iterator[int]:
-    """Lines in which a pattern is found, ascending."""
-    return (number for number, line in enumerate(text.split("\n")) if pattern.search(line))
+def _lines_with(pattern: re.Pattern[str], text: str, *, comments: bool) -> Iterator[int]:
+    """Lines in which a pattern is found, ascending; `comments`: also those that are one."""
+    for number, line in enumerate(text.split("\n")):
+        if pattern.search(line) and (comments or not line.lstrip().startswith(_COMMENT)):
+            yield number
 
 
 def _innermost(definitions: Sequence[Definition], lines: Iterable[int]) -> Iterator[Definition]:

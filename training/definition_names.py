@@ -75,6 +75,11 @@ def definition_name(header: str, text: str) -> str | None:
     return _scoped(header, name) if name else None
 
 
+def first_line(text: str) -> str:
+    """The first line of what a text defines, below what stands above it; '' where there is none."""
+    return next(iter(_head(text)), "")
+
+
 def _head(text: str) -> list[str]:
     """Its first lines, without what stands above the definition."""
     at = 0

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 from codemem.evals.baselines import CHUNK_LINES
 from codemem.training.corpus import Corpus, Documents, path_alone
+from codemem.training.definition_names import first_line
 
 KEPT = 4096
 """Files that stay put together."""
+ENDING_LINES = 2
+"""Of two texts under one header that begin alike, so many last lines tell whether they are one definition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,14 @@ class Files:
         its documentation."""
         kept: dict[int, str] = {}
         inside: dict[int, int] = {}
-        opened: dict[tuple[str, str], int] = {}
+        opened: dict[tuple[str, str, str], int] = {}
         texts = {d: "\n".join(line.strip() for line in self._corpus.texts[d].splitlines()) for d in documents}
         for document in sorted(documents, key=lambda d: (-len(texts[d]), d)):
             text = texts[document]
-            opening = (self._corpus.headers[document], text.split("\n", 1)[0])
+            # With its documentation a definition begins otherwise, or goes on otherwise, and ends alike. Two that begin
+            # with the same attribute (`#[test]`) are two.
+            ending = "\n".join(text.rstrip().split("\n")[-ENDING_LINES:])
+            opening = (self._corpus.headers[document], first_line(text), ending)
             holder = opened.get(opening, next((k for k, other in kept.items() if text in other), None))
             if holder is None:
                 kept[document] = text

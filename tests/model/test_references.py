@@ -82,6 +82,33 @@ def test_of_a_definition_that_is_cut_the_later_part_is_the_functions_and_not_the
     assert references("What does `Client.get` call?", [send, later]) == "`get`: uses `send` [1]"
 
 
+def test_where_it_is_called_who_merely_speaks_of_it_is_passed_over() -> None:
+    def told(*lines: str, path: str = "a.ts") -> str:
+        whole = "\n".join(lines)
+        places = [(f"line_{number}", number, number + 1) for number in range(len(lines))]
+        return references("Who calls `send`?", [source(whole, *places, path=path)])
+
+    spoken = ("function first(send) {}", "// then send() is called", "let later = send;", "# send(x)")
+    assert told("send(1);", *spoken) == "`send`: used in `line_0` [1] a.ts"
+    assert told(*spoken, "x.send<Reply> (1)") == "`send`: used in `line_4` [1] a.ts"
+    assert told(*spoken, "send::<Reply>(1)") == "`send`: used in `line_4` [1] a.ts"
+    everyone = "`line_0` [1] {0}, `line_1` [1] {0}, `line_2` [1] {0}, `line_3` [1] {0}"
+    assert told(*spoken) == "`send`: used in " + everyone.format("a.ts")  # nothing calls it: who speaks of it counts
+    # Ruby calls without brackets: there no line is told from a call, but comments are.
+    assert told("send(1)", "return send", "# send(x)", path="a.rb") == (
+        "`send`: used in `line_0` [1] a.rb, `line_1` [1] a.rb"
+    )
+
+
+def test_of_the_method_of_a_class_the_method_is_asked_about() -> None:
+    text = "class Client:\n    def get(self):\n        pass\n\n\ndef run():\n    Client().get()\n"
+    both = source(text, ("Client", 0, 3), ("Client.get", 1, 3), ("run", 5, 7))
+    assert references("Who calls the `get` method of `Client`?", [both]) == (
+        "`get`: defined as `Client.get` [1]; used in `run` [1] a.py"
+    )
+    assert references("Who uses `Client`?", [both]) == "`Client`: defined as `Client` [1]; used in `run` [1] a.py"
+
+
 def test_a_name_within_another_is_no_use() -> None:
     text = "send_all(x)\nresend(x)\n$send\nsend2 = 3\n"
     assert references("Who calls `send`?", [source(text, ("outer", 0, 4))]) == ""

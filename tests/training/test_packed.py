@@ -114,3 +114,21 @@ def test_the_largest_limit_is_the_products() -> None:
     from codemem.indexer import Selection
 
     assert max(LIMITS) == Selection().max_document_bytes
+
+
+def test_what_begins_with_the_same_attribute_is_not_the_same_and_a_documented_one_is(
+    tmp_path: Path, base: Path
+) -> None:
+    documents = (
+        ("t.rs", "#[test]\nfn one() {\n    assert!(first());\n}\n"),
+        ("t.rs", "#[test]\nfn two() {\n    assert!(second());\n    assert!(third());\n}\n"),
+        ("t.rs", "fn kept() {\n    first();\n    third()\n}\n"),
+        ("t.rs", "/// Keeps it.\nfn kept() {\n    first();\n    third()\n}\n"),
+        ("p.py", "@property\ndef width(self):\n    return 1\n"),
+        ("p.py", "@property\ndef height(self):\n    return self.width * 2 + 1\n"),
+    )
+    files = Files(corpus_of(tmp_path, base, documents))
+    rust, python = "\n".join(files.of(0).lines), "\n".join(files.of(4).lines)
+    assert [rust.count(name) for name in ("fn one", "fn two", "fn kept")] == [1, 1, 1]
+    assert "/// Keeps it." in rust
+    assert [python.count(name) for name in ("def width", "def height")] == [1, 1]
