@@ -7,18 +7,19 @@ above it, next to others. An editor shows such references; so does this, in a li
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from heapq import heappop, heappush
 from itertools import islice
 
 from codemem.model.events import Definition, Source
-from codemem.model.spelled import SHORTEST, names_to_find, standing_alone
+from codemem.model.spelled import SHORTEST, names_to_find, spelled_names, standing_alone
 
 DEFINED, USED, USES = 3, 6, 4
 """Definitions of a name, places that refer to it, and other definitions that its own text refers to, at most."""
 MOST_DEFINITIONS = 400
 """Of all sources, whose names are looked for in the text of one: more than 3,000 tokens hold."""
 _WORD = re.compile(r"[^\W\d]\w*(?:\s*\()?")
+_PART = re.compile(r"[^\W\d]\w*")
 _CALL = r"\s*(?:(?:::)?<[^<>()]*>\s*)?\("
 _COMMENT = ("#", "//", "*", "/*", "--", ";")
 _BARE = (".rb", ".hs", ".ex", ".exs", ".pl", ".pm", ".sh", ".bash", ".ml", ".clj", ".el")
@@ -36,7 +37,8 @@ def references(question: str, sources: Sequence[Source]) -> str:
     names = names_to_find(question)
     # Of "the `retry` method of `Session`" only `retry` is asked about: a class is named all over its own methods.
     scopes = {scope for source in sources for scope in _scopes(source, names)}
-    lines = (_line(name, numbered) for name in names if name not in scopes)
+    spelled = set(_PART.findall(" ".join(spelled_names(question))))
+    lines = (_line(name, numbered, spelled) for name in names if name not in scopes)
     return "\n".join(line for line in lines if line)
 
 
@@ -47,11 +49,14 @@ def _scopes(source: Source, names: Sequence[str]) -> Iterator[str]:
             yield from definition.name.split(".")[:-1]
 
 
-def _line(name: str, numbered: Sequence[Numbered]) -> str:
+def _line(name: str, numbered: Sequence[Numbered], spelled: Set[str]) -> str:
+    """`spelled`: every name of the question. Of several that bear the name those of such a scope are meant."""
     defined = [(number, found) for number, source in numbered for found in _named(source, name)]
+    meant = [(number, found) for number, found in defined if not spelled.isdisjoint(found.name.split(".")[:-1])]
+    defined = meant or defined
     users = list(islice(_unique(_users(name, numbered, calls=True)), USED))
     users = users or list(islice(_unique(_users(name, numbered, calls=False)), USED))
-    used = list(islice(_unique(_uses(name, numbered)), USES)) if defined else []
+    used = list(islice(_unique(_uses(name, numbered, {found for _, found in defined})), USES)) if defined else []
     parts = []
     if defined:
         places = dict.fromkeys(f"`{found.name}` [{number}]" for number, found in defined if found.start_line >= 0)
@@ -112,15 +117,15 @@ def _innermost(definitions: Sequence[Definition], lines: Iterable[int]) -> Itera
             yield around[0][-1]
 
 
-def _uses(name: str, numbered: Sequence[Numbered]) -> Iterator[str]:
-    """Other definitions among the sources whose names stand in the text of those that bear the name."""
+def _uses(name: str, numbered: Sequence[Numbered], meant: Set[Definition]) -> Iterator[str]:
+    """Other definitions among the sources whose names stand in the text of those that are meant by the name."""
     known: dict[str, str] = {}
     for number, source in numbered:
         for definition in source.definitions:
             if len(definition.own_name) >= SHORTEST and definition.own_name != name and len(known) < MOST_DEFINITIONS:
                 known.setdefault(definition.own_name, f"`{definition.name}` [{number}]")
     for _, source in numbered:
-        spans = _together(_named(source, name))
+        spans = _together([found for found in _named(source, name) if found in meant])
         own = {inner.own_name for inner in source.definitions if _within(inner, spans)} if spans else set()
         lines = source.text.split("\n") if spans else []
         for match in _WORD.finditer("\n".join("\n".join(lines[max(0, start) : end]) for start, end in spans)):

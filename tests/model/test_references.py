@@ -109,6 +109,21 @@ def test_of_the_method_of_a_class_the_method_is_asked_about() -> None:
     assert references("Who uses `Client`?", [both]) == "`Client`: defined as `Client` [1]; used in `run` [1] a.py"
 
 
+def test_of_several_that_bear_the_name_those_of_a_scope_that_the_question_spells_are_meant() -> None:
+    client = source("def get():\n    send()\n", ("Client.get", 0, 2), path="client.py")
+    store = source("def get():\n    load()\n", ("Store.get", 0, 2), path="store.py")
+    others = source("def send(): pass\ndef load(): pass\n", ("send", 0, 1), ("load", 1, 2))
+    every = [others, store, client]
+    assert references("What does `Store.get` call?", every) == "`get`: defined as `Store.get` [2]; uses `load` [1]"
+    assert references("What does the `get` method of `Store` call?", every) == references(
+        "What does `Store.get` call?", every
+    )
+    anyone = "`get`: defined as `Client.get` [3], `Store.get` [2]; uses `send` [1], `load` [1]"
+    assert references("What does `get` call?", every) == anyone
+    # A class that does not define it inherits it: any may be meant.
+    assert references("What does `Cache.get` call?", every) == anyone
+
+
 def test_a_name_within_another_is_no_use() -> None:
     text = "send_all(x)\nresend(x)\n$send\nsend2 = 3\n"
     assert references("Who calls `send`?", [source(text, ("outer", 0, 4))]) == ""
