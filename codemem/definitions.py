@@ -22,5 +22,5 @@ def definitions_between(symbols: Sequence[Symbol], first: int, last: int) -> Ite
 
 
 def _lines(document: Document) -> tuple[int, int]:
-    """None where the lines of the text are not those of the file in a row, as in notebooks."""
+    """First and last; no line at all where those of the text are not the file's in a row, as in notebooks."""
     return (1, 0) if document.line_numbers else (document.start_line, document.end_line)

@@ -16,6 +16,9 @@ from codemem.model.spelled import SHORTEST, names_to_find, spelled_names, standi
 
 DEFINED, USED, USES = 3, 6, 4
 """Definitions of a name, places that refer to it, and other definitions that its own text refers to, at most."""
+LONGEST = 2400
+"""Characters of all lines together: paths and names can be of any length, and what is told is read by the model. A line
+that does not fit is left out."""
 MOST_DEFINITIONS = 400
 """Of all sources, whose names are looked for in the text of one: more than 3,000 tokens hold."""
 _WORD = re.compile(r"[^\W\d]\w*(?:\s*\()?")
@@ -38,8 +41,12 @@ def references(question: str, sources: Sequence[Source]) -> str:
     # Of "the `retry` method of `Session`" only `retry` is asked about: a class is named all over its own methods.
     scopes = {scope for source in sources for scope in _scopes(source, names)}
     spelled = set(_PART.findall(" ".join(spelled_names(question))))
-    lines = (_line(name, numbered, spelled) for name in names if name not in scopes)
-    return "\n".join(line for line in lines if line)
+    told, room = [], LONGEST
+    for line in (_line(name, numbered, spelled) for name in names if name not in scopes):
+        if line and len(line) < room:
+            told.append(line)
+            room -= len(line) + 1
+    return "\n".join(told)
 
 
 def _scopes(source: Source, names: Sequence[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from codemem.model.bank import Bank
 from codemem.model.engine import Engine
 from codemem.model.events import Definition, Read, Source
 from codemem.model.prompts import Prompts
-from codemem.model.references import DEFINED, USED, USES, references
+from codemem.model.references import DEFINED, LONGEST, USED, USES, references
 from codemem.model.spelled import names_to_find
 from codemem.model.store import Store
 from codemem.model.testing import tiny_engine
@@ -122,6 +122,15 @@ def test_of_several_that_bear_the_name_those_of_a_scope_that_the_question_spells
     assert references("What does `get` call?", every) == anyone
     # A class that does not define it inherits it: any may be meant.
     assert references("What does `Cache.get` call?", every) == anyone
+
+
+def test_paths_and_names_of_any_length_do_not_fill_what_the_model_reads() -> None:
+    long = source("send()\n", ("caller", 0, 1), path="folder/" * 500 + "a.py")
+    short = source("load()\n", ("caller", 0, 1))
+    assert references("Who calls `send`?", [long]) == ""
+    assert references("Who calls `send` or `load`?", [long, short]) == "`load`: used in `caller` [2] a.py"
+    deep = [source("send()\n", ("x" * 300, 0, 1), path=f"{n}.py") for n in range(20)]
+    assert len(references("Who calls `send`?", deep)) <= LONGEST
 
 
 def test_a_name_within_another_is_no_use() -> None:
