@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from itertools import islice
 
 from codemem.model.events import Definition, Source
+from codemem.model.signature import signature
 from codemem.model.spelled import SHORTEST, names_to_find, spelled_names, standing_alone
 
 DEFINED, USED, USES = 3, 6, 4
@@ -61,18 +62,33 @@ def _line(name: str, numbered: Sequence[Numbered], spelled: Set[str]) -> str:
     defined = [(number, found) for number, source in numbered for found in _named(source, name)]
     meant = [(number, found) for number, found in defined if not spelled.isdisjoint(found.name.split(".")[:-1])]
     defined = meant or defined
-    users = list(islice(_unique(_users(name, numbered, calls=True)), USED))
-    users = users or list(islice(_unique(_users(name, numbered, calls=False)), USED))
-    used = list(islice(_unique(_uses(name, numbered, {found for _, found in defined})), USES)) if defined else []
-    parts = []
-    if defined:
-        places = dict.fromkeys(f"`{found.name}` [{number}]" for number, found in defined if found.start_line >= 0)
-        parts += ["defined as " + ", ".join(list(places)[:DEFINED])] if places else []
-    if users:
-        parts.append("used in " + ", ".join(users))
-    if used:
-        parts.append("uses " + ", ".join(used))
+    callers = list(islice(_unique(_users(name, numbered, calls=True)), USED))
+    others = [] if callers else list(islice(_unique(_users(name, numbered, calls=False)), USED))
+    used = list(islice(_uses(name, numbered, {found for _, found in defined}), USES)) if defined else []
+    heads = _Heads(numbered)
+    told = {
+        "defined as": list(islice(_unique(heads.of(*place) for place in defined if place[1].start_line >= 0), DEFINED)),
+        "called by": callers,
+        "named in": others,
+        "calls": [heads.of(number, found) for number, found, called in used if called],
+        "names": [f"`{found.name}` [{number}]" for number, found, called in used if not called],
+    }
+    parts = [f"{relation} {', '.join(places)}" for relation, places in told.items() if places]
     return f"`{name}`: {'; '.join(parts)}" if parts else ""
+
+
+class _Heads:
+    """Definitions by name, number and what declares them."""
+
+    def __init__(self, numbered: Sequence[Numbered]) -> None:
+        self._texts = {number: source.text for number, source in numbered}
+        self._lines: dict[int, list[str]] = {}
+
+    def of(self, number: int, found: Definition) -> str:
+        if number not in self._lines:
+            self._lines[number] = self._texts[number].split("\n")
+        head = signature(self._lines[number], found)
+        return f"`{found.name}` [{number}]" + (f" `{head}`" if head else "")
 
 
 def _unique(places: Iterable[str]) -> Iterator[str]:
@@ -124,13 +140,15 @@ def _innermost(definitions: Sequence[Definition], lines: Iterable[int]) -> Itera
             yield around[0][-1]
 
 
-def _uses(name: str, numbered: Sequence[Numbered], meant: Set[Definition]) -> Iterator[str]:
-    """Other definitions among the sources whose names stand in the text of those that are meant by the name."""
-    known: dict[str, str] = {}
+def _uses(name: str, numbered: Sequence[Numbered], meant: Set[Definition]) -> Iterator[tuple[int, Definition, bool]]:
+    """Other definitions among the sources whose names stand in the text of those that are meant by the name, each once;
+    and whether it is called there, as far as can be told by the first place."""
+    seen: set[str] = set()
+    known: dict[str, tuple[int, Definition]] = {}
     for number, source in numbered:
         for definition in source.definitions:
             if len(definition.own_name) >= SHORTEST and definition.own_name != name and len(known) < MOST_DEFINITIONS:
-                known.setdefault(definition.own_name, f"`{definition.name}` [{number}]")
+                known.setdefault(definition.own_name, (number, definition))
     for _, source in numbered:
         spans = _together([found for found in _named(source, name) if found in meant])
         own = {inner.own_name for inner in source.definitions if _within(inner, spans)} if spans else set()
@@ -138,9 +156,11 @@ def _uses(name: str, numbered: Sequence[Numbered], meant: Set[Definition]) -> It
         for match in _WORD.finditer("\n".join("\n".join(lines[max(0, start) : end]) for start, end in spans)):
             word = match[0].rstrip("( \t\n")
             # A plain word is a variable's name as often as a function's, unless it is called.
-            telling = match[0].endswith("(") or not (word.islower() and word.isalpha())
-            if telling and word in known and word not in own:
-                yield known[word]
+            called = match[0].endswith("(")
+            telling = called or not (word.islower() and word.isalpha())
+            if telling and word in known and word not in own and word not in seen:
+                seen.add(word)
+                yield *known[word], called
 
 
 def _together(definitions: Sequence[Definition]) -> list[tuple[int, int]]:

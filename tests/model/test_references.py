@@ -39,18 +39,21 @@ def source(text: str, *definitions: tuple[str, int, int], path: str = "a.py") ->
 
 def test_a_line_tells_where_a_name_is_defined_used_and_what_it_uses() -> None:
     told = references("Who calls `vat_of`?", [SHARES, ORDERS, TAX])
-    assert told == "`vat_of`: defined as `vat_of` [3]; used in `Order.total` [2] shop/orders.py; uses `share_of` [1]"
+    assert told == (
+        "`vat_of`: defined as `vat_of` [3] `def vat_of(order):`; "
+        "called by `Order.total` [2] shop/orders.py; calls `share_of` [1] `def share_of(order):`"
+    )
     both = references("Do `share_of` and `label` go together?", [SHARES, ORDERS, TAX])
     assert both.split("\n") == [
-        "`share_of`: defined as `share_of` [1]; used in `vat_of` [3] shop/tax.py",
-        "`label`: defined as `Order.label` [2]",
+        "`share_of`: defined as `share_of` [1] `def share_of(order):`; called by `vat_of` [3] shop/tax.py",
+        "`label`: defined as `Order.label` [2] `def label(self):`",
     ]
 
 
 def test_sources_are_numbered_as_shown_and_the_last_comes_first() -> None:
     calls = [source("retry(3)\n", (f"caller_{n}", 0, 1), path=f"c{n}.py") for n in range(3)]
     assert references("Who calls `retry`?", calls) == (
-        "`retry`: used in `caller_2` [3] c2.py, `caller_1` [2] c1.py, `caller_0` [1] c0.py"
+        "`retry`: called by `caller_2` [3] c2.py, `caller_1` [2] c1.py, `caller_0` [1] c0.py"
     )
 
 
@@ -59,7 +62,7 @@ def test_the_innermost_definition_around_a_line_uses_the_name() -> None:
     around = [("Client", 0, 6), ("Client.get", 1, 5), ("Client.get.inner", 2, 4)]
     for definitions in (around, around[::-1]):
         assert references("Who calls `send()`?", [source(text, *definitions)]) == (
-            "`send`: used in `Client.get.inner` [1] a.py, `Client` [1] a.py"
+            "`send`: called by `Client.get.inner` [1] a.py, `Client` [1] a.py"
         )
 
 
@@ -67,19 +70,19 @@ def test_of_two_that_begin_in_one_line_the_shorter_uses_the_name() -> None:
     begun = [("Client", 0, 6), ("Client.get", 0, 3)]
     for definitions in (begun, begun[::-1]):
         told = references("Who calls `send()`?", [source("class Client { get() {\n  send()\n} }\n", *definitions)])
-        assert told == "`send`: used in `Client.get` [1] a.py"
+        assert told == "`send`: called by `Client.get` [1] a.py"
 
 
 def test_of_a_definition_that_is_cut_the_later_part_is_the_functions_and_not_the_classs() -> None:
     first = source("class Client:\n    def get(self):\n        one()\n", ("Client", 0, 900), ("Client.get", 1, 40))
     later = source("        send()\n    def close(self):\n", ("Client", -3, 897), ("Client.get", -2, 37))
-    assert references("Who calls `send()`?", [later, first]) == "`send`: used in `Client.get` [1] a.py"
+    assert references("Who calls `send()`?", [later, first]) == "`send`: called by `Client.get` [1] a.py"
     # Where it begins it is defined, and what its later part uses counts all the same.
     send = source("def send():\n    pass\n", ("send", 0, 2))
     assert references("What does `Client.get` call?", [send, later, first]) == (
-        "`get`: defined as `Client.get` [3]; uses `send` [1]"
+        "`get`: defined as `Client.get` [3] `def get(self):`; calls `send` [1] `def send():`"
     )
-    assert references("What does `Client.get` call?", [send, later]) == "`get`: uses `send` [1]"
+    assert references("What does `Client.get` call?", [send, later]) == "`get`: calls `send` [1] `def send():`"
 
 
 def test_where_it_is_called_who_merely_speaks_of_it_is_passed_over() -> None:
@@ -89,14 +92,14 @@ def test_where_it_is_called_who_merely_speaks_of_it_is_passed_over() -> None:
         return references("Who calls `send`?", [source(whole, *places, path=path)])
 
     spoken = ("function first(send) {}", "// then send() is called", "let later = send;", "# send(x)")
-    assert told("send(1);", *spoken) == "`send`: used in `line_0` [1] a.ts"
-    assert told(*spoken, "x.send<Reply> (1)") == "`send`: used in `line_4` [1] a.ts"
-    assert told(*spoken, "send::<Reply>(1)") == "`send`: used in `line_4` [1] a.ts"
+    assert told("send(1);", *spoken) == "`send`: called by `line_0` [1] a.ts"
+    assert told(*spoken, "x.send<Reply> (1)") == "`send`: called by `line_4` [1] a.ts"
+    assert told(*spoken, "send::<Reply>(1)") == "`send`: called by `line_4` [1] a.ts"
     everyone = "`line_0` [1] {0}, `line_1` [1] {0}, `line_2` [1] {0}, `line_3` [1] {0}"
-    assert told(*spoken) == "`send`: used in " + everyone.format("a.ts")  # nothing calls it: who speaks of it counts
+    assert told(*spoken) == "`send`: named in " + everyone.format("a.ts")  # nothing calls it: who speaks of it counts
     # Ruby calls without brackets: there no line is told from a call, but comments are.
     assert told("send(1)", "return send", "# send(x)", path="a.rb") == (
-        "`send`: used in `line_0` [1] a.rb, `line_1` [1] a.rb"
+        "`send`: called by `line_0` [1] a.rb, `line_1` [1] a.rb"
     )
 
 
@@ -104,9 +107,11 @@ def test_of_the_method_of_a_class_the_method_is_asked_about() -> None:
     text = "class Client:\n    def get(self):\n        pass\n\n\ndef run():\n    Client().get()\n"
     both = source(text, ("Client", 0, 3), ("Client.get", 1, 3), ("run", 5, 7))
     assert references("Who calls the `get` method of `Client`?", [both]) == (
-        "`get`: defined as `Client.get` [1]; used in `run` [1] a.py"
+        "`get`: defined as `Client.get` [1] `def get(self):`; called by `run` [1] a.py"
     )
-    assert references("Who uses `Client`?", [both]) == "`Client`: defined as `Client` [1]; used in `run` [1] a.py"
+    assert references("Who uses `Client`?", [both]) == (
+        "`Client`: defined as `Client` [1] `class Client:`; called by `run` [1] a.py"
+    )
 
 
 def test_of_several_that_bear_the_name_those_of_a_scope_that_the_question_spells_are_meant() -> None:
@@ -114,11 +119,16 @@ def test_of_several_that_bear_the_name_those_of_a_scope_that_the_question_spells
     store = source("def get():\n    load()\n", ("Store.get", 0, 2), path="store.py")
     others = source("def send(): pass\ndef load(): pass\n", ("send", 0, 1), ("load", 1, 2))
     every = [others, store, client]
-    assert references("What does `Store.get` call?", every) == "`get`: defined as `Store.get` [2]; uses `load` [1]"
+    assert references("What does `Store.get` call?", every) == (
+        "`get`: defined as `Store.get` [2] `def get():`; calls `load` [1] `def load(): pass`"
+    )
     assert references("What does the `get` method of `Store` call?", every) == references(
         "What does `Store.get` call?", every
     )
-    anyone = "`get`: defined as `Client.get` [3], `Store.get` [2]; uses `send` [1], `load` [1]"
+    anyone = (
+        "`get`: defined as `Client.get` [3] `def get():`, `Store.get` [2] `def get():`; "
+        "calls `send` [1] `def send(): pass`, `load` [1] `def load(): pass`"
+    )
     assert references("What does `get` call?", every) == anyone
     # A class that does not define it inherits it: any may be meant.
     assert references("What does `Cache.get` call?", every) == anyone
@@ -128,7 +138,7 @@ def test_paths_and_names_of_any_length_do_not_fill_what_the_model_reads() -> Non
     long = source("send()\n", ("caller", 0, 1), path="folder/" * 500 + "a.py")
     short = source("load()\n", ("caller", 0, 1))
     assert references("Who calls `send`?", [long]) == ""
-    assert references("Who calls `send` or `load`?", [long, short]) == "`load`: used in `caller` [2] a.py"
+    assert references("Who calls `send` or `load`?", [long, short]) == "`load`: called by `caller` [2] a.py"
     deep = [source("send()\n", ("x" * 300, 0, 1), path=f"{n}.py") for n in range(20)]
     assert len(references("Who calls `send`?", deep)) <= LONGEST
 
@@ -141,9 +151,9 @@ def test_a_name_within_another_is_no_use() -> None:
 
 def test_a_call_of_itself_and_its_own_first_line_are_no_use() -> None:
     walk = source("def walk(tree):\n    walk(tree.left)\n", ("walk", 0, 2))
-    assert references("Who calls `walk`?", [walk]) == "`walk`: defined as `walk` [1]"
+    assert references("Who calls `walk`?", [walk]) == "`walk`: defined as `walk` [1] `def walk(tree):`"
     empty = source("def empty?\n  kept.empty?\nend\n", ("Store.empty?", 0, 3), path="a.rb")
-    assert references("Who calls `empty?`?", [empty]) == "`empty`: defined as `Store.empty?` [1]"
+    assert references("Who calls `empty?`?", [empty]) == "`empty`: defined as `Store.empty?` [1] `def empty?`"
 
 
 def test_plain_words_count_as_used_only_where_they_are_called() -> None:
@@ -151,7 +161,10 @@ def test_plain_words_count_as_used_only_where_they_are_called() -> None:
                      ("limit", 0, 1), ("scale", 1, 2), ("MAX_ROWS", 2, 3))  # fmt: skip
     taken = source("def take_rows(limit):\n    return scale (limit) + MAX_ROWS\n", ("take_rows", 0, 2))
     told = references("What does `take_rows` need?", [helpers, taken])
-    assert told == "`take_rows`: defined as `take_rows` [2]; uses `scale` [1], `MAX_ROWS` [1]"
+    assert told == (
+        "`take_rows`: defined as `take_rows` [2] `def take_rows(limit):`; "
+        "calls `scale` [1] `def scale(): pass`; names `MAX_ROWS` [1]"
+    )
 
 
 def test_what_is_defined_within_is_not_used() -> None:
@@ -159,7 +172,7 @@ def test_what_is_defined_within_is_not_used() -> None:
     nested = source(
         "def outer():\n    def inner():\n        pass\n    inner()\n", ("outer", 0, 4), ("outer.inner", 1, 3)
     )
-    assert references("What does `outer()` do?", [other, nested]) == "`outer`: defined as `outer` [2]"
+    assert references("What does `outer()` do?", [other, nested]) == "`outer`: defined as `outer` [2] `def outer():`"
 
 
 def test_no_more_is_told_than_helps() -> None:
@@ -171,7 +184,7 @@ def test_no_more_is_told_than_helps() -> None:
     assert used.count("[") == USED
     helpers = [source("pass\n", (f"helper_{n}", 0, 1)) for n in range(USES + 5)]
     calls = source("".join(f"helper_{n}()\n" for n in range(USES + 5)), ("send", 0, USES + 5))
-    assert references("What does `send` call?", [*helpers, calls]).partition("uses")[2].count("[") == USES
+    assert references("What does `send` call?", [*helpers, calls]).partition("calls")[2].count("[") == USES
     lines = references("How do `aaa1`, `bbb1`, `ccc1`, `ddd1` and `eee1` differ?", [
         source(f"{name}()\n", ("user", 0, 1)) for name in ("aaa1", "bbb1", "ccc1", "ddd1", "eee1")
     ]).split("\n")  # fmt: skip

@@ -179,7 +179,7 @@ def test_further_questions_are_told_of_their_own_names_from_the_fork_on(tmp_path
             name = question.partition("`")[2].partition("`")[0]
             if f"{name}()" not in shown:
                 continue  # what nothing shown answers
-            assert line.startswith(f"`{name}`: used in `outer_{name[-1]}` ["), "its own line, and first"
+            assert line.startswith(f"`{name}`: called by `outer_{name[-1]}` ["), "its own line, and first"
             asked += start != conversation.fork
         assert "`inner_" not in shown.partition("[1]")[2]
         for start, _ in conversation.further:

@@ -149,7 +149,7 @@ def test_what_is_told_of_names_is_what_the_rival_is_told(corpus: Corpus, tmp_pat
             compared += 1
     assert compared > 5 * (1 + further)
     untold = [readings(corpus, noted=0.0, seed=2).next(), readings(corpus, seed=2).next()]
-    assert all("used in" not in corpus.tokenizer.decode(conversation.ids) for conversation in untold)
+    assert all("called by" not in corpus.tokenizer.decode(conversation.ids) for conversation in untold)
     assert untold[0] == untold[1]
 
 

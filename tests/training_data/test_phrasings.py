@@ -1,29 +1,12 @@
 """Training asks in words of its own: the evaluation's are for the evaluation alone."""
 
 import re
-from collections.abc import Iterator
 
 from codemem.evals.answers.phrasing import phrasings
-from codemem.training.data import answer_hops, call_answers, definition_answers, fact_answers
+from codemem.training.data.answer_forms import forms
 
 LONGEST_SHARED = 6
 """Words in a row, names left open, that two ways to ask may have in common: "what does _ default to" are five."""
-
-
-def strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from strings(part)
-    elif isinstance(value, dict):
-        yield from strings(tuple(value.values()))
-
-
-def templates() -> list[str]:
-    modules = (answer_hops, call_answers, definition_answers, fact_answers)
-    named = (value for module in modules for name, value in vars(module).items() if name.strip("_").isupper())
-    return [text for value in named for text in strings(value) if "{" in text]
 
 
 def words(template: str) -> list[str]:
@@ -37,8 +20,8 @@ def runs(template: str) -> set[tuple[str, ...]]:
 
 def test_no_question_of_training_is_worded_as_one_of_the_evaluation() -> None:
     asked = [text for kind, tongues in phrasings().items() if kind != "spoken" for text in tongues["en"]]
-    ours = templates()
-    assert len(ours) > 100
+    ours = [text for ways in forms().values() for text in ways]
+    assert len(ours) > 500
     assert len(asked) > 50
     theirs = {run for text in asked for run in runs(text)}
     sentences = {tuple(words(text)) for text in asked}

@@ -1,11 +1,16 @@
 """How questions and answers about a package's facts are put into words."""
 
 import hashlib
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from .definition import split_name
 from .python_facts import ClassFacts, FunctionFacts, PackageFacts, Passage
+
+_FORMS = Path(__file__).with_name("question_forms.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,15 @@ def spoken(function: FunctionFacts) -> str:
     return template.format(q=function.qualified, n=function.name, o=function.owner, w=words) + place
 
 
-def ask(templates: tuple[str, ...], **names: str) -> str:
-    """Fill one of the templates, chosen by what it is filled with."""
-    return pick(templates, *names.values()).format(**names)
+@cache
+def forms() -> dict[str, tuple[str, ...]]:
+    """Ways to ask, by what is asked (question_forms.toml)."""
+    return {kind: tuple(ways) for kind, ways in tomllib.loads(_FORMS.read_text(encoding="utf-8")).items()}
+
+
+def ask(kind: str, **names: str) -> str:
+    """Fill one of a kind's forms, chosen by what it is filled with."""
+    return pick(forms()[kind], *names.values()).format(**names)
 
 
 def bases_of(class_: ClassFacts, facts: PackageFacts, unique: dict[str, ClassFacts]) -> list[ClassFacts]:

@@ -23,7 +23,7 @@ from .extract import LEFT_OUT, TEST, repository_path
 from .python_fact_reader import add_file
 from .python_facts import PackageFacts, Passage
 
-ANSWERS_FORMAT = 9
+ANSWERS_FORMAT = 10
 UNANSWERABLE_SHARE = 0.2
 MAX_FILES = 800  # a few packages hold thousands; the limits of each kind are reached long before
 _DISTRACTORS = (3, 4, 5, 6)

@@ -7,89 +7,6 @@ from collections.abc import Iterator, Sequence
 from .answer_forms import Answered, ask, listed, spoken
 from .python_facts import FunctionFacts, PackageFacts
 
-CALLER = (
-    "Which function calls {f}?",
-    "Who calls {f}?",
-    "Where is {f} called?",
-    "What uses {f}?",
-    "From where is {f} invoked?",
-    "Which code depends on {f}?",
-    "Name the caller of {f}.",
-    "callers of {f}",
-    "By which function is {f} called?",
-    "What breaks when {f} changes?",
-    "Find the function that calls {f}.",
-    "What invokes {f}?",
-    "Who is calling {f}?",
-    "What calls into {f}?",
-    "From where do we get to {f}?",
-    "Show me the place that calls {f}.",
-    "In which function is {f} used?",
-    "Which other function makes use of {f}?",
-    "Who would notice if {f} were gone?",
-    "I want to rename {f}. What else must I edit?",
-    "{f}: called from where?",
-    "Through which function is {f} reached?",
-    "Which function delegates to {f}?",
-    "Which function hands its work over to {f}?",
-    "What triggers {f}?",
-    "Whose job is it to call {f}?",
-    "usages of {f}",
-    "Is {f} called anywhere? By what?",
-    "Which function needs {f}?",
-    "What sits above {f} in the call hierarchy?",
-    "When {f} is on the stack, which of our functions put it there?",
-    "Which part of the code relies on {f}?",
-    "I am in {f}. Who got me here?",
-    "Does anything call {f}? What?",
-    "What is the user of {f} called?",
-    "Go up from {f}: which function do we come to?",
-    "Where does the call to {f} come from?",
-    "If {f} changed its signature, which function would have to change with it?",
-    "Which function is one level above {f}?",
-    "Go one level up from {f}. Where are we?",
-    "What would stop working if I removed {f}?",
-    "Before I touch {f}: who relies on it?",
-    "In which function is the call of {f} written?",
-    "Walk up the call chain from {f}: what comes first?",
-    "{f} gets called by what?",
-    "I would like to change {f}. Whose code has to be looked over?",
-    "Who are the users of {f}?",
-    "One frame above {f} in the stack: which function is it?",
-    "Where in the code is {f} put to use?",
-    "Which function would break without {f}?",
-    "For which function does {f} do work?",
-)
-CALLEE = (
-    "Which function does {f} call?",
-    "What does {f} call?",
-    "What is called by {f}?",
-    "Which other function does {f} use?",
-    "On which function of the project does {f} depend?",
-    "callees of {f}",
-    "Which helper is invoked in {f}?",
-    "To what does {f} pass the work on?",
-    "What does {f} rely on?",
-    "Into which function does {f} call?",
-    "Which of our functions are used inside {f}?",
-    "What does {f} delegate to?",
-    "Which function does part of the work for {f}?",
-    "What sits below {f} in the call hierarchy?",
-    "{f} calls what?",
-    "Go down from {f}: which function do we come to?",
-    "What does {f} need from the rest of the project?",
-    "On whom does {f} call?",
-    "Which function would I step into from {f}?",
-    "What is invoked from {f}?",
-    "If I change {f}, on which functions does it still depend?",
-    "Which function is one level below {f}?",
-    "Go one level down from {f}. Where are we?",
-    "What has to work so that {f} works?",
-    "Walk down the call chain from {f}: what comes first?",
-    "One frame below {f} in the stack: which function can it be?",
-    "Which of our functions does {f} put to use?",
-    "Which function does work for {f}?",
-)
 MOST_CALLED, MOST_CALLERS = 3, 2
 SHORTEST_NAME = 4
 
@@ -113,7 +30,7 @@ def callers(facts: PackageFacts) -> Iterator[Answered]:
         links = [facts.links(caller, unique).get(name) for caller in found]
         lines = [link[1] for link in links if link is not None]
         if len(lines) == len(found):
-            question = ask(CALLER, f=spoken(callee))
+            question = ask("caller", f=spoken(callee))
             answer = called_by(callee.qualified, [(caller.qualified, caller.path) for caller in found])
             gold = tuple(dict.fromkeys(caller.passage for caller in found))
             kind = "caller" if len(found) == 1 else "callers"
@@ -138,7 +55,7 @@ def callees(facts: PackageFacts) -> Iterator[Answered]:
         unsure = (caller.called & known) - links.keys() - {caller.name}
         if unsure or not 0 < len(links) <= MOST_CALLED or caller.name.startswith("__"):
             continue
-        question = ask(CALLEE, f=spoken(caller))
+        question = ask("callee", f=spoken(caller))
         answer = f"`{caller.qualified}` calls {listed(links)}."
         beside = tuple(dict.fromkeys(target.passage for target, _ in links.values()))[:2]
         evidence = next(iter(links.values()))[1]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from .answer_forms import Answered, pick
+from .answer_forms import Answered, ask
 from .answer_shards import ANSWERS_FORMAT, AnswerShard, Pool, read_kept, records_of, write_kept
 from .answers import answered
-from .call_answers import CALLEE, CALLER, called_by
+from .call_answers import called_by
 from .definition import Definition, question_of
 from .download import PackageName, archives
 from .extract import ShardHead, sources_of
@@ -26,27 +26,6 @@ from .source_facts import facts_of_files
 MOST_OF_A_KIND = 30
 _C_FAMILY = ("c", "cpp")
 """Languages that call each other's functions by their bare names."""
-
-_WHERE = (
-    "Where is `{n}` defined?",
-    "Which file defines {n}?",
-    "In which file do I find {n}?",
-    "Where does {n} live?",
-    "Where do I find {n}?",
-    "{n}: which file?",
-    "In which module is `{n}`?",
-    "where is {n} implemented",
-)
-_DOES = (
-    "What does `{n}` do?",
-    "What is {n} for?",
-    "Explain {n} in one sentence.",
-    "What is the purpose of `{n}`?",
-    "Tell me what {n} does.",
-    "When would I use {n}?",
-    "What happens in `{n}`?",
-    "what's {n} about?",
-)
 
 
 def kept_answers(shard: Path, head: ShardHead, definitions: list[Definition], raw: Path) -> dict[str, AnswerShard]:
@@ -107,9 +86,7 @@ def _placed(unique: dict[str, Definition]) -> Iterator[Answered]:
         if line := _first_line(definition):
             passage = Passage(definition.header, definition.text)
             place = f"`{definition.path}`" + (f", in `{definition.scope}`" if definition.scope else "")
-            yield Answered(
-                pick(_WHERE, name).format(n=name), (passage,), f"`{name}` is defined in {place}.", line, "where"
-            )
+            yield Answered(ask("where", n=name), (passage,), f"`{name}` is defined in {place}.", line, "where")
 
 
 def _described(unique: dict[str, Definition]) -> Iterator[Answered]:
@@ -119,7 +96,7 @@ def _described(unique: dict[str, Definition]) -> Iterator[Answered]:
         if summary and len(definition.text) >= 120:
             passage = Passage(definition.header, definition.text)
             answer = summary if summary.endswith(".") else summary + "."
-            yield Answered(pick(_DOES, name).format(n=name), (passage,), answer, line, "does")
+            yield Answered(ask("does, by name", n=name), (passage,), answer, line, "does")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +137,7 @@ def _callers(links: list[_Link]) -> Iterator[Answered]:
         answer = called_by(name, [(link.qualified, caller.path)])
         called = Passage(link.callee.header, link.callee.text)
         gold = (Passage(caller.header, caller.text),)
-        yield Answered(pick(CALLER, name).format(f=f"`{name}`"), gold, answer, link.line, "caller", (called,))
+        yield Answered(ask("caller", f=f"`{name}`"), gold, answer, link.line, "caller", (called,))
 
 
 def _callees(links: list[_Link], known: Collection[str]) -> Iterator[Answered]:
@@ -175,5 +152,5 @@ def _callees(links: list[_Link], known: Collection[str]) -> Iterator[Answered]:
             called = Passage(link.callee.header, link.callee.text)
             gold = (Passage(link.caller.header, link.caller.text),)
             answer = f"`{qualified}` calls `{link.callee.name}`."
-            question = pick(CALLEE, qualified).format(f=f"`{qualified}`")
+            question = ask("callee", f=f"`{qualified}`")
             yield Answered(question, gold, answer, link.line, "callee", (called,))

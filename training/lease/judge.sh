@@ -48,8 +48,8 @@ jobs() { # each: what does it, of which adapter, and what else that wants to kno
     echo "prose shipped"
     ! reads m || echo "medium m fusion"
 }
-work() { # GPU
-    cores=$(($1 * EACH))-$(($1 * EACH + EACH - 1))
+work() { # GPU CORES
+    cores=$2
     await "/tmp/r/free-$1.done"
     left=1
     while [ $left -gt 0 ]; do
@@ -69,7 +69,9 @@ work() { # GPU
     done
 }
 jobs > /tmp/r/jobs.txt
-for gpu in $(seq 0 $((GPUS - 1))); do work "$gpu" & done
+for gpu in $(seq 0 $((GPUS - 1))); do work "$gpu" "$((gpu * EACH))-$((gpu * EACH + EACH - 1))" & done
+# While the last GPU still trains, which takes few cores, the first is asked by twice as many processes.
+[ "$GPUS" -eq 1 ] || work 0 "$(((GPUS - 1) * EACH + 4))-$((GPUS * EACH - 1))" &
 wait
 date +%T
 touch /tmp/r/judged.done

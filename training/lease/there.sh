@@ -11,6 +11,9 @@ dequantised() { # FILE: once, whoever asks for it first
     flock /tmp/dequantised.lock python3 -c \
         'import sys; from pathlib import Path; from codemem.model.weights import checkpoint_folder; checkpoint_folder(Path(sys.argv[1]))' "$1"
 }
+recipe() { # FILE CHANGES
+    python3 -c 'import json, sys; print(json.dumps({**json.load(open(sys.argv[1])), **json.loads(sys.argv[2])}))' "$1" "$2"
+}
 GPUS=$(nvidia-smi -L | wc -l)
 # Seeds of the course on all GPUs but the last, which trains the readers (a single GPU does both, one after the other);
 # several are averaged.

@@ -7,9 +7,6 @@ SHIPPED=/tmp/c/shipped.safetensors
 await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED /tmp/r/words.done $TRAIN_AFTER
 dequantised $SMALL
 date +%T
-recipe() { # FILE CHANGES
-    python3 -c 'import json, sys; print(json.dumps({**json.load(open(sys.argv[1])), **json.loads(sys.argv[2])}))' "$1" "$2"
-}
 LAYERS=$(python3 -c 'import sys; from pathlib import Path; from codemem.model.adapter import AdapterFile
 m = AdapterFile(Path(sys.argv[1])).memory; print("--layers", ",".join(map(str, m.routed_layers)), "--find-layers", m.find_layers)' $SHIPPED)
 course() { # GPU SEED; a smaller footprint if the first does not fit
@@ -58,7 +55,7 @@ readers() { # GPU
         fi
     done
 }
-[ "$GPUS" -eq 1 ] || (readers $((GPUS - 1)); touch "/tmp/r/free-$((GPUS - 1)).done") &
+[ "$GPUS" -eq 1 ] || (readers $((GPUS - 1)); [ -z "$TREND" ] || sh training/lease/trend.sh > /tmp/r/trend.log 2>&1; touch "/tmp/r/free-$((GPUS - 1)).done") &
 trained=""
 for gpu in $(seq 0 $((COURSES - 1))); do courses "$gpu" & trained="$trained $!"; done
 # shellcheck disable=SC2086

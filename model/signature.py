@@ -1,0 +1,50 @@
+"""The head of a definition, as an editor shows it: decorators, and what declares it up to its body."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from codemem.model.events import Definition
+
+LONGEST = 160
+"""Characters of a head at most; what is longer ends in '...'."""
+LINES = 24
+"""Of a definition, among which its head is looked for: comments above it count."""
+_COMMENT = re.compile(r"\s*(?:#(?!\[)|//|/\*|--|;)")
+_WITHIN_COMMENT = re.compile(r"\s*\*")
+_BEHIND = re.compile(r"\s+(?:#|//)\s[^'\"]*$")
+_ABOVE = re.compile(r"\s*(?:@|#\[)")
+_STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_OPENING, _CLOSING = re.compile(r"[(\[]"), re.compile(r"[)\]]")
+
+
+def signature(lines: Sequence[str], definition: Definition) -> str:
+    """In one line; '' where it does not stand in the text, because that begins within the definition.
+
+    `lines`: those of the text that the definition's are counted in.
+    """
+    if definition.start_line < 0:
+        return ""
+    last = min(definition.end_line, definition.start_line + LINES)
+    head = " ".join(" ".join(_head(lines[definition.start_line : last])).split())
+    # Quoted in a line of Markdown, where it has to end where it ends.
+    head = head.rstrip("{ ").replace("`", "'")
+    return head if len(head) <= LONGEST else head[: LONGEST - 3] + "..."
+
+
+def _head(lines: Sequence[str]) -> Iterator[str]:
+    """Lines without comments, up to the end of what declares: where brackets are closed, and no decorator's."""
+    open_brackets = 0
+    above = False
+    for whole in lines:
+        line = _BEHIND.sub("", whole[: 2 * LONGEST])
+        # Within brackets a line that begins with * is a parameter.
+        if not line.strip() or _COMMENT.match(line) or (not open_brackets and _WITHIN_COMMENT.match(line)):
+            continue
+        if not open_brackets:
+            above = _ABOVE.match(line) is not None
+        yield line
+        bare = _STRING.sub("", line)
+        open_brackets += len(_OPENING.findall(bare)) - len(_CLOSING.findall(bare))
+        if open_brackets <= 0 and not above:
+            return
+        open_brackets = max(0, open_brackets)
