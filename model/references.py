@@ -12,11 +12,14 @@ from heapq import heappop, heappush
 from itertools import islice
 
 from codemem.model.events import Definition, Source
+from codemem.model.signature import LONGEST as LONGEST_HEAD
 from codemem.model.signature import signature
 from codemem.model.spelled import SHORTEST, names_to_find, spelled_names, standing_alone
 
 DEFINED, USED, USES = 3, 6, 4
 """Definitions of a name, places that refer to it, and other definitions that its own text refers to, at most."""
+CALLED_CHARACTERS = 160
+"""Of what declares a definition that is called: less than of the one that is asked about."""
 LONGEST = 2400
 """Characters of all lines together: paths and names can be of any length, and what is told is read by the model. A line
 that does not fit is left out."""
@@ -70,7 +73,7 @@ def _line(name: str, numbered: Sequence[Numbered], spelled: Set[str]) -> str:
         "defined as": list(islice(_unique(heads.of(*place) for place in defined if place[1].start_line >= 0), DEFINED)),
         "called by": callers,
         "named in": others,
-        "calls": [heads.of(number, found) for number, found, called in used if called],
+        "calls": [heads.of(number, found, CALLED_CHARACTERS) for number, found, called in used if called],
         "names": [f"`{found.name}` [{number}]" for number, found, called in used if not called],
     }
     parts = [f"{relation} {', '.join(places)}" for relation, places in told.items() if places]
@@ -84,10 +87,10 @@ class _Heads:
         self._texts = {number: source.text for number, source in numbered}
         self._lines: dict[int, list[str]] = {}
 
-    def of(self, number: int, found: Definition) -> str:
+    def of(self, number: int, found: Definition, longest: int = LONGEST_HEAD) -> str:
         if number not in self._lines:
             self._lines[number] = self._texts[number].split("\n")
-        head = signature(self._lines[number], found)
+        head = signature(self._lines[number], found, longest=longest)
         return f"`{found.name}` [{number}]" + (f" `{head}`" if head else "")
 
 

@@ -35,6 +35,8 @@ def head(*lines: str, start: int = 0, end: int | None = None) -> str:
         (["func (s *Server) Run(n int) error {", "\treturn nil"], "func (s *Server) Run(n int) error"),
         (["def split(text, by=')'):", "    return 1"], "def split(text, by=')'):"),
         (["const f = (a, b = `x`) => a + b;", "g()"], "const f = (a, b = 'x') => a + b;"),
+        (["static", "int access(const char *path)", "{"], "static int access(const char *path)"),
+        (["static int", "access(const char *path)", "{"], "static int"),
         (["def next)):", "    pass"], "def next)):"),
         (["# nothing but a comment"], ""),
         ([], ""),

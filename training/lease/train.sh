@@ -6,6 +6,7 @@ SHIPPED=/tmp/c/shipped.safetensors
 # shellcheck disable=SC2086
 await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED /tmp/r/words.done $TRAIN_AFTER
 dequantised $SMALL
+mkdir -p /tmp/r && cp $SHIPPED /tmp/r/shipped.safetensors
 date +%T
 LAYERS=$(python3 -c 'import sys; from pathlib import Path; from codemem.model.adapter import AdapterFile
 m = AdapterFile(Path(sys.argv[1])).memory; print("--layers", ",".join(map(str, m.routed_layers)), "--find-layers", m.find_layers)' $SHIPPED)
