@@ -12,7 +12,8 @@ LINES = 24
 _COMMENT = re.compile(r"\s*(?:#(?!\[)|//|/\*|--|;)")
 _WITHIN_COMMENT = re.compile(r"\s*\*")
 _BEHIND = re.compile(r"\s+(?:#|//)\s[^'\"]*$")
-_ABOVE = re.compile(r"\s*(?:@|#\[)")
+_ABOVE = re.compile(r"\s*(?:@|#!?\[)")
+_ANNOTATIONS = re.compile(r"\s*(?:(?:@[\w.:]+(?:\((?:[^()]|\([^()]*\))*\))?|#!?\[[^\]]*\])\s*)+(?!\()")
 _DECLARES = re.compile(r"[(=:<{\[]|\w\s+\w")
 """What a line has that declares something: `static` alone, or a type alone, is followed by it."""
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
@@ -36,16 +37,16 @@ def signature(lines: Sequence[str], definition: Definition, *, longest: int = LO
 def _head(lines: Sequence[str]) -> Iterator[str]:
     """Lines without comments, up to the end of what declares: where brackets are closed, and no decorator's."""
     open_brackets = 0
-    above = declared = False
+    declared = False
     for whole in lines:
         line = _BEHIND.sub("", whole[: 2 * LONGEST])
         # Within brackets a line that begins with * is a parameter.
         if not line.strip() or _COMMENT.match(line) or (not open_brackets and _WITHIN_COMMENT.match(line)):
             continue
-        if not open_brackets:
-            above = _ABOVE.match(line) is not None
+        if not open_brackets and not declared:
+            rest = _ANNOTATIONS.sub("", line, count=1)
+            declared = not _ABOVE.match(rest) and _DECLARES.search(rest) is not None
         yield line
-        declared = declared or (not above and _DECLARES.search(line) is not None)
         bare = _STRING.sub("", line)
         open_brackets += len(_OPENING.findall(bare)) - len(_CLOSING.findall(bare))
         if open_brackets <= 0 and declared:
