@@ -13,7 +13,7 @@ _COMMENT = re.compile(r"\s*(?:#(?!\[)|//|/\*|--|;)")
 _WITHIN_COMMENT = re.compile(r"\s*\*")
 _BEHIND = re.compile(r"\s+(?:#|//)\s[^'\"]*$")
 _ABOVE = re.compile(r"\s*(?:@|#!?\[)")
-_ANNOTATIONS = re.compile(r"\s*(?:(?:@[\w.:]+(?:\((?:[^()]|\([^()]*\))*\))?|#!?\[[^\]]*\])\s*)+(?!\()")
+_ANNOTATIONS = re.compile(r"\s*(?:(?:@[\w.:]+(?:\((?:[^()]|\([^()]*\))*\))?|#!?\[[^\]]*\])\s*)+(?![\w.:]*\()")
 _DECLARES = re.compile(r"[(=:<{\[]|\w\s+\w")
 """What a line has that declares something: `static` alone, or a type alone, is followed by it."""
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
