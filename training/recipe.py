@@ -80,6 +80,9 @@ class Recipe:
     noted: float = 0.0
     """The share of conversations that are told where the names of a question are defined and used in the sources
     (model/references.py)."""
+    quotes: bool = False
+    """Whether explanations in a larger model's words are learnt behind the line that they rest on, and no further than
+    their first sentences (training/quoting.py)."""
     memory_documents: int = 12
     """Documents in the attended memory of a conversation: its own sources, then others of the step."""
     bucket_tokens: int = 49152

@@ -18,6 +18,7 @@ from codemem.model.weights import checkpoint_folder, load_checkpoint
 from codemem.model.weights.adapters import OWN_NAME
 from codemem.training.corpus import Corpus
 from codemem.training.processes import Processes, device_of_process
+from codemem.training.quoting import quoted_answers
 from codemem.training.recipe import Recipe
 from codemem.training.retrieved import read_retrieved
 from codemem.training.trainer import StepReport, Trainer
@@ -75,6 +76,8 @@ def train(options: RunOptions, log: Log) -> Path:
         corpus = Corpus.load(options.data, tokenizer, limit=options.limit)
         if recipe.reads == "retrieved":
             corpus.ranked = read_retrieved(options.data, corpus.answers)
+        if recipe.quotes:
+            corpus.answers = quoted_answers(corpus)
         if options.resume:
             trainer.load_checkpoint(options.out / CHECKPOINT)
         elif options.start:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Seeds of the course RECIPE over the shipped file; on the last GPU the READERS of retrieved text, one after the other.
+# Seeds of the course RECIPE over the shipped file (of those in APART some settings are CHANGED, and they are not averaged); on the last GPU the READERS of retrieved text, one after the other.
 . training/lease/there.sh
 RECIPE=${RECIPE:-training/recipes/seventh.json}
 SHIPPED=/tmp/c/shipped.safetensors
@@ -10,14 +10,17 @@ mkdir -p /tmp/r && cp $SHIPPED /tmp/r/shipped.safetensors
 date +%T
 LAYERS=$(python3 -c 'import sys; from pathlib import Path; from codemem.model.adapter import AdapterFile
 m = AdapterFile(Path(sys.argv[1])).memory; print("--layers", ",".join(map(str, m.routed_layers)), "--find-layers", m.find_layers)' $SHIPPED)
+apart() { case " $APART " in *" $1 "*) ;; *) false ;; esac; } # SEED: whether it is trained as CHANGED says, and not averaged
 course() { # GPU SEED; a smaller footprint if the first does not fit
     export CUDA_VISIBLE_DEVICES=$1
+    if apart "$2"; then changed=$CHANGED; else changed="{}"; fi
+    recipe "$RECIPE" "$changed" > "/tmp/r/x$2.recipe.json"
     for form in mlp layer; do
         rm -rf "/tmp/s/x$2"
         # shellcheck disable=SC2086
         python3 -m codemem.training --base $SMALL --base-sha256 $SMALL_SHA --data /tmp/s/course --out "/tmp/s/x$2" \
             $LAYERS --from-adapter $SHIPPED \
-            --recipe "$(recipe "$RECIPE" "{\"seconds\": ${COURSE_SECONDS:-690}, \"seed\": $2, \"recompute\": \"$form\"}")" \
+            --recipe "$(recipe "/tmp/r/x$2.recipe.json" "{\"seconds\": ${COURSE_SECONDS:-690}, \"seed\": $2, \"recompute\": \"$form\"}")" \
             && break
     done > "/tmp/r/x$2.log" 2>&1
     cp "/tmp/s/x$2/codemem-adapter.safetensors" "/tmp/r/x$2.safetensors"
@@ -63,7 +66,7 @@ for gpu in $(seq 0 $((COURSES - 1))); do courses "$gpu" & trained="$trained $!";
 wait $trained
 if [ "$BEST" = avg ]; then
     # shellcheck disable=SC2046
-    python3 -m codemem.training.average $(for s in $SEEDS; do echo "/tmp/r/x$s.safetensors"; done) --out /tmp/r/avg.safetensors
+    python3 -m codemem.training.average $(for s in $SEEDS; do apart "$s" || echo "/tmp/r/x$s.safetensors"; done) --out /tmp/r/avg.safetensors
     touch /tmp/r/avg.done
 fi
 [ "$GPUS" -gt 1 ] || readers 0

@@ -1,0 +1,72 @@
+"""Explanations behind the line that they rest on."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codemem.training.quoting import LONGEST, quoted_answers, quoting, resting_on
+
+from .conftest import corpus_of
+
+HEADER = "net/lexer.py Lexer\n"
+TEXT = (
+    "    def decode(self, text, encoding=None):\n"
+    "        # Bytes are decoded with an encoding.\n"
+    "        if isinstance(text, bytes):\n"
+    "            text = text.decode(encoding or 'utf-8')\n"
+    "        return text\n"
+)
+
+
+def record(answer: str, kind: str = "explain") -> dict[str, Any]:
+    return {"question": "How does decode work?", "gold": [0], "distractors": [], "kind": kind, "answer": answer}
+
+
+def test_the_line_with_the_rarest_of_what_is_said_comes_first() -> None:
+    learnt = quoting(record("Bytes are decoded as `utf-8` if no encoding is given."), HEADER, TEXT)
+    line = "text = text.decode(encoding or 'utf-8')"
+    assert learnt["answer"] == f"See `{line}` in `Lexer.decode`. Bytes are decoded as `utf-8` if no encoding is given."
+    assert learnt["evidence"] == line
+    assert line in TEXT
+
+
+def test_no_more_than_the_first_sentences_are_learnt() -> None:
+    said = "It decodes bytes by 3.5 ways. Then text is returned! `decode` is called by nobody. It is old."
+    learnt = quoting(record(said), HEADER, TEXT)
+    assert learnt["answer"].endswith("`. It decodes bytes by 3.5 ways. Then text is returned!")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1\ny = 2\n", "Nothing of this is there."),
+        ("# utf-8 encoding of bytes\n", "Bytes have the encoding utf-8."),
+        ("s = `utf-8 encoding`\n", "The encoding is utf-8."),
+        ("encoding_of_bytes = " + "1, " * LONGEST + "\n", "The encoding of bytes."),
+        ("", "Nothing."),
+    ],
+    ids=["shares nothing", "comment", "cannot be quoted", "too long", "empty"],
+)
+def test_without_such_a_line_only_the_words_are_learnt(text: str, said: str) -> None:
+    assert resting_on(text, said) is None
+    assert quoting(record(said), HEADER, text)["answer"] == said
+
+
+def test_another_line_tells_more_than_the_one_that_defines() -> None:
+    assert resting_on(
+        "def decode(text, encoding):\n    return text.decode(encoding)\n", "It decodes text by encoding."
+    ) == ("return text.decode(encoding)")
+    assert resting_on("def decode(text, encoding):\n    pass\n", "It decodes text by encoding.") == (
+        "def decode(text, encoding):"
+    )
+
+
+def test_only_explanations_change(tmp_path: Path, base: Path) -> None:
+    corpus = corpus_of(tmp_path, base, ((HEADER.strip(), TEXT),))
+    said = "Bytes are decoded as `utf-8` if no encoding is given. So it is. And it ends."
+    corpus.answers = [record(said, "default"), record(said, "dialogue"), record(said, "explain")]
+    fact, *explained = quoted_answers(corpus)
+    assert fact["answer"] == said
+    assert all(found["answer"].startswith("See `text = text.decode(") for found in explained)
+    assert corpus.answers[1]["answer"] == said

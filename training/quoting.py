@@ -1,0 +1,72 @@
+"""Explanations that begin with the line that they rest on.
+
+What a model explains freely it partly makes up, the more the longer it is. A line that it has copied from what it reads
+is true, says where to look, and is what the rest then follows from (decision 0036). So the explanations that a larger
+model wrote (training/explain.py, training/dialogues.py) are cut to their first sentences, behind the line of their
+source that has most in common with them.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from codemem.model.evidence import words
+from codemem.training.corpus import Corpus
+from codemem.training.definition_names import definition_name
+
+KINDS = frozenset(("explain", "dialogue"))
+SENTENCES = 2
+SHORTEST, LONGEST = 8, 110
+"""Characters of a line that is quoted."""
+SHARED = 2
+"""Words that a line has in common with an explanation, at least."""
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
+_COMMENT = ("#", "//", "/*", "*", "--", ";", '"""', "'''")
+
+
+def quoted_answers(corpus: Corpus) -> list[dict[str, Any]]:
+    """The answer records of a corpus, its explanations as they are learnt."""
+
+    def learnt(record: dict[str, Any]) -> dict[str, Any]:
+        if record["kind"] not in KINDS:
+            return record
+        document = record["gold"][0]
+        return quoting(record, corpus.headers[document], corpus.texts[document])
+
+    return list(map(learnt, corpus.answers))
+
+
+def quoting(record: Mapping[str, Any], header: str, text: str) -> dict[str, Any]:
+    """The record of an explanation of one document with its answer as it is learnt."""
+    said = " ".join(_SENTENCE.split(record["answer"])[:SENTENCES])
+    line = resting_on(text, said)
+    if line is None:
+        return {**record, "answer": said}
+    name = definition_name(header, text)
+    place = f" in `{name}`" if name else ""
+    return {**record, "answer": f"See `{line}`{place}. {said}", "evidence": line}
+
+
+def resting_on(text: str, said: str) -> str | None:
+    """The line of a text that has most in common with what is said of it, by words that few of its lines hold; None
+    where none has enough, or it could not be quoted in a line of Markdown."""
+    lines = [line.strip() for line in text.split("\n")]
+    wanted = words(said)
+    held = [words(line) & wanted for line in lines]
+    weight = _rarity(held)
+    candidates = [at for at, line in enumerate(lines) if len(held[at]) >= SHARED and _can_be_quoted(line)]
+    # Of a definition's own line only its name is mostly said: another one tells more, if there is one.
+    later = [at for at in candidates if at != candidates[0]] if candidates and candidates[0] == 0 else candidates
+    best = max(later or candidates, key=lambda at: (sum(weight[word] for word in held[at]), -at), default=None)
+    return None if best is None else lines[best]
+
+
+def _rarity(held: Sequence[set[str]]) -> dict[str, float]:
+    counts = Counter(word for found in held for word in found)
+    return {word: math.log(1 + len(held) / count) for word, count in counts.items()}
+
+
+def _can_be_quoted(line: str) -> bool:
+    return SHORTEST <= len(line) <= LONGEST and "`" not in line and not line.startswith(_COMMENT)
