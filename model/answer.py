@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from codemem.model.bank import Bank
+from codemem.model.choosing import Choosing
 from codemem.model.config import MemoryConfig
 from codemem.model.decoder import Decoder
 from codemem.model.events import Answer, AnswerEvent, LayerChoice, Read, Round, Source, TextPiece
@@ -23,10 +24,10 @@ from codemem.model.following import leads_to, routing_queries
 from codemem.model.memory import TextContext
 from codemem.model.naming import decode_names
 from codemem.model.prompts import Prompts, question_position
+from codemem.model.quotes import line_of, quoted_first, split_quotation
 from codemem.model.references import references
 from codemem.model.routers import Routers
 from codemem.model.tokenizer import IncrementalDetokeniser, Tokenizer
-from codemem.model.wording import KnownWords
 
 CANDIDATES = 24
 """Documents that the model may name from in a round."""
@@ -36,11 +37,6 @@ NAMED_WEIGHT = 0.5
 """What being named adds to a document's prior, of which the best is 1: a small model names well what routing left in
 doubt, and worse than routing where that is sure."""
 CITATIONS = 3
-CHOICES = 64
-"""Tokens looked at where the likeliest one would invent a name."""
-REPETITION_PENALTY = 1.1
-"""Of tokens that the answer already holds (arXiv:1909.05858, section 4.1), as the base model's own settings have it:
-without it greedy decoding of a small model falls into loops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,22 +247,20 @@ def _write(
     detokeniser = IncrementalDetokeniser(conversation.tokenizer)
     ends = conversation.tokenizer.eos_ids | {prompts.turn_end}
     digits = {conversation.tokenizer.encode_text(str(d))[0]: d for d in range(10)}
-    read = (f"{source.header} {source.text}" for source in shown.sources)
-    known = KnownWords([conversation.question, shown.references, *read])
+    choosing = Choosing(conversation.tokenizer, conversation.question, shown.references, shown.sources)
     text, cited, number = "", [], -1
     found, stopped, count = True, "length", 0
     first_token = 0.0
-    written: set[int] = set()
     while count < limits.answer_tokens:
         if cancelled():
             stopped = "cancelled"
             break
         logits[prompts.turn_start] = -torch.inf
-        _penalise(logits, written)
+        choosing.penalise(logits, text)
         if count == 0:
             # An answer begins with text or with the word that there is none; naming was offered before.
             logits[[prompts.file, *ends]] = -torch.inf
-        token = _choose(logits, conversation.tokenizer, known, text) if number < 0 else int(logits.argmax())
+        token = choosing.choose(logits, text) if number < 0 else int(logits.argmax())
         count += 1
         if count == 1:
             first_token = (time.perf_counter() - began) * 1e3
@@ -282,7 +276,7 @@ def _write(
             if token == prompts.unanswerable:
                 found = found and count > 1
             elif number < 0:
-                written.add(token)
+                choosing.wrote(token, text)
                 piece = detokeniser.push(token)
                 if piece:
                     text += piece
@@ -307,35 +301,17 @@ def _write(
     )
 
 
-def _choose(logits: Tensor, tokenizer: Tokenizer, known: KnownWords, text: str) -> int:
-    """The likeliest token that invents no name; where all of the likeliest would, the first of them."""
-    best = int(logits.argmax())
-    if known.allows(text, _spelled(tokenizer, best)):
-        return best
-    likeliest = logits.topk(min(CHOICES, len(logits))).indices.tolist()
-    return next((token for token in likeliest if known.allows(text, _spelled(tokenizer, token))), best)
-
-
-def _spelled(tokenizer: Tokenizer, token: int) -> str:
-    return tokenizer.token_bytes(token).decode("utf-8", errors="replace")
-
-
-def _penalise(logits: Tensor, written: set[int]) -> None:
-    """Lowers the logits [V] of tokens that were written before, in place."""
-    seen = torch.tensor(sorted(written), dtype=torch.long, device=logits.device)
-    held = logits[seen]
-    logits[seen] = torch.where(held > 0, held / REPETITION_PENALTY, held * REPETITION_PENALTY)
-
-
 def _citations(sources: Sequence[Source], cited: Sequence[int], text: str, question: str) -> list[Read]:
-    """Spans of the sources that share most with the answer and the question, those that the model cited preferred."""
-    statement = f"{text} {question}"
+    """Spans of the sources that share most with the answer and the question, those that the model cited preferred;
+    first of all the line that is quoted, which would outweigh whatever else is said."""
+    quoted, said = split_quotation(text)
     ranked = sources[::-1]  # the best was read last
     texts = [f"{source.header} {source.text}" for source in ranked]
-    carrying = supporting(texts, statement, cited=[len(sources) - number for number in cited])
+    carrying = supporting(texts, f"{said} {question}", cited=[len(sources) - number for number in cited])
+    carrying = quoted_first([source.text for source in ranked], carrying, quoted)
     spans = []
     for index in carrying[:CITATIONS]:
         source = ranked[index]
-        start, end = deciding_span(source.text, statement)
+        start, end = deciding_span(source.text, f"{text} {question}", holding=line_of(source.text, quoted))
         spans.append(Read(source.document, start, end))
     return spans

@@ -56,8 +56,11 @@ def supporting(texts: Sequence[str], statement: str, *, cited: Sequence[int] = (
     return [i for i in order if found[i] > 0 and found[i] >= share * found[order[0]]]
 
 
-def deciding_span(text: str, statement: str, *, most_lines: int = MOST_LINES) -> tuple[int, int]:
-    """UTF-8 byte range of the at most `most_lines` consecutive lines of `text` that share most with `statement`.
+def deciding_span(
+    text: str, statement: str, *, most_lines: int = MOST_LINES, holding: int | None = None
+) -> tuple[int, int]:
+    """UTF-8 byte range of the at most `most_lines` consecutive lines of `text` that share most with `statement`, the
+    line `holding` among them.
 
     A window counts by the rare words that it covers, and once more by those of its best single line: what decides
     mostly stands in one (`class Statement(TokenList):`), while the words one by one stand everywhere around it. Blank
@@ -72,7 +75,10 @@ def deciding_span(text: str, statement: str, *, most_lines: int = MOST_LINES) ->
     weight = {word: math.log(1 + len(lines) / count) for word, count in lines_with.items()}
     alone = [sum(weight[word] for word in found) for found in by_line]
     best, first, last = (-1.0, 0), 0, min(len(lines), most_lines) - 1
-    for start in range(max(1, len(lines) - most_lines + 1)):
+    starts = range(max(1, len(lines) - most_lines + 1))
+    if holding is not None:
+        starts = range(max(0, holding - most_lines + 1), min(len(starts) - 1, holding) + 1)
+    for start in starts:
         end = min(len(lines), start + most_lines)
         covered = {word for found in by_line[start:end] for word in found}
         # Of windows that weigh the same, the one in which more lines speak of it.
@@ -82,7 +88,7 @@ def deciding_span(text: str, statement: str, *, most_lines: int = MOST_LINES) ->
         )
         if score > best:
             best, first, last = score, start, end - 1
-    touched = [i for i in range(first, last + 1) if by_line[i]]
+    touched = [i for i in range(first, last + 1) if by_line[i] or i == holding]
     if touched:
         first, last = touched[0], touched[-1]
     while first < last and not lines[first].strip():

@@ -13,13 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codemem.model.evidence import words
+from codemem.model.quotes import OPENING, can_be_quoted
 from codemem.training.corpus import Corpus
 from codemem.training.definition_names import definition_name
 
 KINDS = frozenset(("explain", "dialogue"))
 SENTENCES = 2
-SHORTEST, LONGEST = 8, 110
-"""Characters of a line that is quoted."""
 SHARED = 2
 """Words that a line has in common with an explanation, at least."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
@@ -46,7 +45,7 @@ def quoting(record: Mapping[str, Any], header: str, text: str) -> dict[str, Any]
         return {**record, "answer": said}
     name = definition_name(header, text)
     place = f" in `{name}`" if name else ""
-    return {**record, "answer": f"See `{line}`{place}. {said}", "evidence": line}
+    return {**record, "answer": f"{OPENING}{line}`{place}. {said}", "evidence": line}
 
 
 def resting_on(text: str, said: str) -> str | None:
@@ -56,7 +55,7 @@ def resting_on(text: str, said: str) -> str | None:
     wanted = words(said)
     held = [words(line) & wanted for line in lines]
     weight = _rarity(held)
-    candidates = [at for at, line in enumerate(lines) if len(held[at]) >= SHARED and _can_be_quoted(line)]
+    candidates = [at for at, line in enumerate(lines) if len(held[at]) >= SHARED and _is_code(line)]
     # Of a definition's own line only its name is mostly said: another one tells more, if there is one.
     later = [at for at in candidates if at != candidates[0]] if candidates and candidates[0] == 0 else candidates
     best = max(later or candidates, key=lambda at: (sum(weight[word] for word in held[at]), -at), default=None)
@@ -68,5 +67,5 @@ def _rarity(held: Sequence[set[str]]) -> dict[str, float]:
     return {word: math.log(1 + len(held) / count) for word, count in counts.items()}
 
 
-def _can_be_quoted(line: str) -> bool:
-    return SHORTEST <= len(line) <= LONGEST and "`" not in line and not line.startswith(_COMMENT)
+def _is_code(line: str) -> bool:
+    return can_be_quoted(line) and not line.startswith(_COMMENT)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from codemem.training.quoting import LONGEST, quoted_answers, quoting, resting_on
+from codemem.model.quotes import LONGEST
+from codemem.training.quoting import quoted_answers, quoting, resting_on
 
 from .conftest import corpus_of
 

@@ -1,0 +1,52 @@
+"""Greedy decoding of an answer's text: the likeliest token that neither loops nor says what was not read."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from codemem.model.events import Source
+from codemem.model.quotes import Quotes
+from codemem.model.tokenizer import Tokenizer
+from codemem.model.wording import KnownWords
+
+CHOICES = 64
+"""Tokens looked at where the likeliest one would invent a name or a line."""
+REPETITION_PENALTY = 1.1
+"""Of tokens that the answer already holds (arXiv:1909.05858, section 4.1), as the base model's own settings have it:
+without it greedy decoding of a small model falls into loops. A line that is quoted holds what it holds."""
+
+
+class Choosing:
+    """Chooses the tokens of one answer, which `wrote` tells it."""
+
+    def __init__(self, tokenizer: Tokenizer, question: str, told: str, sources: Sequence[Source]) -> None:
+        self._tokenizer = tokenizer
+        self._known = KnownWords([question, told, *(f"{source.header} {source.text}" for source in sources)])
+        self._quotes = Quotes(source.text for source in sources)
+        self._written: set[int] = set()
+
+    def penalise(self, logits: Tensor, text: str) -> None:
+        """Lowers the logits [V] of tokens that the text so far holds, in place."""
+        if self._quotes.open(text):
+            return
+        seen = torch.tensor(sorted(self._written), dtype=torch.long, device=logits.device)
+        held = logits[seen]
+        logits[seen] = torch.where(held > 0, held / REPETITION_PENALTY, held * REPETITION_PENALTY)
+
+    def choose(self, logits: Tensor, text: str) -> int:
+        """The likeliest token behind the text that invents nothing; the likeliest of all where many would."""
+        best = int(logits.argmax())
+        if self._allowed(best, text):
+            return best
+        likeliest = logits.topk(min(CHOICES, len(logits))).indices.tolist()
+        return next((token for token in likeliest if self._allowed(token, text)), best)
+
+    def wrote(self, token: int, text: str) -> None:
+        """`token` goes on the text so far. What explains a line may repeat its words."""
+        if not self._quotes.open(text):
+            self._written.add(token)
+
+    def _allowed(self, token: int, text: str) -> bool:
+        piece = self._tokenizer.token_bytes(token).decode("utf-8", errors="replace")
+        return self._known.allows(text, piece) and self._quotes.allows(text, piece)

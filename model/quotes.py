@@ -1,0 +1,57 @@
+"""An answer that begins by quoting a line quotes one that was read, letter by letter (decision 0036)."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+OPENING = "See `"
+"""How an answer that quotes begins; training has it so (training/quoting.py)."""
+SHORTEST, LONGEST = 8, 110
+"""Characters of a line that is quoted, without its indentation."""
+_QUOTED = re.compile(re.escape(OPENING) + r"([^`\n]+)`(?: in `[^`\n]*`)?\.?\s*")
+
+
+def can_be_quoted(line: str) -> bool:
+    """Whether a line without its indentation may stand between backticks."""
+    return SHORTEST <= len(line) <= LONGEST and "`" not in line
+
+
+class Quotes:
+    """The lines that may be quoted."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        lines = (line.strip() for text in texts for line in text.split("\n"))
+        self._lines = "\n" + "\n".join(dict.fromkeys(filter(can_be_quoted, lines))) + "\n"
+
+    def open(self, text: str) -> bool:
+        """Whether the text so far ends within its opening quotation."""
+        return text.startswith(OPENING) and "`" not in text[len(OPENING) :]
+
+    def allows(self, text: str, piece: str) -> bool:
+        """Whether the text so far may go on with a piece: within the quotation alone by what goes on with a line.
+
+        No piece: whether it may end here.
+        """
+        if not self.open(text):
+            return True
+        if "\ufffd" in piece:  # a part of a letter, which the next token ends
+            return True
+        inside, closed, _ = (text + piece)[len(OPENING) :].partition("`")
+        wanted = f"\n{inside}\n" if closed else f"\n{inside}"
+        return bool(piece) and "\n" not in inside and wanted in self._lines
+
+
+def split_quotation(text: str) -> tuple[str, str]:
+    """The line that an answer quotes at its beginning, or '', and what it says besides."""
+    found = _QUOTED.match(text)
+    return (found[1].strip(), text[found.end() :]) if found else ("", text)
+
+
+def line_of(text: str, quoted: str) -> int | None:
+    """The first line of a text, counted from 0, that is the one quoted."""
+    return next((at for at, line in enumerate(text.split("\n")) if line.strip() == quoted), None)
+
+
+def quoted_first(texts: Sequence[str], carrying: Sequence[int], quoted: str) -> list[int]:
+    """Indices of the texts that carry an answer, the first one that holds the quoted line before all others."""
+    holding = next((at for at, text in enumerate(texts) if quoted and line_of(text, quoted) is not None), None)
+    return list(carrying) if holding is None else [holding, *(at for at in carrying if at != holding)]
