@@ -1,7 +1,10 @@
 """Gathering entries from segments into one array a tensor, and checking them at first use."""
 
 import contextlib
+import os
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +15,10 @@ from codemem.model.store.columns import KEY_BYTES, Columns, checksums_of, offset
 from codemem.model.store.records import Array, Int64s
 from codemem.model.store.segment import CHUNK_ENDS, Segment
 
+COPIERS = 8
+"""Segments that are copied at once."""
+AHEAD = 2 * COPIERS
+"""Segments that are open for it; each holds a file descriptor."""
 Opener = Callable[[int], Segment]
 """The number of a segment -> the open segment."""
 
@@ -73,12 +80,22 @@ def gather(
     for spec in layout.tensors:
         if spec.name in wanted:
             result[spec.name] = np.empty((total, spec.width), np.dtype(spec.dtype))
-    for number, at in where.items():
-        segment = open_segment(number)
+
+    def copy(segment: Segment, at: Int64s) -> None:
         source, target = (_rows_of(start[at], placement.chunks[at]) for start in (placement.first, offsets[:-1]))
         segment.will_need()
         for name in wanted:
             result[name][target] = segment.array(name)[source]
+
+    # Of one thread neither the disk nor the memory has enough to do: it waits for every page that it touches.
+    with ThreadPoolExecutor(min(COPIERS, os.cpu_count() or 1)) as threads:
+        waiting: deque[Future[None]] = deque()
+        for number, at in where.items():
+            if len(waiting) == AHEAD:
+                waiting.popleft().result()
+            waiting.append(threads.submit(copy, open_segment(number), at))
+        for copied in waiting:
+            copied.result()
     return result, False
 
 
