@@ -1,0 +1,144 @@
+"""A line that an answer quotes is one that was read, letter by letter, and is cited first."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from codemem.model.answer import _citations
+from codemem.model.choosing import REPETITION_PENALTY, Choosing
+from codemem.model.events import Source
+from codemem.model.evidence import deciding_span
+from codemem.model.quotes import LONGEST, OPENING, Quotes, line_of, quoted_first, split_quotation
+from codemem.model.testing import tiny_engine
+from codemem.model.tokenizer import Tokenizer
+
+LINE = "text = text.decode(encoding or 'utf-8')"
+TEXT = f"def decode(text, encoding=None):\n    {LINE}\n    return text  # done\n    s = `x` + 'long enough'\n"
+QUOTES = Quotes([TEXT])
+VOCABULARY = 300
+"""Single bytes are among the first 256 tokens of the tiny model."""
+
+
+@pytest.mark.parametrize(
+    ("text", "piece", "allowed"),
+    [
+        ("", "anything", True),
+        ("The line ", "`nowhere`", True),  # not how a quotation begins
+        (OPENING, "text = ", True),
+        (OPENING, "decode", False),  # within a line, not its beginning
+        (OPENING, "text ==", False),
+        (OPENING + "text = text.decode(", "enc", True),
+        (OPENING + "text = text.decode(", "text", False),
+        (OPENING + LINE, "`", True),
+        (OPENING + LINE, "` in `decode`.", True),
+        (OPENING + LINE[:-1], "`", False),  # ends before the line does
+        (OPENING + LINE, "\n", False),
+        (OPENING + LINE[:-1], ")`. Then", True),
+        (OPENING + LINE, " and", False),
+        (OPENING + "return text", "", False),  # the answer may not end within it
+        (OPENING, "", False),
+        (OPENING + LINE + "`", "", True),
+        (OPENING + LINE + "` in `", "nothing of this", True),  # other judges' business
+        (OPENING + "text", "\ufffd", True),  # a part of a letter
+        (OPENING, "s = ", False),  # holds backticks itself
+    ],
+)
+def test_within_a_quotation_only_a_line_goes_on(text: str, piece: str, allowed: bool) -> None:
+    assert QUOTES.allows(text, piece) is allowed
+
+
+def test_neither_fragments_nor_endless_lines_are_quoted() -> None:
+    quotes = Quotes(["}\n" + "x" * (LONGEST + 1) + "\n"])
+    assert not quotes.allows(OPENING, "}")
+    assert not quotes.allows(OPENING, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (f"See `{LINE}` in `Lexer.decode`. Bytes are text.", (LINE, "Bytes are text.")),
+        (f"See `{LINE}`. Bytes are text.", (LINE, "Bytes are text.")),
+        (f"See `{LINE}` in `decode`.", (LINE, "")),
+        ("`x` defaults to `7`.", ("", "`x` defaults to `7`.")),
+        ("See `unclosed", ("", "See `unclosed")),
+        ("", ("", "")),
+    ],
+)
+def test_an_answer_is_what_it_quotes_and_what_it_says(text: str, parts: tuple[str, str]) -> None:
+    assert split_quotation(text) == parts
+
+
+def test_the_first_text_that_holds_the_line_comes_first() -> None:
+    texts = ["nothing", TEXT, TEXT]
+    assert quoted_first(texts, [0, 2], LINE) == [1, 0, 2]
+    assert quoted_first(texts, [2, 1], LINE) == [1, 2]
+    assert quoted_first(texts, [0, 2], "not there") == [0, 2]
+    assert quoted_first(texts, [0], "") == [0]
+    assert line_of(TEXT, LINE) == 1
+    assert line_of(TEXT, "text") is None
+
+
+def test_a_cited_span_holds_the_quoted_line() -> None:
+    lines = [f"line {n}" for n in range(100)]
+    lines[70] = "decode bytes encoding utf"  # shares more than what is quoted
+    text = "\n".join(lines)
+    for at in (0, 10, 55, 99):
+        start, end = deciding_span(text, "decode bytes encoding utf", holding=at)
+        shown = text[start:end].splitlines()
+        assert f"line {at}" in shown or lines[at] in shown
+        assert len(shown) <= 30
+    free = deciding_span(text, "decode bytes encoding utf")
+    assert "decode bytes" in text[slice(*free)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    folder: Path = tmp_path_factory.mktemp("tiny")
+    return tiny_engine(folder)._tokenizer
+
+
+def ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    return tokenizer.encode_text(text)
+
+
+def test_what_no_line_goes_on_with_is_not_chosen(tokenizer: Tokenizer) -> None:
+    choosing = Choosing(tokenizer, "How?", "", [Source(0, "a.py\n", TEXT)])
+    right, wrong = ids(tokenizer, "t")[0], ids(tokenizer, "z")[0]
+    logits = torch.zeros(VOCABULARY)
+    logits[wrong], logits[right] = 9.0, 5.0
+    assert choosing.choose(logits, OPENING) == right
+    assert choosing.choose(logits, "zero ") == wrong
+
+
+def test_what_repeats_in_a_line_may_be_copied(tokenizer: Tokenizer) -> None:
+    choosing = Choosing(tokenizer, "How?", "", [Source(0, "a.py\n", TEXT)])
+    token = ids(tokenizer, "t")[0]
+    before = torch.full((VOCABULARY,), 2.0)
+
+    def penalised(text: str) -> float:
+        logits = before.clone()
+        choosing.penalise(logits, text)
+        return float(logits[token])
+
+    choosing.wrote(token, OPENING)  # within the quotation it is not counted
+    assert penalised("It ") == 2.0
+    choosing.wrote(token, "It ")
+    assert penalised("It ") == pytest.approx(2.0 / REPETITION_PENALTY)
+    assert penalised(OPENING + "te") == 2.0
+
+
+def test_the_quoted_line_is_cited_first_and_does_not_outweigh_what_is_said() -> None:
+    said = "Bytes of a `Lexer` come from `read_stream`."
+    sources = [
+        Source(0, "far.py\n", "nothing of this\n"),
+        Source(1, "stream.py\n", "def read_stream(lexer):\n    return lexer.bytes\n"),
+        Source(2, "lexer.py\n", TEXT),
+    ]
+    for cited in ([], [1], [2]):
+        spans = _citations(sources, cited, f"See `{LINE}` in `decode`. {said}", "Where do bytes come from?")
+        assert [span.document for span in spans][:2] == [2, 1]
+        start, end = spans[0].start_byte, spans[0].end_byte
+        assert LINE in TEXT[start:end]
+    # Without a quotation the words alone decide, as before.
+    assert _citations(sources, [], said, "Where do bytes come from?")[0].document == 1
