@@ -10,8 +10,8 @@ from codemem.model.quotes import Quotes
 from codemem.model.tokenizer import Tokenizer
 from codemem.model.wording import KnownWords
 
-CHOICES = 64
-"""Tokens looked at where the likeliest one would invent a name or a line."""
+CHOICES, QUOTED_CHOICES = 64, 4096
+"""Tokens looked at where the likeliest one would invent a name; within a quotation, which must not end half-way."""
 REPETITION_PENALTY = 1.1
 """Of tokens that the answer already holds (arXiv:1909.05858, section 4.1), as the base model's own settings have it:
 without it greedy decoding of a small model falls into loops. A line that is quoted holds what it holds."""
@@ -39,7 +39,8 @@ class Choosing:
         best = int(logits.argmax())
         if self._allowed(best, text):
             return best
-        likeliest = logits.topk(min(CHOICES, len(logits))).indices.tolist()
+        looked_at = QUOTED_CHOICES if self._quotes.open(text) else CHOICES
+        likeliest = logits.topk(min(looked_at, len(logits))).indices.tolist()
         return next((token for token in likeliest if self._allowed(token, text)), best)
 
     def wrote(self, token: int, text: str) -> None:

@@ -33,11 +33,15 @@ class Quotes:
         """
         if not self.open(text):
             return True
-        if "\ufffd" in piece:  # a part of a letter, which the next token ends
-            return True
+        if "\ufffd" in piece:  # a part of a letter that is not ASCII, which the next token ends
+            return self._goes_on_beyond_ascii(text[len(OPENING) :])
         inside, closed, _ = (text + piece)[len(OPENING) :].partition("`")
         wanted = f"\n{inside}\n" if closed else f"\n{inside}"
         return bool(piece) and "\n" not in inside and wanted in self._lines
+
+    def _goes_on_beyond_ascii(self, inside: str) -> bool:
+        """Whether on some line a letter follows that takes several bytes."""
+        return re.search(f"\n{re.escape(inside)}[^\x00-\x7f]", self._lines) is not None
 
 
 def split_quotation(text: str) -> tuple[str, str]:

@@ -14,7 +14,10 @@ from codemem.model.testing import tiny_engine
 from codemem.model.tokenizer import Tokenizer
 
 LINE = "text = text.decode(encoding or 'utf-8')"
-TEXT = f"def decode(text, encoding=None):\n    {LINE}\n    return text  # done\n    s = `x` + 'long enough'\n"
+TEXT = (
+    f"def decode(text, encoding=None):\n    {LINE}\n    return text  # done\n    s = `x` + 'long enough'\n"
+    "    gr\u00fc\u00dfe = 12345\n"
+)
 QUOTES = Quotes([TEXT])
 VOCABULARY = 300
 """Single bytes are among the first 256 tokens of the tiny model."""
@@ -40,7 +43,9 @@ VOCABULARY = 300
         (OPENING, "", False),
         (OPENING + LINE + "`", "", True),
         (OPENING + LINE + "` in `", "nothing of this", True),  # other judges' business
-        (OPENING + "text", "\ufffd", True),  # a part of a letter
+        (OPENING + "text", "\ufffd", False),  # a part of a letter that is not there
+        (OPENING + "gr", "\ufffd", True),
+        (OPENING + "gr\u00fc", "\u00dfe", True),
         (OPENING, "s = ", False),  # holds backticks itself
     ],
 )
