@@ -19,7 +19,7 @@ from codemem.model.choosing import Choosing
 from codemem.model.config import MemoryConfig
 from codemem.model.decoder import Decoder
 from codemem.model.events import Answer, AnswerEvent, LayerChoice, Read, Round, Source, TextPiece
-from codemem.model.evidence import deciding_span, supporting
+from codemem.model.evidence import deciding_span, files_first, supporting
 from codemem.model.following import leads_to, routing_queries
 from codemem.model.memory import TextContext
 from codemem.model.naming import decode_names
@@ -37,6 +37,9 @@ NAMED_WEIGHT = 0.5
 """What being named adds to a document's prior, of which the best is 1: a small model names well what routing left in
 doubt, and worse than routing where that is sure."""
 CITATIONS = 3
+EXPLAINING = 0.25
+"""The share of the best source's support that a citation of an explanation has: what decides a fact stands in one place
+or two, what explains how something works in several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,8 +310,13 @@ def _citations(sources: Sequence[Source], cited: Sequence[int], text: str, quest
     quoted, said = split_quotation(text)
     ranked = sources[::-1]  # the best was read last
     texts = [f"{source.header} {source.text}" for source in ranked]
-    carrying = supporting(texts, f"{said} {question}", cited=[len(sources) - number for number in cited])
-    carrying = quoted_first([source.text for source in ranked], carrying, quoted)
+    numbers = [len(sources) - number for number in cited]
+    if quoted:
+        carrying = supporting(texts, f"{said} {question}", cited=numbers, share=EXPLAINING)
+        carrying = quoted_first([source.text for source in ranked], carrying, quoted)
+        carrying = files_first([source.header.rstrip("\n").partition(" ")[0] for source in ranked], carrying)
+    else:
+        carrying = supporting(texts, f"{said} {question}", cited=numbers)
     spans = []
     for index in carrying[:CITATIONS]:
         source = ranked[index]

@@ -56,6 +56,12 @@ def supporting(texts: Sequence[str], statement: str, *, cited: Sequence[int] = (
     return [i for i in order if found[i] > 0 and found[i] >= share * found[order[0]]]
 
 
+def files_first(paths: Sequence[str], order: Sequence[int]) -> list[int]:
+    """Indices in an order, further ones of a file behind the first one of every file."""
+    first = {paths[at]: at for at in reversed(order)}
+    return [at for at in order if first[paths[at]] == at] + [at for at in order if first[paths[at]] != at]
+
+
 def deciding_span(
     text: str, statement: str, *, most_lines: int = MOST_LINES, holding: int | None = None
 ) -> tuple[int, int]:

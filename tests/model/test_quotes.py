@@ -145,5 +145,9 @@ def test_the_quoted_line_is_cited_first_and_does_not_outweigh_what_is_said() -> 
         assert [span.document for span in spans][:2] == [2, 1]
         start, end = spans[0].start_byte, spans[0].end_byte
         assert LINE in TEXT[start:end]
+    # An explanation shows several files where it can, another place of the same file behind them.
+    more = [*sources[:1], Source(3, "lexer.py\n", "read_stream = bytes_of(lexer)\n"), *sources[1:]]
+    spans = _citations(more, [], f"See `{LINE}` in `decode`. {said}", "Where do bytes come from?")
+    assert [span.document for span in spans] == [2, 1, 3]
     # Without a quotation the words alone decide, as before.
     assert _citations(sources, [], said, "Where do bytes come from?")[0].document == 1
