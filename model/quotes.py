@@ -51,11 +51,12 @@ def split_quotation(text: str) -> tuple[str, str]:
 
 
 def line_of(text: str, quoted: str) -> int | None:
-    """The first line of a text, counted from 0, that is the one quoted."""
-    return next((at for at, line in enumerate(text.split("\n")) if line.strip() == quoted), None)
+    """The first line of a text, counted from 0, that is the one quoted; None without it, or where nothing is quoted."""
+    lines = enumerate(text.split("\n")) if quoted else ()
+    return next((at for at, line in lines if line.strip() == quoted), None)
 
 
 def quoted_first(texts: Sequence[str], carrying: Sequence[int], quoted: str) -> list[int]:
     """Indices of the texts that carry an answer, the first one that holds the quoted line before all others."""
-    holding = next((at for at, text in enumerate(texts) if quoted and line_of(text, quoted) is not None), None)
+    holding = next((at for at, text in enumerate(texts) if line_of(text, quoted) is not None), None)
     return list(carrying) if holding is None else [holding, *(at for at in carrying if at != holding)]

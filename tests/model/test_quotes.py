@@ -82,6 +82,7 @@ def test_the_first_text_that_holds_the_line_comes_first() -> None:
     assert quoted_first(texts, [0], "") == [0]
     assert line_of(TEXT, LINE) == 1
     assert line_of(TEXT, "text") is None
+    assert line_of("one\n\ntwo\n", "") is None
 
 
 def test_a_cited_span_holds_the_quoted_line() -> None:
@@ -151,3 +152,10 @@ def test_the_quoted_line_is_cited_first_and_does_not_outweigh_what_is_said() -> 
     assert [span.document for span in spans] == [2, 1, 3]
     # Without a quotation the words alone decide, as before.
     assert _citations(sources, [], said, "Where do bytes come from?")[0].document == 1
+
+
+def test_where_nothing_is_quoted_the_deciding_lines_are_cited_wherever_they_stand() -> None:
+    lines = ["import os", "", *(f"filler_{n} = {n}" for n in range(80)), "def retry(call, attempts=7):", "    call()"]
+    source = Source(0, "net/retry.py\n", "\n".join(lines))
+    (span,) = _citations([source], [1], "`attempts` defaults to `7` in `retry`.", "How many attempts does retry make?")
+    assert "attempts=7" in source.text[span.start_byte : span.end_byte]
