@@ -314,7 +314,7 @@ def _citations(sources: Sequence[Source], cited: Sequence[int], text: str, quest
     if quoted:
         carrying = supporting(texts, f"{said} {question}", cited=numbers, share=EXPLAINING)
         carrying = quoted_first([source.text for source in ranked], carrying, quoted)
-        carrying = files_first([source.header.rstrip("\n").partition(" ")[0] for source in ranked], carrying)
+        carrying = files_first([source.path for source in ranked], carrying)
     else:
         carrying = supporting(texts, f"{said} {question}", cited=numbers)
     spans = []

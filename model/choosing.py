@@ -10,8 +10,8 @@ from codemem.model.quotes import Quotes
 from codemem.model.tokenizer import Tokenizer
 from codemem.model.wording import KnownWords
 
-CHOICES, QUOTED_CHOICES = 64, 4096
-"""Tokens looked at where the likeliest one would invent a name; within a quotation, which must not end half-way."""
+CHOICES = 64
+"""Tokens looked at where the likeliest one would invent a name. Within a line that is quoted all are: one goes on."""
 REPETITION_PENALTY = 1.1
 """Of tokens that the answer already holds (arXiv:1909.05858, section 4.1), as the base model's own settings have it:
 without it greedy decoding of a small model falls into loops. A line that is quoted holds what it holds."""
@@ -39,7 +39,7 @@ class Choosing:
         best = int(logits.argmax())
         if self._allowed(best, text):
             return best
-        looked_at = QUOTED_CHOICES if self._quotes.open(text) else CHOICES
+        looked_at = len(logits) if self._quotes.on_a_line(text) else CHOICES
         likeliest = logits.topk(min(looked_at, len(logits))).indices.tolist()
         return next((token for token in likeliest if self._allowed(token, text)), best)
 
@@ -50,4 +50,4 @@ class Choosing:
 
     def _allowed(self, token: int, text: str) -> bool:
         piece = self._tokenizer.token_bytes(token).decode("utf-8", errors="replace")
-        return self._known.allows(text, piece) and self._quotes.allows(text, piece)
+        return self._quotes.allows(text, piece) and self._known.allows(text, piece)

@@ -44,6 +44,11 @@ class Source:
     definitions: Sequence[Definition] = ()
     """In its text, where they are known."""
 
+    @property
+    def path(self) -> str:
+        """Of its file, as far as the header tells: a scope follows behind a blank."""
+        return self.header.rstrip("\n").partition(" ")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class LayerChoice:

@@ -11,8 +11,9 @@ _QUOTED = re.compile(re.escape(OPENING) + r"([^`\n]+)`(?: in `[^`\n]*`)?\.?\s*")
 
 
 def can_be_quoted(line: str) -> bool:
-    """Whether a line without its indentation may stand between backticks."""
-    return SHORTEST <= len(line) <= LONGEST and "`" not in line
+    """Whether a line without its indentation may stand between backticks, and be shown in a terminal: a repository may
+    hold escape sequences, and letters that turn the direction of what follows."""
+    return SHORTEST <= len(line) <= LONGEST and "`" not in line and line.replace("\t", " ").isprintable()
 
 
 class Quotes:
@@ -20,22 +21,29 @@ class Quotes:
 
     def __init__(self, texts: Iterable[str]) -> None:
         lines = (line.strip() for text in texts for line in text.split("\n"))
-        self._lines = "\n" + "\n".join(dict.fromkeys(filter(can_be_quoted, lines))) + "\n"
+        known = dict.fromkeys(filter(can_be_quoted, lines))
+        self._lines = "\n" + "\n".join(known) + "\n" if known else ""
 
     def open(self, text: str) -> bool:
         """Whether the text so far ends within its opening quotation."""
         return text.startswith(OPENING) and "`" not in text[len(OPENING) :]
+
+    def on_a_line(self, text: str) -> bool:
+        """Whether the quotation that the text so far ends within is the beginning of a line, so that some token goes on
+        with it."""
+        return self.open(text) and f"\n{text[len(OPENING) :]}" in self._lines
 
     def allows(self, text: str, piece: str) -> bool:
         """Whether the text so far may go on with a piece: within the quotation alone by what goes on with a line.
 
         No piece: whether it may end here.
         """
-        if not self.open(text):
+        whole = text + piece
+        if not whole.startswith(OPENING) or "`" in text[len(OPENING) :]:
             return True
         if "\ufffd" in piece:  # a part of a letter that is not ASCII, which the next token ends
             return self._goes_on_beyond_ascii(text[len(OPENING) :])
-        inside, closed, _ = (text + piece)[len(OPENING) :].partition("`")
+        inside, closed, _ = whole[len(OPENING) :].partition("`")
         wanted = f"\n{inside}\n" if closed else f"\n{inside}"
         return bool(piece) and "\n" not in inside and wanted in self._lines
 

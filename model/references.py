@@ -115,11 +115,11 @@ def _users(name: str, numbered: Sequence[Numbered], *, calls: bool) -> Iterator[
     anywhere = re.compile(standing_alone([name]))
     called = re.compile(standing_alone([name]) + _CALL)
     for number, source in numbered:
-        pattern = called if calls and not _path(source).endswith(_BARE) else anywhere
+        pattern = called if calls and not source.path.endswith(_BARE) else anywhere
         lines = _lines_with(pattern, source.text, comments=not calls) if source.definitions else ()
         for around in _innermost(source.definitions, lines):
             if around.own_name != name:
-                yield f"`{around.name}` [{number}] {_path(source)}"
+                yield f"`{around.name}` [{number}] {source.path}"
 
 
 def _lines_with(pattern: re.Pattern[str], text: str, *, comments: bool) -> Iterator[int]:
@@ -180,7 +180,3 @@ def _together(definitions: Sequence[Definition]) -> list[tuple[int, int]]:
 def _within(inner: Definition, spans: Sequence[tuple[int, int]]) -> bool:
     at = bisect_right(spans, inner.start_line, key=lambda span: span[0]) - 1
     return at >= 0 and inner.end_line <= spans[at][1]
-
-
-def _path(source: Source) -> str:
-    return source.header.rstrip("\n").partition(" ")[0]

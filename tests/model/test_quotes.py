@@ -28,6 +28,8 @@ VOCABULARY = 300
     [
         ("", "anything", True),
         ("The line ", "`nowhere`", True),  # not how a quotation begins
+        ("See ", "`text", True),
+        ("See ", "`nowhere", False),
         (OPENING, "text = ", True),
         (OPENING, "decode", False),  # within a line, not its beginning
         (OPENING, "text ==", False),
@@ -57,6 +59,29 @@ def test_neither_fragments_nor_endless_lines_are_quoted() -> None:
     quotes = Quotes(["}\n" + "x" * (LONGEST + 1) + "\n"])
     assert not quotes.allows(OPENING, "}")
     assert not quotes.allows(OPENING, "x")
+
+
+def test_where_no_line_can_be_quoted_none_is_begun() -> None:
+    quotes = Quotes(["}\n"])
+    assert not quotes.allows("See ", "`")
+    assert not quotes.allows("", OPENING)
+    assert quotes.allows("See ", "the")
+    assert quotes.allows("The name is ", "`x")
+
+
+def test_what_would_command_a_terminal_is_not_quoted() -> None:
+    quotes = Quotes(["print('\x1b[2J cleared')\nprint('\u202e turned')\nname\t= 'with a tab'\n"])
+    assert not quotes.allows(OPENING, "p")
+    assert quotes.allows(OPENING, "name\t= ")
+
+
+def test_a_line_is_gone_on_with_however_unlikely_it_is(tokenizer: Tokenizer) -> None:
+    choosing = Choosing(tokenizer, "How?", "", [Source(0, "a.py\n", TEXT)])
+    text = OPENING
+    while text.count("`") < 2:
+        logits = torch.arange(VOCABULARY, 0, -1, dtype=torch.float32)
+        text += tokenizer.decode([choosing.choose(logits, text)])
+    assert line_of(TEXT, split_quotation(text)[0]) is not None
 
 
 @pytest.mark.parametrize(
