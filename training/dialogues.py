@@ -40,6 +40,7 @@ OPENINGS = (
         "How is",
         "By what",
     ),
+    *("How are", "What is the purpose of", "Why is", "Where is", "What decides", "If", "What makes", "How can"),
 )
 DISTRACTORS, QUESTION_TOKENS = 4, 40
 TOGETHER = 256

@@ -3,7 +3,7 @@
 What a model explains freely it partly makes up, the more the longer it is. A line that it has copied from what it reads
 is true, says where to look, and is what the rest then follows from (decision 0036). So the explanations that a larger
 model wrote (training/explain.py, training/dialogues.py) are cut to their first sentences, behind the line of their
-source that has most in common with them.
+source that has most in common with them; what people wrote (training/remarks.py) knows its line.
 """
 
 import math
@@ -17,7 +17,7 @@ from codemem.model.quotes import OPENING, can_be_quoted
 from codemem.training.corpus import Corpus
 from codemem.training.definition_names import definition_name
 
-KINDS = frozenset(("explain", "dialogue"))
+KINDS = frozenset(("explain", "dialogue", "remark"))
 SENTENCES = 2
 SHARED = 2
 """Words that a line has in common with an explanation, at least."""
@@ -40,7 +40,7 @@ def quoted_answers(corpus: Corpus) -> list[dict[str, Any]]:
 def quoting(record: Mapping[str, Any], header: str, text: str) -> dict[str, Any]:
     """The record of an explanation of one document with its answer as it is learnt."""
     said = " ".join(_SENTENCE.split(record["answer"])[:SENTENCES])
-    line = resting_on(text, said)
+    line = record.get("evidence") or resting_on(text, said)
     if line is None:
         return {**record, "answer": said}
     name = definition_name(header, text)

@@ -22,6 +22,7 @@ both() { # CORES GPU NAME: everything, and how well it finds
     finding "$2" "$3"
 }
 held() { answers "$1" 12 "$2" "$3" held-out --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
+dev() { answers "$1" 12 "$2" "$3" dev --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
 told() { # CORES GPU NAME: the same adapter not told where names stand, and told it of what BM25 ranks first
     answers "$1" 12 "$2" "$3-told" held-out --system memory-references-off --system bm25-chunks-references \
         --adapter "/tmp/r/$3.safetensors"
@@ -35,7 +36,7 @@ others() { # CORES GPU NAME: packages from after the base's time beside BM25, an
 growth() { # CORES GPU NAME: answers while the memory grows; goes on beside the next jobs
     bash training/lease/scale.sh main "/tmp/r/$3.safetensors" "${GROWTH_ANSWERS:-40}"
 }
-prose() { NAMES=$3 ON=$2 EACH=$((EACH - 4)) timeout 150 sh training/lease/prose.sh > "/tmp/r/prose-$3.log" 2>&1; } # CORES GPU NAME
+prose() { NAMES=$3 ON=$2 EACH=$((EACH - 4)) timeout "${PROSE_SECONDS:-150}" sh training/lease/prose.sh > "/tmp/r/prose-$3.log" 2>&1; } # CORES GPU NAME
 reads() { case " $READERS " in *" $1 "*) ;; *) false ;; esac; } # NAME: whether that reader is trained
 jobs() { # each: what does it, of which adapter, and what else that wants to know
     [ -z "$JOBS" ] || { echo "$JOBS"; return; }
@@ -71,7 +72,7 @@ work() { # GPU CORES
 jobs > /tmp/r/jobs.txt
 for gpu in $(seq 0 $((GPUS - 1))); do work "$gpu" "$((gpu * EACH))-$((gpu * EACH + EACH - 1))" & done
 # While the last GPU still trains, which takes few cores, the first is asked by twice as many processes.
-[ "$GPUS" -eq 1 ] || work 0 "$(((GPUS - 1) * EACH + 4))-$((GPUS * EACH - 1))" &
+[ "$COURSES" -eq "$GPUS" ] || work 0 "$(((GPUS - 1) * EACH + 4))-$((GPUS * EACH - 1))" &
 wait
 date +%T
 touch /tmp/r/judged.done

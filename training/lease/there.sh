@@ -15,11 +15,11 @@ recipe() { # FILE CHANGES
     python3 -c 'import json, sys; print(json.dumps({**json.load(open(sys.argv[1])), **json.loads(sys.argv[2])}))' "$1" "$2"
 }
 GPUS=$(nvidia-smi -L | wc -l)
-# Seeds of the course on all GPUs but the last, which trains the readers (a single GPU does both, one after the other);
-# several are averaged.
-COURSES=$((GPUS > 1 ? GPUS - 1 : 1))
-SEEDS=${SEEDS:-$(seq 0 $((COURSES - 1)))}
 READERS=${READERS-r m}
+# Seeds of the course on all GPUs but the last, which trains the readers if there are any (a single GPU does both, one after
+# the other); several are averaged.
+COURSES=$((GPUS > 1 && ${#READERS} ? GPUS - 1 : GPUS))
+SEEDS=${SEEDS:-$(seq 0 $((COURSES - 1)))}
 TRAINED=$(for s in $SEEDS; do echo "x$s"; done)
 if [ "$(echo $SEEDS | wc -w)" -gt 1 ]; then BEST=avg; else BEST=x0; fi
 NAMES=${NAMES:-$BEST shipped}

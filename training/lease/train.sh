@@ -59,7 +59,7 @@ readers() { # GPU
         fi
     done
 }
-[ "$GPUS" -eq 1 ] || (readers $((GPUS - 1)); [ -z "$TREND" ] || sh training/lease/trend.sh > /tmp/r/trend.log 2>&1; touch "/tmp/r/free-$((GPUS - 1)).done") &
+[ "$COURSES" -eq "$GPUS" ] || (readers $((GPUS - 1)); [ -z "$TREND" ] || sh training/lease/trend.sh > /tmp/r/trend.log 2>&1; touch "/tmp/r/free-$((GPUS - 1)).done") &
 trained=""
 for gpu in $(seq 0 $((COURSES - 1))); do courses "$gpu" & trained="$trained $!"; done
 # shellcheck disable=SC2086
