@@ -15,6 +15,7 @@ from codemem.find import find, outline_candidates
 from codemem.links import linked
 from codemem.mentions import mentions, speaking_places
 from codemem.model.events import Answer, Read, Round, Source, TextPiece
+from codemem.model.evidence import MOST_LINES
 from codemem.outline.mix import mix_files
 from codemem.passages import FileChangedError
 from codemem.recall import Recall
@@ -200,7 +201,7 @@ def _citation(recall: Recall, read: Read, last: Round | None) -> Citation | None
     tree, document = recall.where(read.document)
     try:
         tree.passages.check(document)
-        place = tree.passages.place(document, read.start_byte, read.end_byte, whole=True)
+        place = tree.passages.place(document, read.start_byte, read.end_byte, whole=MOST_LINES)
     except FileChangedError:
         return None
     return Citation(

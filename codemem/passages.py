@@ -85,8 +85,9 @@ class Passages:
             self._records[row] = self._manifest.file(row)
         return self._records[row]
 
-    def place(self, document: int, start_byte: int, end_byte: int, *, whole: bool = False) -> Place:
-        """Lines and symbol of bytes of the document's text (UTF-8); `whole`: none of these lines may be left off.
+    def place(self, document: int, start_byte: int, end_byte: int, *, whole: int | None = None) -> Place:
+        """Lines and symbol of bytes of the document's text (UTF-8). `whole`: none of these lines may be left off, and
+        they are drawn out to no more than so many.
 
         Raises FileChangedError.
         """
@@ -96,8 +97,9 @@ class Passages:
         symbol = enclosing_symbol(record.symbols, lines)
         name = symbol.qualified_name if symbol else text.symbol
         snapped = snap(lines, symbol, Lines(text.start_line, text.end_line))
-        if whole:
-            snapped = Lines(min(lines.start, snapped.start), max(lines.end, snapped.end))
+        if whole is not None:
+            wide = Lines(min(lines.start, snapped.start), max(lines.end, snapped.end))
+            snapped = wide if wide.end - wide.start < whole else lines
         return Place(record.path, snapped, name)
 
     def lines(self, path: str, lines: Lines) -> str:

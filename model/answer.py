@@ -16,15 +16,14 @@ from torch import Tensor
 
 from codemem.model.bank import Bank
 from codemem.model.choosing import Choosing
+from codemem.model.citations import citations
 from codemem.model.config import MemoryConfig
 from codemem.model.decoder import Decoder
 from codemem.model.events import Answer, AnswerEvent, LayerChoice, Read, Round, Source, TextPiece
-from codemem.model.evidence import deciding_span, files_first, supporting
 from codemem.model.following import leads_to, routing_queries
 from codemem.model.memory import TextContext
 from codemem.model.naming import decode_names
 from codemem.model.prompts import Prompts, question_position
-from codemem.model.quotes import line_of, quoted_first, split_quotation
 from codemem.model.references import references
 from codemem.model.routers import Routers
 from codemem.model.tokenizer import IncrementalDetokeniser, Tokenizer
@@ -36,10 +35,6 @@ NAMES = 4
 NAMED_WEIGHT = 0.5
 """What being named adds to a document's prior, of which the best is 1: a small model names well what routing left in
 doubt, and worse than routing where that is sure."""
-CITATIONS = 3
-EXPLAINING = 0.25
-"""The share of the best source's support that a citation of an explanation has: what decides a fact stands in one place
-or two, what explains how something works in several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +285,7 @@ def _write(
         text += rest
         yield TextPiece(rest)
     seconds = time.perf_counter() - began - first_token / 1e3
-    spans = _citations(shown.sources, cited, text, conversation.question)
+    spans = citations(shown.sources, cited, text, conversation.question)
     yield Answer(
         text=text.strip(),
         found=found,
@@ -302,24 +297,3 @@ def _write(
         tokens_per_second=round((count - 1) / seconds, 1) if count > 1 and seconds > 0 else 0.0,
         stopped=stopped,
     )
-
-
-def _citations(sources: Sequence[Source], cited: Sequence[int], text: str, question: str) -> list[Read]:
-    """Spans of the sources that share most with the answer and the question, those that the model cited preferred;
-    first of all the line that is quoted, which would outweigh whatever else is said."""
-    quoted, said = split_quotation(text)
-    ranked = sources[::-1]  # the best was read last
-    texts = [f"{source.header} {source.text}" for source in ranked]
-    numbers = [len(sources) - number for number in cited]
-    if quoted:
-        carrying = supporting(texts, f"{said} {question}", cited=numbers, share=EXPLAINING)
-        carrying = quoted_first([source.text for source in ranked], carrying, quoted)
-        carrying = files_first([source.path for source in ranked], carrying)
-    else:
-        carrying = supporting(texts, f"{said} {question}", cited=numbers)
-    spans = []
-    for index in carrying[:CITATIONS]:
-        source = ranked[index]
-        start, end = deciding_span(source.text, f"{text} {question}", holding=line_of(source.text, quoted))
-        spans.append(Read(source.document, start, end))
-    return spans

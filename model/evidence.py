@@ -3,7 +3,9 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+
+from codemem.model.events import Definition
 
 MOST_LINES = 30
 """Lines a citation spans at most."""
@@ -29,28 +31,56 @@ def words(text: str) -> set[str]:
     return {word for word in found if (len(word) > 1 or word.isdigit()) and word not in _COMMON}
 
 
-def support(texts: Sequence[str], statement: str) -> list[float]:
+def surroundings(text: str, definitions: Sequence[Definition]) -> list[set[str]]:
+    """For each line of a text the words of the names of the definitions around it: what it says, it says of them."""
+    around: list[set[str]] = [set() for _ in text.splitlines()]
+    for definition in definitions:
+        names = words(definition.name)
+        for words_around in around[max(0, definition.start_line) : definition.end_line]:
+            words_around.update(names)
+    return around
+
+
+def _with_surroundings(by_line: Sequence[set[str]], around: Sequence[Set[str]], wanted: Set[str]) -> list[set[str]]:
+    """What each line shares with a statement, with what its surroundings share if it says something besides."""
+    named = [set(names) & wanted for names in around] + [set[str]()] * (len(by_line) - len(around))
+    return [found | names if found - names else found for found, names in zip(by_line, named, strict=False)]
+
+
+def support(texts: Sequence[str], statement: str, around: Sequence[Sequence[Set[str]]] = ()) -> list[float]:
     """How much each text carries a statement: the sum over the words that it shares with the statement of one over the
     number of texts that hold the word, so that words that stand everywhere decide nothing; and once more the sum over
-    its best single line, by the number of lines of all texts that hold a word."""
+    its best single line, by the number of lines of all texts that hold a word. `around`: for each text the words that
+    its lines are said of (`surroundings`)."""
     wanted = words(statement)
     by_line = [[words(line) & wanted for line in text.splitlines()] for text in texts]
     held = [set().union(*lines) for lines in by_line]
     counts = Counter(word for words_held in held for word in words_held)
     lines_with = Counter(word for lines in by_line for found in lines for word in found)
-    total = 1 + sum(map(len, by_line))
-    rarity = {word: math.log(total / count) / math.log(total) for word, count in lines_with.items()}
-    best = [max((sum(rarity[word] for word in found) for found in lines), default=0.0) for lines in by_line]
+    total = 2 + sum(map(len, by_line))
+    rarity = {word: math.log(total / max(1, lines_with[word])) / math.log(total) for word in wanted}
+    placed = [_with_surroundings(lines, of_text, wanted) for lines, of_text in zip(by_line, around, strict=False)]
+    best = [
+        max((sum(rarity[word] for word in found) for found in lines), default=0.0)
+        for lines in [*placed, *by_line[len(placed) :]]
+    ]
     return [sum(1.0 / counts[word] for word in found) + line for found, line in zip(held, best, strict=True)]
 
 
-def supporting(texts: Sequence[str], statement: str, *, cited: Sequence[int] = (), share: float = 0.5) -> list[int]:
+def supporting(
+    texts: Sequence[str],
+    statement: str,
+    *,
+    cited: Sequence[int] = (),
+    share: float = 0.5,
+    around: Sequence[Sequence[Set[str]]] = (),
+) -> list[int]:
     """Indices of the texts that carry a statement, best first: the best one, and others with `share` of its support.
 
     `texts` come in the order of their ranks, and a later one counts a tenth less than the one before. Those that the
     writer cited count half as much again: a small model's numbers go astray, its words seldom do.
     """
-    found = support(texts, statement)
+    found = support(texts, statement, around)
     found = [x * 0.9**i * (1.5 if i in cited else 1.0) for i, x in enumerate(found)]
     order = sorted(range(len(texts)), key=lambda i: -found[i])
     return [i for i in order if found[i] > 0 and found[i] >= share * found[order[0]]]
@@ -63,13 +93,19 @@ def files_first(paths: Sequence[str], order: Sequence[int]) -> list[int]:
 
 
 def deciding_span(
-    text: str, statement: str, *, most_lines: int = MOST_LINES, holding: int | None = None
+    text: str,
+    statement: str,
+    *,
+    most_lines: int = MOST_LINES,
+    holding: int | None = None,
+    definitions: Sequence[Definition] = (),
 ) -> tuple[int, int]:
     """UTF-8 byte range of the at most `most_lines` consecutive lines of `text` that share most with `statement`, the
     line `holding` among them.
 
-    A window counts by the rare words that it covers, and once more by those of its best single line: what decides
-    mostly stands in one (`class Statement(TokenList):`), while the words one by one stand everywhere around it. Blank
+    A window counts by the rare words that it covers, and twice more by those of its best single line: what decides
+    mostly stands in one (`class Statement(TokenList):`), while the words one by one stand everywhere around it. A line
+    is said of the `definitions` around it: `raise Full` within `push` is where `push` raises `Full`. Blank
     lines at the borders are dropped. A text that shares nothing yields its first lines.
     """
     lines = text.splitlines(keepends=True)
@@ -79,7 +115,8 @@ def deciding_span(
     by_line = [words(line) & wanted for line in lines]
     lines_with = Counter(word for found in by_line for word in found)
     weight = {word: math.log(1 + len(lines) / count) for word, count in lines_with.items()}
-    alone = [sum(weight[word] for word in found) for found in by_line]
+    said = _with_surroundings(by_line, surroundings(text, definitions), wanted)
+    alone = [sum(weight.get(word, math.log(1 + len(lines))) for word in found) for found in said]
     best, first, last = (-1.0, 0), 0, min(len(lines), most_lines) - 1
     starts = range(max(1, len(lines) - most_lines + 1))
     if holding is not None:
@@ -89,7 +126,7 @@ def deciding_span(
         covered = {word for found in by_line[start:end] for word in found}
         # Of windows that weigh the same, the one in which more lines speak of it.
         score = (
-            sum(weight[word] for word in covered) + max(alone[start:end]),
+            sum(weight[word] for word in covered) + 2 * max(alone[start:end]),
             sum(map(bool, by_line[start:end])),
         )
         if score > best:

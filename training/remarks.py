@@ -2,8 +2,8 @@
 
 Many comments give a condition and what follows, or a thing and its reason: one half becomes a question and the other
 its answer, with the line below that it speaks of as what it rests on. So questions of what happens when, and why, are
-learnt from what people wrote, where a larger model's explanations (training/explain.py, training/dialogues.py) mostly say in
-words what the code says. Writes `explained-remark-0.jsonl.zst`, which a run reads as further answers of the kind
+learnt from what people wrote, where a larger model's explanations (training/explain.py, training/dialogues.py) mostly
+say in words what the code says. Writes `explained-remark-0.jsonl.zst`, which a run reads as further answers of the kind
 `remark`.
 """
 

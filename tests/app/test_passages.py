@@ -98,7 +98,9 @@ def test_a_citation_keeps_every_line_that_carries_it(bench: Bench, repository: P
         text = tree.passages.document(number).text
         end = len(text[: text.index("def evict")].encode())
         narrow = tree.passages.place(number, 0, end)
-        whole = tree.passages.place(number, 0, end, whole=True)
+        whole = tree.passages.place(number, 0, end, whole=30)
+        close = tree.passages.place(number, 0, end, whole=7)
     assert (whole.lines.start, whole.lines.end) == (1, 8)
+    assert (close.lines.start, close.lines.end) == (1, 5)
     assert narrow.lines.start >= whole.lines.start
     assert narrow.lines.end <= 8

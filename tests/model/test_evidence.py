@@ -1,6 +1,8 @@
 """Which lines and which sources carry an answer."""
 
-from codemem.model.evidence import deciding_span, supporting
+from codemem.model.citations import CITATIONS, citations
+from codemem.model.events import Definition, Source
+from codemem.model.evidence import deciding_span, supporting, surroundings
 
 TEXT = "import os\n\n" + "# filler\n" * 60 + "def connect(timeout=30):\n    return timeout\n" + "# more\n" * 40
 
@@ -43,3 +45,39 @@ def test_the_line_that_decides_is_in_the_span() -> None:
     text = "class Statement(TokenList):\n" + 30 * part + "    def list_of_tokens(self): ...\n    token_list = 1\n"
     start, end = deciding_span(text, "Which type stands above `Statement`? `Statement` inherits from `TokenList`.")
     assert "class Statement(TokenList):" in text.encode()[start:end].decode()
+
+
+COUNTED = 20 * "        self.count += frame.size\n"
+RING = "".join(
+    f"    def {name}(self, frame):\n        # {comment}\n{COUNTED}        raise {error}\n"
+    for name, comment, error in (("peek", "the ring is full", "Empty"), ("push", "", "Full"), ("pop", "", "Empty"))
+)
+METHODS = tuple(Definition(f"Ring.{name}", at * 23, at * 23 + 23) for at, name in enumerate(("peek", "push", "pop")))
+
+
+def test_a_line_is_said_of_the_definition_around_it() -> None:
+    answer = "`Ring.push` raises `Full`."
+    assert surroundings(RING, METHODS)[22:24] == [{"ring", "peek"}, {"ring", "push"}]
+    plain = deciding_span(RING, answer, most_lines=5)
+    placed = deciding_span(RING, answer, most_lines=5, definitions=METHODS)
+    assert "raise Full" in RING.encode()[slice(*placed)].decode()
+    assert "raise Full" not in RING.encode()[slice(*plain)].decode()
+
+
+def test_definitions_that_begin_before_a_text_are_around_its_first_lines() -> None:
+    around = surroundings("a = 1\nb = 2\nc = 3\n", [Definition("Box.fill", -7, 2), Definition("Box", -9, 40)])
+    assert around == [{"box", "fill"}, {"box", "fill"}, {"box"}]
+
+
+def test_the_definition_that_an_answer_names_is_cited_before_what_only_speaks_of_it() -> None:
+    speaks = Source(0, "ring/notes.py\n", "# Ring push raises Full: see Ring.push, which raises Full\n" * 3)
+    defines = Source(1, "ring/ring.py\n", RING, METHODS)
+    others = [Source(number, f"ring/{number}.py\n", "# push raises Full\n") for number in range(2, 6)]
+    answer, question = "`Ring.push` raises `Full`.", "Which error does `push` of `Ring` raise?"
+    found = citations([*others, defines, speaks], [], answer, question)
+    assert found[0].document == 1
+    assert "raise Full" in RING.encode()[found[0].start_byte : found[0].end_byte].decode()
+    assert len(found) <= CITATIONS
+    # An explanation cites what it quotes, as before.
+    quoting = f"See `{speaks.text.splitlines()[0]}` in `notes`. {answer}"
+    assert citations([*others, defines, speaks], [], quoting, question)[0].document == 0

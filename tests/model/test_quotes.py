@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from codemem.model.answer import _citations
 from codemem.model.choosing import REPETITION_PENALTY, Choosing
+from codemem.model.citations import citations
 from codemem.model.events import Source
 from codemem.model.evidence import deciding_span
 from codemem.model.quotes import LONGEST, OPENING, Quotes, line_of, quoted_first, split_quotation
@@ -167,20 +167,20 @@ def test_the_quoted_line_is_cited_first_and_does_not_outweigh_what_is_said() -> 
         Source(2, "lexer.py\n", TEXT),
     ]
     for cited in ([], [1], [2]):
-        spans = _citations(sources, cited, f"See `{LINE}` in `decode`. {said}", "Where do bytes come from?")
+        spans = citations(sources, cited, f"See `{LINE}` in `decode`. {said}", "Where do bytes come from?")
         assert [span.document for span in spans][:2] == [2, 1]
         start, end = spans[0].start_byte, spans[0].end_byte
         assert LINE in TEXT[start:end]
     # An explanation shows several files where it can, another place of the same file behind them.
     more = [*sources[:1], Source(3, "lexer.py\n", "read_stream = bytes_of(lexer)\n"), *sources[1:]]
-    spans = _citations(more, [], f"See `{LINE}` in `decode`. {said}", "Where do bytes come from?")
+    spans = citations(more, [], f"See `{LINE}` in `decode`. {said}", "Where do bytes come from?")
     assert [span.document for span in spans] == [2, 1, 3]
     # Without a quotation the words alone decide, as before.
-    assert _citations(sources, [], said, "Where do bytes come from?")[0].document == 1
+    assert citations(sources, [], said, "Where do bytes come from?")[0].document == 1
 
 
 def test_where_nothing_is_quoted_the_deciding_lines_are_cited_wherever_they_stand() -> None:
     lines = ["import os", "", *(f"filler_{n} = {n}" for n in range(80)), "def retry(call, attempts=7):", "    call()"]
     source = Source(0, "net/retry.py\n", "\n".join(lines))
-    (span,) = _citations([source], [1], "`attempts` defaults to `7` in `retry`.", "How many attempts does retry make?")
+    (span,) = citations([source], [1], "`attempts` defaults to `7` in `retry`.", "How many attempts does retry make?")
     assert "attempts=7" in source.text[span.start_byte : span.end_byte]
