@@ -20,6 +20,7 @@ from codemem.benchmarks.scaling.pool import Memory, Pool
 from codemem.benchmarks.scaling.questions import Asked
 from codemem.benchmarks.scaling.ranking import ASKED
 from codemem.benchmarks.scaling.ranks import Top
+from codemem.definitions import definitions_of_piece
 from codemem.engine_interface import Bank
 from codemem.evals.answers.engines import without
 from codemem.evals.answers.judge import is_right
@@ -57,6 +58,10 @@ def right(answer: Answer, asked: Asked) -> bool:
     if asked.judged is not None:
         return answer.found and is_right(answer.text, asked.judged)
     return answer.found and all(value in answer.text for value in asked.values)
+
+
+def _source(index: int, header: str, text: str) -> Source:
+    return Source(index, header, text, definitions_of_piece(header, text))
 
 
 class Answering:
@@ -107,7 +112,7 @@ class Answering:
         *_, last = engine.answer(
             asked.text,
             bank,
-            lambda i: Source(i, *self.pool.documents[int(numbers[i])]),
+            lambda i: _source(i, *self.pool.documents[int(numbers[i])]),
             prior=prior,
             max_rounds=rounds,
             source_tokens=self.limits.source_tokens,

@@ -11,7 +11,7 @@ from app.bench import Bench
 from app.conftest import write
 from app.fake_engine import FakeEngine
 from codemem.ask import ask
-from codemem.definitions import definitions_between
+from codemem.definitions import definitions_between, definitions_of_piece
 from codemem.indexer import Symbol
 from codemem.model.events import Definition, Source
 
@@ -125,3 +125,24 @@ def test_lines_are_counted_from_the_first_and_what_only_touches_is_there() -> No
         Definition("Store.put", 1, 12),
     ]
     assert list(definitions_between(symbols, 91, 99)) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "expected"),
+    [
+        (
+            "src/cache.py Cache\n",
+            "    def lookup(self, key):\n        return self.entries.get(key)\n\n    def evict(self):\n        pass\n",
+            {"Cache": (-1, 6), "Cache.lookup": (0, 2), "Cache.evict": (3, 5)},
+        ),
+        ("lib/pool.go\n", "func drop(n int) {\n\tfree(n)\n}\n", {"drop": (0, 3)}),
+        # The middle of a function: all of it lies in the scope that the header tells.
+        ("lib/pool.go drop\n", "\tfor n > 0 {\n\t\tn--\n\t}", {"drop": (-1, 3)}),
+        ("notes.bin Box\n", "\0\1", {"Box": (-1, 1)}),
+        ("README.md\n", "# Pool\n\nDrops.\n", {}),
+    ],
+)
+def test_a_piece_shows_its_definitions_without_its_file(
+    header: str, text: str, expected: dict[str, tuple[int, int]]
+) -> None:
+    assert {d.name: (d.start_line, d.end_line) for d in definitions_of_piece(header, text)} == expected

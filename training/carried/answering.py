@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from codemem.definitions import definitions_of_piece
 from codemem.model.bank import Bank
 from codemem.model.engine import Engine
 from codemem.model.events import Answer, Read, Round, Source
@@ -46,7 +47,8 @@ def answers_of(
     """What the engine gave for each question of a world."""
 
     def read(index: int) -> Source:
-        return Source(index, documents[index].header, documents[index].text)
+        header, text = documents[index].header, documents[index].text
+        return Source(index, header, text, definitions_of_piece(header, text))
 
     for identifier, question in world.questions:
         began = time.perf_counter()
