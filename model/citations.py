@@ -30,8 +30,10 @@ def citations(sources: Sequence[Source], cited: Sequence[int], text: str, questi
         carrying = quoted_first([source.text for source in ranked], carrying, quoted)
         carrying = files_first([source.path for source in ranked], carrying)
     else:
-        around = [[set[str](), *surroundings(source.text, source.definitions)] for source in ranked]  # below the header
         statement = f"{text} {question}"
+        around = [  # the header is a line above
+            [set[str](), *surroundings(source.text, source.definitions, statement)] for source in ranked
+        ]
         carrying = supporting(texts, statement, cited=numbers, around=around)
         every = supporting(texts, statement, cited=numbers, around=around, share=0.0)
         carrying = named_first(ranked, every, text) + carrying

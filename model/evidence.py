@@ -31,20 +31,23 @@ def words(text: str) -> set[str]:
     return {word for word in found if (len(word) > 1 or word.isdigit()) and word not in _COMMON}
 
 
-def surroundings(text: str, definitions: Sequence[Definition]) -> list[set[str]]:
-    """For each line of a text the words of the names of the definitions around it: what it says, it says of them."""
+def surroundings(text: str, definitions: Sequence[Definition], statement: str) -> list[set[str]]:
+    """For each line of a text the words of a statement that name definitions around it: what it says, it says of
+    them."""
+    wanted = words(statement)
     around: list[set[str]] = [set() for _ in text.splitlines()]
     for definition in definitions:
-        names = words(definition.name)
-        for words_around in around[max(0, definition.start_line) : definition.end_line]:
+        # With its scope, as of Go's methods, whose types are not around them; what is further out has lines of its own,
+        # and all names together would be as many as definitions are deep.
+        names = words(".".join(definition.name.rsplit(".", 2)[-2:])) & wanted
+        for words_around in around[max(0, definition.start_line) : definition.end_line] if names else ():
             words_around.update(names)
     return around
 
 
-def _with_surroundings(by_line: Sequence[set[str]], around: Sequence[Set[str]], wanted: Set[str]) -> list[set[str]]:
+def _with_surroundings(by_line: Sequence[set[str]], around: Sequence[Set[str]]) -> list[set[str]]:
     """What each line shares with a statement, with what its surroundings share if it says something besides."""
-    named = [set(names) & wanted for names in around] + [set[str]()] * (len(by_line) - len(around))
-    return [found | names if found - names else found for found, names in zip(by_line, named, strict=False)]
+    return [found | names if found - names else found for found, names in zip(by_line, around, strict=True)]
 
 
 def support(texts: Sequence[str], statement: str, around: Sequence[Sequence[Set[str]]] = ()) -> list[float]:
@@ -59,11 +62,8 @@ def support(texts: Sequence[str], statement: str, around: Sequence[Sequence[Set[
     lines_with = Counter(word for lines in by_line for found in lines for word in found)
     total = 2 + sum(map(len, by_line))
     rarity = {word: math.log(total / max(1, lines_with[word])) / math.log(total) for word in wanted}
-    placed = [_with_surroundings(lines, of_text, wanted) for lines, of_text in zip(by_line, around, strict=False)]
-    best = [
-        max((sum(rarity[word] for word in found) for found in lines), default=0.0)
-        for lines in [*placed, *by_line[len(placed) :]]
-    ]
+    said = list(map(_with_surroundings, by_line, around)) if around else by_line
+    best = [max((sum(rarity[word] for word in found) for found in lines), default=0.0) for lines in said]
     return [sum(1.0 / counts[word] for word in found) + line for found, line in zip(held, best, strict=True)]
 
 
@@ -115,7 +115,7 @@ def deciding_span(
     by_line = [words(line) & wanted for line in lines]
     lines_with = Counter(word for found in by_line for word in found)
     weight = {word: math.log(1 + len(lines) / count) for word, count in lines_with.items()}
-    said = _with_surroundings(by_line, surroundings(text, definitions), wanted)
+    said = _with_surroundings(by_line, surroundings(text, definitions, statement))
     alone = [sum(weight.get(word, math.log(1 + len(lines))) for word in found) for found in said]
     best, first, last = (-1.0, 0), 0, min(len(lines), most_lines) - 1
     starts = range(max(1, len(lines) - most_lines + 1))

@@ -57,7 +57,7 @@ METHODS = tuple(Definition(f"Ring.{name}", at * 23, at * 23 + 23) for at, name i
 
 def test_a_line_is_said_of_the_definition_around_it() -> None:
     answer = "`Ring.push` raises `Full`."
-    assert surroundings(RING, METHODS)[22:24] == [{"ring", "peek"}, {"ring", "push"}]
+    assert surroundings(RING, METHODS, answer)[22:24] == [{"ring"}, {"ring", "push"}]
     plain = deciding_span(RING, answer, most_lines=5)
     placed = deciding_span(RING, answer, most_lines=5, definitions=METHODS)
     assert "raise Full" in RING.encode()[slice(*placed)].decode()
@@ -65,7 +65,8 @@ def test_a_line_is_said_of_the_definition_around_it() -> None:
 
 
 def test_definitions_that_begin_before_a_text_are_around_its_first_lines() -> None:
-    around = surroundings("a = 1\nb = 2\nc = 3\n", [Definition("Box.fill", -7, 2), Definition("Box", -9, 40)])
+    within = [Definition("Box.fill", -7, 2), Definition("Box", -9, 40)]
+    around = surroundings("a = 1\nb = 2\nc = 3\n", within, "what does `fill` of Box do")
     assert around == [{"box", "fill"}, {"box", "fill"}, {"box"}]
 
 
@@ -81,3 +82,12 @@ def test_the_definition_that_an_answer_names_is_cited_before_what_only_speaks_of
     # An explanation cites what it quotes, as before.
     quoting = f"See `{speaks.text.splitlines()[0]}` in `notes`. {answer}"
     assert citations([*others, defines, speaks], [], quoting, question)[0].document == 0
+
+
+def test_deep_and_many_definitions_take_no_longer_than_their_lines() -> None:
+    depth = 700
+    text = "".join(f"{level * ' '}class C{level}:\n" for level in range(depth))
+    names = [".".join(f"C{outer}" for outer in range(level + 1)) for level in range(depth)]
+    nested = tuple(Definition(name, level, depth) for level, name in enumerate(names))
+    (found, *_) = citations([Source(0, "deep.py\n", text, nested)], [], f"`{names[-1]}` is a class.", "What is `C699`?")
+    assert b"class C699:" in text.encode()[found.start_byte : found.end_byte]
