@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { candidates, firstProgram, installCommand } from "../src/locate.ts";
+
+const folders: string[] = [];
+after(() => folders.forEach((made) => rmSync(made, { recursive: true })));
 
 function folder(...programs: string[]): string {
   const made = mkdtempSync(join(tmpdir(), "codemem-locate-"));
+  folders.push(made);
   for (const name of programs) {
     const path = join(made, name);
     mkdirSync(join(path, ".."), { recursive: true });
