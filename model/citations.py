@@ -31,9 +31,7 @@ def citations(sources: Sequence[Source], cited: Sequence[int], text: str, questi
         carrying = files_first([source.path for source in ranked], carrying)
     else:
         statement = f"{text} {question}"
-        around = [  # the header is a line above
-            [set[str](), *surroundings(source.text, source.definitions, statement)] for source in ranked
-        ]
+        around = [_around(source, text, statement) for source, text in zip(ranked, texts, strict=True)]
         carrying = supporting(texts, statement, cited=numbers, around=around)
         every = supporting(texts, statement, cited=numbers, around=around, share=0.0)
         carrying = named_first(ranked, every, text) + carrying
@@ -44,6 +42,13 @@ def citations(sources: Sequence[Source], cited: Sequence[int], text: str, questi
         start, end = deciding_span(source.text, f"{text} {question}", holding=holding, definitions=source.definitions)
         spans.append(Read(source.document, start, end))
     return spans
+
+
+def _around(source: Source, text: str, statement: str) -> list[set[str]]:
+    """For each line of a source below its header."""
+    within = surroundings(source.text, source.definitions, statement)
+    above: list[set[str]] = [set() for _ in range(len(text.splitlines()) - len(within))]
+    return above + within
 
 
 def named_first(sources: Sequence[Source], order: Sequence[int], text: str) -> list[int]:

@@ -1,5 +1,7 @@
 """Which lines and which sources carry an answer."""
 
+import pytest
+
 from codemem.model.citations import CITATIONS, citations
 from codemem.model.events import Definition, Source
 from codemem.model.evidence import deciding_span, supporting, surroundings
@@ -91,3 +93,15 @@ def test_deep_and_many_definitions_take_no_longer_than_their_lines() -> None:
     nested = tuple(Definition(name, level, depth) for level, name in enumerate(names))
     (found, *_) = citations([Source(0, "deep.py\n", text, nested)], [], f"`{names[-1]}` is a class.", "What is `C699`?")
     assert b"class C699:" in text.encode()[found.start_byte : found.end_byte]
+
+
+@pytest.mark.parametrize("header", ["ring.py", "ring.py\n", "", "ring.py Ring\nand more\n"])
+@pytest.mark.parametrize("text", ["", "\n", RING, f"\n{RING}", RING.rstrip("\n"), "def push():\f\n    raise Full"])
+def test_any_header_and_any_text_can_be_cited(header: str, text: str) -> None:
+    source = Source(0, header, text, (*METHODS, Definition("Ring", -3, 900)))
+    other = Source(1, "other.py\n", "# nothing\n")
+    spans = citations([other, source], [1, 2], "`Ring.push` raises `Full`.", "Which error does `push` raise?")
+    assert bool(spans) == ("push" in text or "ring" in header)
+    for found in spans:
+        assert 0 <= found.start_byte <= found.end_byte <= len(text.encode())
+        assert found.document == 0
