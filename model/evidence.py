@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 
 from codemem.model.events import Definition
@@ -36,12 +36,16 @@ def surroundings(text: str, definitions: Sequence[Definition], statement: str) -
     them."""
     wanted = words(statement)
     around: list[set[str]] = [set() for _ in text.splitlines()]
+    # By lines first: a text may lie within thousands of definitions, which are around all of it.
+    spans: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
     for definition in definitions:
         # With its scope, as of Go's methods, whose types are not around them; what is further out has lines of its own,
         # and all names together would be as many as definitions are deep.
         names = words(".".join(definition.name.rsplit(".", 2)[-2:])) & wanted
-        for words_around in around[max(0, definition.start_line) : definition.end_line] if names else ():
-            words_around.update(names)
+        spans[max(0, definition.start_line), min(definition.end_line, len(around))] |= names
+    for (start, end), found in spans.items():
+        for line in around[start:end]:
+            line.update(found)
     return around
 
 

@@ -16,9 +16,9 @@ recipe() { # FILE CHANGES
 }
 GPUS=$(nvidia-smi -L | wc -l)
 READERS=${READERS-r m}
-# Seeds of the course on all GPUs but the last, which trains the readers if there are any (a single GPU does both, one after
-# the other); several are averaged.
-COURSES=$((GPUS > 1 && ${#READERS} ? GPUS - 1 : GPUS))
+# Seeds of the course on all GPUs but the last, which trains the readers and TREND if there are any (a single GPU does
+# courses and readers, one after the other); several are averaged.
+COURSES=$((GPUS > 1 && ${#READERS} + ${#TREND} > 0 ? GPUS - 1 : GPUS))
 SEEDS=${SEEDS:-$(seq 0 $((COURSES - 1)))}
 TRAINED=$(for s in $SEEDS; do echo "x$s"; done)
 if [ "$(echo $SEEDS | wc -w)" -gt 1 ]; then BEST=avg; else BEST=x0; fi
