@@ -21,6 +21,7 @@ from codemem.passages import FileChangedError
 from codemem.recall import Recall
 from codemem.results import AskResult, Citation, FoundPlace
 from codemem.search import Session
+from codemem.word_places import words_of_documents
 
 PLACES = 5
 """Places listed instead of prose when nothing was found."""
@@ -126,7 +127,7 @@ def _reader(recall: Recall) -> Callable[[int], Source]:
 
 
 def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.float32]:
-    """[documents in the bank] how memory and outline together rank them: the rule of `find`, document by document."""
+    """[documents in the bank] how memory, outline and words rank them together: the rule of `find`, of documents."""
     scores = recall.rank(question).scores
     named: dict[str, float] = {}
     for candidate in outline_candidates(session.snapshots, question, PRIOR_PLACES):
@@ -135,7 +136,8 @@ def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.fl
         index = None if document is None else recall.index_of.get((tree, document))
         if index is not None:
             named[str(index)] = max(candidate.score, named.get(str(index), 0.0))
-    mixed = mix_files({str(index): score for index, score in enumerate(scores.tolist())}, named)
+    words = words_of_documents(recall, question)
+    mixed = mix_files(_by_index(scores), named, _by_index(words) if words.any() else None)
     prior = np.zeros(len(recall), np.float32)
     prior[[int(key) for key in mixed]] = list(mixed.values())
     for index, gain in mentions(recall, question).items():
@@ -143,6 +145,10 @@ def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.fl
     for index, gain in linked(recall, question, prior).items():
         prior[index] += gain
     return prior
+
+
+def _by_index(scores: npt.NDArray[np.float32]) -> dict[str, float]:
+    return {str(index): score for index, score in enumerate(scores.tolist())}
 
 
 def _round(recall: Recall, event: Round, number: int) -> RoundDone:

@@ -1,19 +1,20 @@
 """`codemem find`: places for a query, by the memory, the outline, or both."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from codemem.model.events import Ranking
 from codemem.outline import Outline
-from codemem.outline.mix import OUTLINE_WEIGHT, mix_files
-from codemem.passages import FileChangedError, Lines
+from codemem.outline.mix import mix_files, mix_without_memory
+from codemem.passages import FileChangedError, Lines, enclosing_symbol
 from codemem.recall import Recall, file_key
 from codemem.results import FindResult, FoundPlace
 from codemem.search import Session
 from codemem.snapshot import Snapshot
+from codemem.word_places import WordPlace, words_of_files
 
 OUTLINE_FILES = 500
 """Files that the outline may name for a query that is ranked by both sides."""
@@ -51,7 +52,7 @@ def find(
     route_ms = 0.0
     if session.recall is None or router == "outline":
         router = "outline"
-        candidates = outline_candidates(session.snapshots, query, SPARE * k)
+        candidates = lexical_candidates(session.snapshots, query, SPARE * k)
     else:
         ranking = session.recall.rank(query)
         route_ms = ranking.route_ms
@@ -104,10 +105,40 @@ def _at_best_chunk(recall: Recall, ranking: Ranking, index: int) -> Candidate | 
     return Candidate(tree.snapshot, place.path, place.lines, place.symbol, float(ranking.scores[index]))
 
 
+def lexical_candidates(snapshots: Sequence[Snapshot], query: str, k: int) -> list[Candidate]:
+    """Files by what they define and by the words of their bodies, where there is no memory: each at the definition that
+    the outline names, else at the document whose words fit best."""
+    outline = _outline_of_files(snapshots, query, k)
+    words = words_of_files(snapshots, query)
+    mixed = mix_without_memory(_scores(outline), _scores(words))
+    return [
+        replace(outline[key], score=score) if key in outline else _at_words(words[key], score)
+        for key, score in list(mixed.items())[:k]
+    ]
+
+
+def _outline_of_files(snapshots: Sequence[Snapshot], query: str, k: int) -> dict[str, Candidate]:
+    found = outline_candidates(snapshots, query, max(k, OUTLINE_FILES))
+    return {file_key(snapshots.index(c.snapshot), c.path): c for c in found}
+
+
+def _scores(places: Mapping[str, Candidate] | Mapping[str, WordPlace]) -> dict[str, float]:
+    return {key: place.score for key, place in places.items()}
+
+
+def _at_words(place: WordPlace, score: float) -> Candidate:
+    manifest = place.snapshot.manifest
+    record = manifest.file(manifest.row_of_document(place.document))
+    span = record.documents[place.document - record.first_document]
+    lines = Lines(span.start_line, span.end_line)
+    symbol = enclosing_symbol(record.symbols, lines)
+    return Candidate(place.snapshot, record.path, lines, symbol.qualified_name if symbol else span.symbol, score)
+
+
 def mixed_candidates(
     session: Session, query: str, ranking: Ranking, by_memory: Sequence[Candidate], k: int
 ) -> list[Candidate]:
-    """Files by the one rule of `outline.mix`, each at the place of the side that speaks louder for it.
+    """Files by the one rule of `outline.mix`, each at the place of outline or memory, whichever speaks louder for it.
 
     Further places that the memory found follow after all files, with the scores they leave for the last of these.
     """
@@ -115,23 +146,20 @@ def mixed_candidates(
     assert recall is not None, "without a memory there is nothing to mix"
     best = recall.best_of_files(ranking.scores)
     memory = {key: float(ranking.scores[index]) for key, index in best.items()}
-    outline = {_key(session, c): c for c in outline_candidates(session.snapshots, query, max(k, OUTLINE_FILES))}
-    mixed = mix_files(memory, {key: c.score for key, c in outline.items()})
-    alone = mix_files(memory, {}, weight=0.0)
+    outline = _outline_of_files(session.snapshots, query, k)
+    words = words_of_files(session.snapshots, query)
+    named, remembered = mix_files({}, _scores(outline)), mix_files(memory, {})
     places = []
-    for key, score in list(mixed.items())[:k]:
-        named = outline.get(key)
-        if named is not None and (key not in best or score - (1 - OUTLINE_WEIGHT) * alone[key] > score / 2):
-            places.append(replace(named, score=score))
+    for key, score in list(mix_files(memory, _scores(outline), _scores(words)).items())[:k]:
+        if key in outline and (key not in best or named[key] > remembered[key]):
+            places.append(replace(outline[key], score=score))
+        elif key not in best:
+            places.append(_at_words(words[key], score))
         elif found := _at_best_chunk(recall, ranking, best[key]):
             places.append(replace(found, score=score))
     floor = places[-1].score if places else 1.0
     top = max((c.score for c in by_memory), default=1.0)
     return places + [replace(c, score=floor * c.score / top) for c in by_memory if c.score > 0]
-
-
-def _key(session: Session, candidate: Candidate) -> str:
-    return file_key(session.snapshots.index(candidate.snapshot), candidate.path)
 
 
 def _with_text(candidates: Sequence[Candidate], query: str, k: int) -> list[FoundPlace]:

@@ -127,8 +127,12 @@ class Recall:
     def rank(self, query: str) -> Ranking:
         """The memory's ranking of the documents in the bank, as it is shown and mixed (`weigh_documents`)."""
         ranking = self.memory.engine.rank(query, self.bank)
+        return replace(ranking, scores=self.weigh(ranking.scores, query))
+
+    def weigh(self, scores: npt.NDArray[np.float32], query: str) -> npt.NDArray[np.float32]:
+        """`weigh_documents` of scores of the documents in the bank."""
         kinds, files = self._files
-        return replace(ranking, scores=weigh_documents(ranking.scores, kinds, files, asked_kinds(query)))
+        return weigh_documents(scores, kinds, files, asked_kinds(query))
 
     @cached_property
     def _files(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

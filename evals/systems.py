@@ -11,7 +11,8 @@ from codemem.evals.checkouts import Checkout
 from codemem.evals.retrieval import Hit
 from codemem.indexer import SourceFile, index_tree, open_tree
 from codemem.outline import Outline
-from codemem.outline.mix import OUTLINE_WEIGHT, best_of_files, mix_files
+from codemem.outline.mix import OUTLINE_WEIGHT, best_of_files, mix_files, mix_without_memory
+from codemem.outline.query import asked_kinds
 from codemem.outline.records import FileRecord, record
 
 
@@ -49,7 +50,17 @@ class OutlineRetriever:
         self.outline = Outline(self._reader.records(checkout), names=[checkout.repository.short_name])
 
     def rank(self, query: str, k: int) -> list[Hit]:
-        return [Hit(hit.path, hit.start_line, hit.end_line, hit.score) for hit in self.outline.search(query, k)]
+        """A place a file: the definition that the outline names there, else the file's first line."""
+        named, words = self.sides(query)
+        mixed = mix_without_memory({path: hit.score for path, hit in named.items()}, words)
+        return [named.get(path, Hit(path, 1, 1, 0.0))._replace(score=score) for path, score in list(mixed.items())[:k]]
+
+    def sides(self, query: str) -> tuple[dict[str, Hit], dict[str, float]]:
+        """By path, of all files: the definitions that are named, and scores of the words of bodies."""
+        hits = self.outline.search(query, len(self.outline))
+        words = self.outline.words(query).best_of_files(asked_kinds(query))
+        named = {hit.path: Hit(hit.path, hit.start_line, hit.end_line, hit.score) for hit in hits}
+        return named, {path: score for path, (score, _) in words.items()}
 
 
 class MemoryScorer(Protocol):
@@ -106,12 +117,14 @@ class MixedRetriever:
             for document, score in zip(self._memory.documents, self._memory.scores(query), strict=True)
         ]
         by_memory = {place.path: place for place in sorted(places, key=lambda place: place.score)}
-        by_outline = {hit.path: hit for hit in self._outline.rank(query, len(self._outline.outline))}
+        by_outline, words = self._outline.sides(query)
         mixed = mix_files(
             best_of_files((place.path, place.score) for place in places),
             {path: hit.score for path, hit in by_outline.items()},
+            words,
             weight=self._weight,
         )
         return [
-            (by_outline.get(path) or by_memory[path])._replace(score=score) for path, score in list(mixed.items())[:k]
+            (by_outline.get(path) or by_memory.get(path) or Hit(path, 1, 1, 0.0))._replace(score=score)
+            for path, score in list(mixed.items())[:k]
         ]

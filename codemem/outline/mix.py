@@ -1,10 +1,12 @@
 """How the outline's and the memory's rankings become one (`--router both`): the one rule, measured in docs/outline.md.
 
-    mixed(file) = w * outline(file) / max outline  +  (1 - w) * max(0, memory(file) - median) / (max memory - median)
+    side(file)  = max(0, score(file) - floor) / (max score - floor)
+    mixed(file) = (1 - u) * (w * outline(file) + (1 - w) * memory(file)) + u * words(file)
 
-Both sides keep their margins, which ranks would lose: where one definition fits far better than all else the outline
-decides, where it names nothing or many alike the memory does. The memory's scores have no zero of their own, so its
-median file stands for "not meant". With nothing from one side the other's order is kept.
+Each side keeps its margins, which ranks would lose: where one definition fits far better than all else the outline
+decides, where it names nothing or many alike the memory does. The floor of the outline's names is 0; scores of the
+memory and of the words of bodies have no zero of their own (every long document holds some word of a question), so
+their median file stands for "not meant". With nothing from one side the others' order is kept.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -19,6 +21,9 @@ from codemem.outline.ranking import FILE_WEIGHTS
 OUTLINE_WEIGHT = 0.55
 """w above; anything from 0.4 to 0.6 ranks alike on the development sets. Above a half, so that a name that the outline
 alone knows outweighs whatever the memory likes best."""
+
+WORDS_WEIGHT = 0.35
+"""u above, the share of the words of bodies; from 0.2 to 0.4 semble ranks alike, SWE-QA the better the more."""
 
 PARTS, PART_SHARE = 5, 0.5
 """So many documents of a file count, each half as much as the one before."""
@@ -69,22 +74,41 @@ def best_of_files(places: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 def mix_files(
-    memory: Mapping[str, float], outline: Mapping[str, float], *, weight: float = OUTLINE_WEIGHT
+    memory: Mapping[str, float],
+    outline: Mapping[str, float],
+    words: Mapping[str, float] | None = None,
+    *,
+    weight: float = OUTLINE_WEIGHT,
 ) -> dict[str, float]:
-    """Score of every file that either side knows, in 0..1, by falling score.
+    """Score of every file that any side knows, in 0..1, by falling score.
 
-    `memory` holds the best document of every file in the bank, not of the first few alone: its median is used.
-    `outline` may hold only the files that match; the others count as 0. `weight` is the outline's share.
+    `memory` holds the best document of every file in the bank, not of the first few alone, and `words` that of every
+    file that was read: their medians are used. `outline` may hold only the files that match; the others count as 0.
+    `weight` is the outline's share beside the memory; without `words` these two are all there is.
     """
     if not 0 <= weight <= 1:
         raise ValueError(f"the outline's weight is a share between 0 and 1, not {weight}")
-    by_outline = _above(outline, 0.0)
-    by_memory = _above(memory, float(np.median(list(memory.values()))) if memory else 0.0)
+    by_outline, by_memory = _above(outline, 0.0), _above(memory, _median(memory.values()))
+    # A file that holds none is thought beside those that are there: the only file of a tree may be meant, too.
+    by_words = _above(words or {}, _median([0.0, *(words or {}).values()]))
+    share = WORDS_WEIGHT if words else 0.0
     mixed = {
-        path: weight * by_outline.get(path, 0.0) + (1 - weight) * by_memory.get(path, 0.0)
-        for path in memory.keys() | outline.keys()
+        path: (1 - share) * (weight * by_outline.get(path, 0.0) + (1 - weight) * by_memory.get(path, 0.0))
+        + share * by_words.get(path, 0.0)
+        for path in memory.keys() | outline.keys() | by_words.keys()
     }
     return dict(sorted(mixed.items(), key=lambda item: (-item[1], item[0])))
+
+
+def mix_without_memory(outline: Mapping[str, float], words: Mapping[str, float]) -> dict[str, float]:
+    """`mix_files` of the files that something speaks for, where there is no memory."""
+    mixed = mix_files({}, outline, words, weight=1.0)
+    return {path: score for path, score in mixed.items() if path in outline or words.get(path, 0.0) > 0}
+
+
+def _median(scores: Iterable[float]) -> float:
+    values = list(scores)
+    return float(np.median(values)) if values else 0.0
 
 
 def _above(scores: Mapping[str, float], floor: float) -> dict[str, float]:

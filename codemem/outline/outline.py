@@ -1,15 +1,18 @@
-"""The outline of a repository: what is defined where, searched without any index of bodies."""
+"""The outline of a repository: what is defined where, and which words stand in which document."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from codemem.indexer.document import SourceFile
 from codemem.outline import storage
 from codemem.outline.assembly import assemble
+from codemem.outline.bodies import Bodies, Floats
 from codemem.outline.collector import paused_collector
+from codemem.outline.mix import weigh_documents
 from codemem.outline.query import understand
 from codemem.outline.ranking import DEFAULT_WEIGHTS, Index, Scores, Weights, score
 from codemem.outline.records import FileRecord, SymbolRecord, record, unread_record
@@ -28,6 +31,37 @@ class OutlineHit:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class WordScores:
+    """How well documents fit the words of a question."""
+
+    paths: Sequence[str]
+    """[files]"""
+    starts: npt.NDArray[np.int64]
+    """Documents of file `f` are `starts[f]` to `starts[f + 1]` [files + 1]."""
+    scores: Floats
+    """[documents]"""
+    kinds: npt.NDArray[np.int64]
+    """Of each document's file, places in FILE_KINDS [documents]."""
+
+    def best_of_files(self, asked: Collection[str]) -> dict[str, tuple[float, int]]:
+        """Path -> its score, weighed as the memory's are, and which of its documents is the best; of every file that
+        has a document. `asked`: kinds of files that the question names."""
+        counts = np.diff(self.starts)
+        full = np.flatnonzero(counts)
+        if not len(full):
+            return {}
+        weighed = weigh_documents(self.scores, self.kinds, np.repeat(np.arange(len(counts)), counts), asked)
+        best = np.maximum.reduceat(weighed, self.starts[full])
+        # Written from the back, so that of equal documents the first stays.
+        rows = np.flatnonzero(weighed == np.repeat(best, counts[full]))[::-1]
+        places = np.zeros(len(counts), np.int64)
+        owners = np.searchsorted(self.starts, rows, "right") - 1
+        places[owners] = rows - self.starts[owners]
+        paths = (self.paths[file] for file in full.tolist())
+        return dict(zip(paths, zip(best.tolist(), places[full].tolist(), strict=True), strict=True))
+
+
 class Outline:
     """Definitions, paths and kinds of files, ranked for questions. Not safe for use by several threads at once."""
 
@@ -39,6 +73,7 @@ class Outline:
         self._common = frozenset(term for name in names for term in terms(name))
         self._weights = weights
         self._index: Index | None = None
+        self._bodies: Bodies | None = None
         self._order: list[FileRecord] = []
         self._changed = set(self._records)
         self._removed: set[str] = set()
@@ -125,6 +160,15 @@ class Outline:
                 found.append((entry, entry.symbols[int(row) - int(index.first_symbol[file])]))
         return found
 
+    def words(self, query: str) -> WordScores:
+        """How well the bodies of all documents fit, whatever is defined in them."""
+        index = self._ready()
+        if self._bodies is None:
+            self._bodies = Bodies.of([entry.words for entry in self._order])
+        bodies = self._bodies
+        kinds = np.repeat(index.kinds, np.diff(bodies.starts))
+        return WordScores(index.paths, bodies.starts, bodies.scores(query), kinds)
+
     def scores(self, query: str) -> Scores:
         """Scores of all files and symbols, in the order of `paths`."""
         index = self._ready()
@@ -157,6 +201,7 @@ class Outline:
         if self._index is None:
             every = self._named | self._records
             self._order = [every[path] for path in sorted(every)]
+            self._bodies = None
             with paused_collector():
                 self._index = assemble(self._order)
         return self._index

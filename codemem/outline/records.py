@@ -1,4 +1,4 @@
-"""What the outline keeps of one file: its path, kind and definitions as terms; no text of any body."""
+"""What the outline keeps of one file: its path, kind and definitions as terms, and the words of its documents."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from codemem.indexer.document import SourceFile, Symbol
 from codemem.indexer.kinds import file_kind
 from codemem.indexer.languages import detect_language
+from codemem.outline.bodies import NO_WORDS, FileWords, file_words
 from codemem.outline.words import STOP_STEMS, parts, stem, terms
 
 CONTAINER_STEMS = frozenset({"__init__", "index", "mod", "lib", "main", "package-info", "init", "__main__"})
@@ -41,6 +42,8 @@ class FileRecord:
     stem_terms: tuple[str, ...]
     folder_terms: tuple[str, ...]
     symbols: tuple[SymbolRecord, ...]
+    words: FileWords = NO_WORDS
+    """Of its documents, as the model reads them, path and scope included."""
 
 
 def record(file: SourceFile) -> FileRecord:
@@ -54,6 +57,7 @@ def record(file: SourceFile) -> FileRecord:
         stem_terms=stem_terms,
         folder_terms=folder_terms,
         symbols=tuple(_symbol(symbol) for symbol in file.symbols),
+        words=file_words(document.header + document.text for document in file.documents),
     )
 
 

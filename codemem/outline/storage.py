@@ -2,20 +2,25 @@
 
 import json
 import sqlite3
+import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from codemem.outline.bodies import FileWords
 from codemem.outline.collector import paused_collector
 from codemem.outline.errors import OutlineFormatError
 from codemem.outline.records import FileRecord, SymbolRecord, name_terms, scope_terms
 
 APPLICATION_ID = 0x636D6F6C
 """'cmol', in SQLite's header: tells an outline from any other database."""
-VERSION = 1
+VERSION = 2
 """To be raised when records or the rules that make their terms change: stored outlines are then built anew."""
+
+PLACE_BYTES = 4
+"""Of a place in a file's words."""
 
 
 def write(path: Path, changed: Iterable[FileRecord], removed: Iterable[str], *, anew: bool) -> None:
@@ -25,8 +30,8 @@ def write(path: Path, changed: Iterable[FileRecord], removed: Iterable[str], *, 
         if anew:
             database.execute("DELETE FROM files")
         database.executemany("DELETE FROM files WHERE path = ?", ((name,) for name in removed))
-        rows = ((entry.path, entry.oid, _pack(entry)) for entry in changed)
-        database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
+        rows = ((entry.path, entry.oid, _pack(entry), _pack_words(entry.words)) for entry in changed)
+        database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
 
 
 def read(path: Path) -> list[FileRecord]:
@@ -35,8 +40,10 @@ def read(path: Path) -> list[FileRecord]:
         raise FileNotFoundError(f"no outline at {path}")
     try:
         with _open(path) as database, paused_collector():
-            return [_unpack(*row) for row in database.execute("SELECT path, oid, record FROM files ORDER BY path")]
-    except (zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            return [
+                _unpack(*row) for row in database.execute("SELECT path, oid, record, words FROM files ORDER BY path")
+            ]
+    except (zlib.error, struct.error, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise OutlineFormatError(f"the outline at {path} is damaged: {error}") from error
 
 
@@ -52,7 +59,8 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
                 raise OutlineFormatError(f"{path} is no outline of this version")
             if not tables:
                 database.execute(
-                    "CREATE TABLE files (path TEXT PRIMARY KEY, oid TEXT NOT NULL, record BLOB NOT NULL) WITHOUT ROWID"
+                    "CREATE TABLE files (path TEXT PRIMARY KEY, oid TEXT NOT NULL, record BLOB NOT NULL,"
+                    " words BLOB NOT NULL) WITHOUT ROWID"
                 )
                 database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 database.execute(f"PRAGMA user_version = {VERSION}")
@@ -71,7 +79,7 @@ def _pack(entry: FileRecord) -> bytes:
     return zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 1)
 
 
-def _unpack(path: Any, oid: Any, packed: Any) -> FileRecord:
+def _unpack(path: Any, oid: Any, packed: Any, packed_words: Any) -> FileRecord:
     kind, lines, stem_terms, folder_terms, rows = json.loads(zlib.decompress(packed))
     symbols = tuple(
         SymbolRecord(
@@ -87,4 +95,23 @@ def _unpack(path: Any, oid: Any, packed: Any) -> FileRecord:
         )
         for symbol_kind, name, scope, start, end, signature, doc in rows
     )
-    return FileRecord(path, oid, kind, lines, tuple(stem_terms.split()), tuple(folder_terms.split()), symbols)
+    words = _unpack_words(packed_words)
+    return FileRecord(path, oid, kind, lines, tuple(stem_terms.split()), tuple(folder_terms.split()), symbols, words)
+
+
+def _pack_words(words: FileWords) -> bytes:
+    """Words in a line, then the columns: `sizes` with its length in front, and of each posting place and count."""
+    line = " ".join(words.words).encode()
+    head = struct.pack("<II", len(line), len(words.sizes))
+    return zlib.compress(head + line + words.sizes + words.places + words.counts, 1)
+
+
+def _unpack_words(packed: Any) -> FileWords:
+    data = zlib.decompress(packed)
+    line, sizes = struct.unpack_from("<II", data)
+    at = struct.calcsize("<II")
+    words = tuple(data[at : at + line].decode().split())
+    at += line
+    postings = (len(data) - at - sizes) // (PLACE_BYTES + 1)
+    ends = at + sizes, at + sizes + postings * PLACE_BYTES
+    return FileWords(words, data[at : ends[0]], data[ends[0] : ends[1]], data[ends[1] :])

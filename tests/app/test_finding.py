@@ -15,6 +15,7 @@ from codemem.manifest import Manifest
 from codemem.snapshot import Behind, make_snapshot
 from codemem.symbols import matching
 from codemem.sync import FEW_ADDED
+from codemem.word_places import words_of_documents
 from codemem.workspace import open_workspace
 
 
@@ -54,6 +55,33 @@ def test_before_there_is_a_memory_the_outline_answers(bench: Bench, repository: 
     assert result.model is None
     assert result.results[0].symbol == "retry"
     assert bench.engine.tokenised == 0
+
+
+def test_a_word_that_stands_in_a_body_alone_leads_to_it(bench: Bench, repository: Path, tmp_path: Path) -> None:
+    """With a memory or without: nothing is defined or called so, in a file, a function or a path."""
+    body = (
+        "\n\n".join(f"def step{i}():\n    return {i}\n" for i in range(3))
+        + "\n\ndef last():\n    return zygote_count\n"
+    )
+    write(repository, {"src/steps.py": body})
+    bench.index(repository, purpose="outline")
+    (found, *_) = bench.find(repository, "where is the zygote count?").results
+    assert found.path == "src/steps.py"
+    assert "zygote_count" in found.text
+    bench.index(repository)
+    with bench.session(repository) as session:
+        (first, *_) = find(session, "zygote_count", k=9, router="outline").results
+        assert first.path == "src/steps.py"
+        assert session.recall
+        scores = words_of_documents(session.recall, "zygote_count")
+        tree, document = session.recall.where(int(scores.argmax()))
+        assert tree.work.manifest.paths[tree.work.manifest.row_of_document(document)] == "src/steps.py"
+        assert np.count_nonzero(scores) == 1
+    # A tree of one file alone, whose words have nothing to be compared with.
+    write(tmp_path / "one", {"notes.txt": "Backups run at midnight.\n"})
+    bench.index(tmp_path / "one", purpose="outline")
+    assert bench.find(tmp_path / "one", "midnight").results[0].path == "notes.txt"
+    assert not bench.find(tmp_path / "one", "unheardof").results
 
 
 def test_find_before_any_index_says_what_to_run(bench: Bench, repository: Path) -> None:

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from codemem.indexer.document import FILE_KINDS
-from codemem.outline.mix import OUTLINE_WEIGHT, best_of_files, mix_files, weigh_documents
+from codemem.outline.mix import (
+    OUTLINE_WEIGHT,
+    WORDS_WEIGHT,
+    best_of_files,
+    mix_files,
+    mix_without_memory,
+    weigh_documents,
+)
 from codemem.outline.query import asked_kinds
 from codemem.outline.ranking import FILE_WEIGHTS
 
@@ -16,6 +23,23 @@ def test_the_rule_by_hand() -> None:
     mixed = mix_files(memory, outline, weight=0.6)
     assert mixed == pytest.approx({"b": 0.6, "a": 0.4, "c": 0.15})
     assert list(mixed) == ["b", "a", "c"]
+
+
+def test_the_words_of_bodies_have_their_share() -> None:
+    memory, outline = {"a": 0.9, "b": 0.5, "c": 0.3}, {"b": 4.0, "c": 1.0}
+    # With a file that holds none the median is (0 + 2) / 2, so a: 0, b: 1, c: 1/5.
+    mixed = mix_files(memory, outline, {"a": 0.0, "b": 6.0, "c": 2.0}, weight=0.6)
+    rest = 1 - WORDS_WEIGHT
+    assert mixed == pytest.approx(
+        {"b": rest * 0.6 + WORDS_WEIGHT, "a": rest * 0.4, "c": rest * 0.15 + WORDS_WEIGHT / 5}
+    )
+
+
+def test_without_a_memory_only_files_that_something_speaks_for_are_named() -> None:
+    mixed = mix_without_memory({"named": 2.0}, {"named": 0.0, "spoken": 3.0, "silent": 0.0})
+    assert mixed == pytest.approx({"named": 1 - WORDS_WEIGHT, "spoken": WORDS_WEIGHT})
+    assert mix_without_memory({}, {"only": 3.0}) == pytest.approx({"only": WORDS_WEIGHT})
+    assert list(mix_without_memory({}, {"a": 3.0, "b": 3.0})) == ["a", "b"], "alike is not silent"
 
 
 def test_one_silent_side_leaves_the_other_order() -> None:

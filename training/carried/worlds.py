@@ -105,7 +105,7 @@ def _retrieval(options: argparse.Namespace, say: Callable[[str], None]) -> Itera
             name = repository.name.replace("/", "+")
             asked = [case for case in cases.cases if case.repository == repository]
             outline.prepare(checkout)
-            ranked = {c.identifier: _best(outline.rank(c.query, 10_000)) for c in asked}
+            ranked = {c.identifier: _sides(outline, c.query) for c in asked}
             (options.out / "here").mkdir(parents=True, exist_ok=True)
             (options.out / "here" / f"{kind}-{name}.json").write_text(json.dumps(ranked), encoding="utf-8")
             questions = tuple((case.identifier, case.query) for case in asked)
@@ -116,10 +116,11 @@ def _retrieval(options: argparse.Namespace, say: Callable[[str], None]) -> Itera
             )
 
 
-def _best(hits: Sequence[Any]) -> dict[str, float]:
-    from codemem.outline.mix import best_of_files
-
-    return best_of_files((hit.path, round(float(hit.score), 5)) for hit in hits)
+def _sides(outline: Any, query: str) -> list[dict[str, float]]:
+    """What definitions and what words say of files, as `mix_files` takes them."""
+    named, words = outline.sides(query)
+    best = {path: hit.score for path, hit in named.items()}
+    return [{path: round(float(score), 5) for path, score in side.items()} for side in (best, words)]
 
 
 def _answers(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[tuple[World, list[WorldDocument]]]:
