@@ -172,22 +172,24 @@ def checksums_of(
 ) -> Uint64s:
     """[len(which), len(parts)]: XXH3-64 over an entry's key, tokens, chunks, chunk ends and the rows of the part's
     tensors, in that order. `which` are positions of entries, all of them when None."""
-    positions = range(len(columns)) if which is None else which.tolist()
-    heads = np.empty((len(columns), KEY_BYTES + 8), np.uint8)
-    heads[:, :KEY_BYTES] = columns.keys
-    heads[:, KEY_BYTES:] = np.stack([columns.tokens, columns.chunks], axis=1).astype("<u4").view(np.uint8)
-    offsets = columns.offsets.tolist()
+    chosen = np.arange(len(columns)) if which is None else which
+    heads = np.empty((len(chosen), KEY_BYTES + 8), np.uint8)
+    heads[:, :KEY_BYTES] = columns.keys[chosen]
+    counts = np.stack([columns.tokens[chosen], columns.chunks[chosen]], axis=1)
+    heads[:, KEY_BYTES:] = counts.astype("<u4").view(np.uint8)
+    offsets = columns.offsets
+    spans = list(zip(heads, offsets[chosen].tolist(), offsets[chosen + 1].tolist(), strict=True))
     ends, ends_width = _rows(columns.chunk_ends)
-    result = np.empty((len(positions), len(parts)), np.uint64)
+    result = np.empty((len(chosen), len(parts)), np.uint64)
     for p, names in enumerate(parts):
         views = [_rows(columns.tensors[name]) for name in names]
         digests = []
-        for i in positions:
-            start, stop = offsets[i], offsets[i + 1]
-            digest = xxhash.xxh3_64(heads[i])
-            digest.update(ends[start * ends_width : stop * ends_width])
+        for head, start, stop in spans:
+            digest = xxhash.xxh3_64(head.data)
+            update = digest.update
+            update(ends[start * ends_width : stop * ends_width])
             for view, width in views:
-                digest.update(view[start * width : stop * width])
+                update(view[start * width : stop * width])
             digests.append(digest.intdigest())
         result[:, p] = digests
     return result

@@ -8,7 +8,7 @@ from codemem.model.entry import EntryLayout
 from codemem.model.store.catalogue import Catalogue, EntryRow, SegmentRow, now_s
 from codemem.model.store.columns import Columns, parts_of
 from codemem.model.store.folder import SegmentFolder
-from codemem.model.store.loading import find_corrupt, load_columns
+from codemem.model.store.loading import load_checked
 from codemem.model.store.opening import OnEvent, adopt_segments
 from codemem.model.store.records import StoreEvent, StoreOptions
 from codemem.model.store.segment import Segment, SegmentDamagedError
@@ -214,8 +214,7 @@ def _live_columns(
     columns = None
     if kept:
         parts = list(parts_of(layout))
-        columns, _ = load_columns(opener, layout, parts, kept)
-        bad = find_corrupt(opener, layout, parts, columns, kept)
+        columns, _, bad = load_checked(opener, layout, parts, kept)
         lost += [kept[at] for at in bad]
         good = np.ones(len(kept), np.bool_)
         good[bad] = False

@@ -15,7 +15,7 @@ from codemem.model.store.buffer import WriteBuffer
 from codemem.model.store.catalogue import Catalogue, EntryRow, now_s
 from codemem.model.store.columns import Columns, columns_of, offsets_of, parts_of
 from codemem.model.store.directory import StoreDirectory
-from codemem.model.store.loading import find_corrupt, load_columns
+from codemem.model.store.loading import load_checked
 from codemem.model.store.opening import OnEvent
 from codemem.model.store.records import CleanReport, LoadedEntries, StoreEvent, StoreOptions, StoreStats, VerifyReport
 from codemem.model.store.segment import SegmentDamagedError, check_layout
@@ -219,8 +219,7 @@ class Store:
         found = {} if number is None else catalogue.lookup(number, wanted)
         rows = [found[key] for key in keys if key in found]
         try:
-            columns, mapped = load_columns(self.directory.segment, self.layout, parts, rows)
-            bad = find_corrupt(self.directory.segment, self.layout, parts, columns, rows)
+            columns, mapped, bad = load_checked(self.directory.segment, self.layout, parts, rows)
         except SegmentDamagedError as lost:
             self._drop(catalogue, [row for row in rows if row.segment == lost.number], corrupt, str(lost))
             return None
