@@ -29,8 +29,6 @@ SPOKEN = 3
 """Of them, how many at most speak of a name of the question."""
 PRIOR_PLACES = 50
 """Places of the outline that the first round hears of."""
-WORDS_WORTH = 0.35
-"""What the document whose words fit a question best gains, where the best by memory and outline has 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +127,8 @@ def _reader(recall: Recall) -> Callable[[int], Source]:
 
 
 def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.float32]:
-    """[documents in the bank] how they rank: memory and outline by the rule of `find`, document by document, of which
-    the best has 1; more for what holds words or names of the question, or is named by what it spells out.
-
-    Words are added here, not mixed in: what is read last is what the question spells out, as was learnt, though what
-    calls it holds more of the question's words.
-    """
-    scores = recall.rank(question).scores
+    """[documents in the bank] how memory, outline and words rank them: the rule of `find`, document by document, with
+    the outline's weight for names throughout; and what speaks of the question's names, or is named by them, gains."""
     named: dict[str, float] = {}
     for candidate in outline_candidates(session.snapshots, question, PRIOR_PLACES):
         tree = session.snapshots.index(candidate.snapshot)
@@ -143,15 +136,19 @@ def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.fl
         index = None if document is None else recall.index_of.get((tree, document))
         if index is not None:
             named[str(index)] = max(candidate.score, named.get(str(index), 0.0))
-    mixed = mix_files({str(index): score for index, score in enumerate(scores.tolist())}, named)
+    remembered, worded = recall.rank(question).scores, words_of_documents(recall, question)
+    mixed = mix_files(_by_index(remembered), named, _by_index(worded) if worded.any() else None)
     prior = np.zeros(len(recall), np.float32)
     prior[[int(key) for key in mixed]] = list(mixed.values())
-    prior += WORDS_WORTH * words_of_documents(recall, question)
     for index, gain in mentions(recall, question).items():
         prior[index] += gain
     for index, gain in linked(recall, question, prior).items():
         prior[index] += gain
     return prior
+
+
+def _by_index(scores: npt.NDArray[np.float32]) -> dict[str, float]:
+    return {str(index): score for index, score in enumerate(scores.tolist())}
 
 
 def _round(recall: Recall, event: Round, number: int) -> RoundDone:

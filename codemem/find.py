@@ -8,7 +8,7 @@ import numpy as np
 
 from codemem.model.events import Ranking
 from codemem.outline import Outline
-from codemem.outline.mix import mix_files, mix_without_memory
+from codemem.outline.mix import mix_files, mix_without_memory, outline_weight
 from codemem.passages import FileChangedError, Lines, enclosing_symbol
 from codemem.recall import Recall, file_key
 from codemem.results import FindResult, FoundPlace
@@ -148,9 +148,10 @@ def mixed_candidates(
     memory = {key: float(ranking.scores[index]) for key, index in best.items()}
     outline = _outline_of_files(session.snapshots, query, k)
     words = words_of_files(session.snapshots, query)
-    named, remembered = mix_files({}, _scores(outline)), mix_files(memory, {})
+    weight = outline_weight(query)
+    named, remembered = mix_files({}, _scores(outline), weight=weight), mix_files(memory, {}, weight=weight)
     places = []
-    for key, score in list(mix_files(memory, _scores(outline), _scores(words)).items())[:k]:
+    for key, score in list(mix_files(memory, _scores(outline), _scores(words), weight=weight).items())[:k]:
         if key in outline and (key not in best or named[key] > remembered[key]):
             places.append(replace(outline[key], score=score))
         elif key not in best:

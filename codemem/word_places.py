@@ -36,16 +36,12 @@ def words_of_files(snapshots: Sequence[Snapshot], query: str) -> dict[str, WordP
 
 
 def words_of_documents(recall: Recall, query: str) -> npt.NDArray[np.float32]:
-    """[documents in the bank] in 0..1: weighed as the memory's own scores are, and scaled between their median and the
-    best as files are where they are mixed (`outline.mix`)."""
+    """[documents in the bank], weighed as the memory's own scores are; 0 where no word stands."""
     scores = np.zeros(len(recall), np.float32)
     for owner, tree in enumerate(recall.trees):
         mine = recall.owners == owner
         scores[mine] = _of_manifest(tree.snapshot, query)[recall.documents[mine]]
-    weighed = recall.weigh(scores, query)
-    floor = float(np.median(weighed)) if len(weighed) else 0.0
-    top = float(weighed.max(initial=floor))
-    return np.maximum(weighed - floor, 0.0) / (top - floor) if top > floor else np.zeros_like(weighed)
+    return recall.weigh(scores, query)
 
 
 def _of_manifest(snapshot: Snapshot, query: str) -> npt.NDArray[np.float32]:

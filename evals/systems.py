@@ -11,7 +11,7 @@ from codemem.evals.checkouts import Checkout
 from codemem.evals.retrieval import Hit
 from codemem.indexer import SourceFile, index_tree, open_tree
 from codemem.outline import Outline
-from codemem.outline.mix import OUTLINE_WEIGHT, best_of_files, mix_files, mix_without_memory
+from codemem.outline.mix import best_of_files, mix_files, mix_without_memory, outline_weight
 from codemem.outline.query import asked_kinds
 from codemem.outline.records import FileRecord, record
 
@@ -100,7 +100,8 @@ class MemoryRetriever:
 class MixedRetriever:
     """Memory and outline by the rule of `codemem.outline.mix`: `codemem find --router both`."""
 
-    def __init__(self, outline: OutlineRetriever, memory: MemoryScorer, *, weight: float = OUTLINE_WEIGHT) -> None:
+    def __init__(self, outline: OutlineRetriever, memory: MemoryScorer, *, weight: float | None = None) -> None:
+        """`weight`: the outline's; None: as `find` weighs it for each question."""
         self.name = f"{outline.name} and {memory.name}"
         self._outline = outline
         self._memory = memory
@@ -122,7 +123,7 @@ class MixedRetriever:
             best_of_files((place.path, place.score) for place in places),
             {path: hit.score for path, hit in by_outline.items()},
             words,
-            weight=self._weight,
+            weight=outline_weight(query) if self._weight is None else self._weight,
         )
         return [
             (by_outline.get(path) or by_memory.get(path) or Hit(path, 1, 1, 0.0))._replace(score=score)

@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from codemem.indexer.document import FILE_KINDS
+from codemem.outline.query import understand
 from codemem.outline.ranking import FILE_WEIGHTS
 
-OUTLINE_WEIGHT = 0.55
-"""w above; anything from 0.4 to 0.6 ranks alike on the development sets. Above a half, so that a name that the outline
-alone knows outweighs whatever the memory likes best."""
-
+OUTLINE_WEIGHT, PROSE_WEIGHT = 0.55, 0.25
+"""w above, where a question spells a name, and where it is prose alone. Above a half, so that a name that the outline
+alone knows outweighs whatever the memory likes best; low, because functions that nobody documented are found by what
+they do, which the memory knows (docs/outline.md)."""
 WORDS_WEIGHT = 0.35
 """u above, the share of the words of bodies; from 0.2 to 0.4 semble ranks alike, SWE-QA the better the more."""
 
@@ -62,6 +63,11 @@ def weigh_documents(
     above[order[firsts]] = np.add.reduceat(parts, firsts)
     weighed: npt.NDArray[np.float32] = (np.minimum(scores, floor) + above).astype(np.float32)
     return weighed
+
+
+def outline_weight(query: str) -> float:
+    """w for a question."""
+    return OUTLINE_WEIGHT if understand(query, ()).names else PROSE_WEIGHT
 
 
 def best_of_files(places: Iterable[tuple[str, float]]) -> dict[str, float]:

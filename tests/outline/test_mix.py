@@ -6,10 +6,12 @@ import pytest
 from codemem.indexer.document import FILE_KINDS
 from codemem.outline.mix import (
     OUTLINE_WEIGHT,
+    PROSE_WEIGHT,
     WORDS_WEIGHT,
     best_of_files,
     mix_files,
     mix_without_memory,
+    outline_weight,
     weigh_documents,
 )
 from codemem.outline.query import asked_kinds
@@ -58,6 +60,12 @@ def test_the_scale_and_zero_of_the_memory_do_not_matter() -> None:
 def test_a_single_file_and_equal_scores_are_no_error() -> None:
     assert mix_files({"a": 0.5}, {"a": 1.0}) == pytest.approx({"a": OUTLINE_WEIGHT})
     assert mix_files({"a": 0.5, "b": 0.5}, {}) == {"a": 0.0, "b": 0.0}
+
+
+def test_names_lead_to_definitions_and_prose_to_what_code_does() -> None:
+    for named in ("Session.get", "where is `retry` configured?", "who calls split_words?", "retry"):
+        assert outline_weight(named) == OUTLINE_WEIGHT
+    assert outline_weight("where is a damaged entry found?") == PROSE_WEIGHT
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1])
