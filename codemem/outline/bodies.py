@@ -72,6 +72,16 @@ def file_words(texts: Iterable[str]) -> FileWords:
     return FileWords(tuple(known), np.array(sizes, "<u4").tobytes(), np.array(places, "<u4").tobytes(), bytes(counts))
 
 
+def checked_columns(file: FileWords) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """`sizes` and `places`. Raises ValueError if the columns do not belong together."""
+    size, places = np.frombuffer(file.sizes, "<u4"), np.frombuffer(file.places, "<u4")
+    if not int(size.sum()) == len(places) == len(file.counts) or int(places.max(initial=0)) > max(
+        0, len(file.words) - 1
+    ):
+        raise ValueError("words and documents of a file do not belong together")
+    return size, places
+
+
 @dataclass(frozen=True, slots=True)
 class Bodies:
     """Documents by the words that they hold, in the order of the files and of each file's documents."""
@@ -92,9 +102,7 @@ class Bodies:
         terms: dict[str, int] = {}
         sizes, columns, counts = [], [], []
         for file in files:
-            size, places = np.frombuffer(file.sizes, "<u4"), np.frombuffer(file.places, "<u4")
-            if not int(size.sum()) == len(places) == len(file.counts):
-                raise ValueError("words and documents of a file do not belong together")
+            size, places = checked_columns(file)
             numbers = np.fromiter((terms.setdefault(word, len(terms)) for word in file.words), np.int32)
             sizes.append(size)
             columns.append(numbers[places])

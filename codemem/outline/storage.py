@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from codemem.outline.bodies import FileWords
+from codemem.outline.bodies import FileWords, checked_columns
 from codemem.outline.collector import paused_collector
 from codemem.outline.errors import OutlineFormatError
 from codemem.outline.records import FileRecord, SymbolRecord, name_terms, scope_terms
@@ -114,4 +114,6 @@ def _unpack_words(packed: Any) -> FileWords:
     at += line
     postings = (len(data) - at - sizes) // (PLACE_BYTES + 1)
     ends = at + sizes, at + sizes + postings * PLACE_BYTES
-    return FileWords(words, data[at : ends[0]], data[ends[0] : ends[1]], data[ends[1] :])
+    found = FileWords(words, data[at : ends[0]], data[ends[0] : ends[1]], data[ends[1] :])
+    checked_columns(found)
+    return found

@@ -1,14 +1,17 @@
 """Words of bodies: against an independent BM25, in files that name nothing of what is asked, and on disk."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers import SHOP, read_tree
 
 from codemem.evals.bm25 import BM25
-from codemem.outline import Outline
+from codemem.outline import Outline, OutlineFormatError
 from codemem.outline.bodies import LONGEST, MOST_COUNTED, NO_WORDS, QUESTION_WORDS, Bodies, file_words, words_of
+from codemem.outline.records import record
 
 NAMES = [
     f"{first}{second}" for first in ("alpha", "beta", "gamma", "delta") for second in ("Node", "_tree", "Leaf", "")
@@ -45,9 +48,16 @@ def test_a_report_is_ranked_by_its_rarest_words() -> None:
     assert bodies.scores("common")[0] > 0
 
 
-def test_columns_that_do_not_belong_together_are_refused() -> None:
+@pytest.mark.parametrize("change", [{"counts": b"\x01"}, {"words": ("alpha",)}, {"sizes": b"\x09\0\0\0"}])
+def test_columns_that_do_not_belong_together_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Where they are used, and where an outline is loaded, which is then built anew instead."""
+    words = file_words(["alpha beta"])._replace(**change)
     with pytest.raises(ValueError, match="do not belong together"):
-        Bodies.of([file_words(["alpha beta"])._replace(counts=b"\x01")])
+        Bodies.of([words])
+    (file,) = read_tree(tmp_path / "tree", {"a.py": "def alpha():\n    return beta\n"})
+    Outline([replace(record(file), words=words)]).save(tmp_path / "outline.db")
+    with pytest.raises(OutlineFormatError, match="damaged"):
+        Outline.load(tmp_path / "outline.db")
 
 
 def test_no_files_and_no_documents_are_no_error() -> None:
