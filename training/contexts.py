@@ -48,15 +48,18 @@ class DocumentBatch:
         if layer in self.memory.routed_layers:
             with in_the_dtype_of(hidden_TE):
                 keys = self.routers.at(layer).key(hidden_TE).view(b, n, *k_TGD.shape[1:])
-            chunk = self.memory.chunk_tokens
-            route = F.normalize(pool_padded(keys, self.mask, chunk), dim=-1).flatten(2)
-            self.pooled[layer] = PaddedMemory(pool_padded(k, self.mask, chunk), pool_padded(v, self.mask, chunk), route)
+            route = F.normalize(self.pool(keys), dim=-1).flatten(2)
+            self.pooled[layer] = PaddedMemory(self.pool(k), self.pool(v), route)
         if not len(q_THD):
             return q_THD
         q = q_THD.view(b, n, *q_THD.shape[1:])
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         return out.transpose(1, 2).reshape(b * n, *q_THD.shape[1:])
+
+    def pool(self, x_BnGD: Tensor) -> Tensor:
+        """Means over each document's chunks, [B, C, G, D]."""
+        return pool_padded(x_BnGD, self.mask, self.memory.chunk_tokens)
 
 
 @dataclass(slots=True)

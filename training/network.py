@@ -117,7 +117,7 @@ class Network:
         """Query and key projections of every routed layer."""
         return list(self.routers.parameters())
 
-    def _run(
+    def run(
         self, ids: Tensor, positions_Bn: Tensor, context: AttentionContext, *, last: int | None, fixed: int = 0
     ) -> Tensor:
         """Final hidden states; with `last`, the states before that layer, which the context has seen. The lowest
@@ -145,7 +145,7 @@ class Network:
             ids, mask = pad([documents[i] for i in bucket], chunk, self.device)
             where = torch.arange(ids.shape[1], device=self.device).expand_as(ids)
             context = DocumentBatch(mask, self.routers, self.recipe.memory)
-            self._run(ids, where, context, last=wanted[-1])
+            self.run(ids, where, context, last=wanted[-1])
             room = widest - ids.shape[1] // chunk
             for layer in wanted:
                 pooled = context.pooled[layer]
@@ -180,7 +180,7 @@ class Network:
         for row, count in enumerate(silent or ()):
             routes[row, : len(template) + count] = False
         context = TextBatch(mask, routes, self.routers, self.recipe.memory, {})
-        self._run(ids, where, context, last=wanted[-1])
+        self.run(ids, where, context, last=wanted[-1])
         return {layer: context.queries[layer] for layer in wanted}, routes
 
     def read(
@@ -194,5 +194,5 @@ class Network:
         """Final hidden states [B, n, E] of texts that attend to `stored`; `branch_Bn` as in TextBatch. Layers below the
         recipe's `reading_from` do not learn from them."""
         context = TextBatch(mask, mask, self.routers, self.recipe.memory, stored, branch_Bn=branch_Bn)
-        hidden = self._run(ids, positions_Bn, context, last=None, fixed=self.recipe.reading_from)
+        hidden = self.run(ids, positions_Bn, context, last=None, fixed=self.recipe.reading_from)
         return hidden.view(*ids.shape, -1)

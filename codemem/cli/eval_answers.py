@@ -29,8 +29,9 @@ Systems = Annotated[
     list[str] | None,
     typer.Option(
         "--system",
-        help="memory, memory-naming-off, memory-attention-off, memory-one-round, bm25-chunks, bm25-files, minilm, "
-        "fusion, gold or closed-book, the last six also with -tuned, -larger or -larger-tuned behind them. Repeatable; "
+        help="memory, memory-naming-off, memory-attention-off, memory-best-chunks, memory-one-round, bm25-chunks, "
+        "bm25-files, minilm, fusion, gold or closed-book, the last six also with -tuned, -larger or -larger-tuned "
+        "behind them. Repeatable; "
         "the first is compared with the others. Default: all that can be asked.",
     ),
 ]

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from codemem.evals.errors import EvaluationError
 
 OURS = "memory"
-PRODUCT = (OURS, "memory-naming-off", "memory-attention-off", "memory-references-off", "memory-one-round")
+PRODUCT = (
+    OURS,
+    "memory-naming-off",
+    "memory-attention-off",
+    "memory-best-chunks",
+    "memory-references-off",
+    "memory-one-round",
+)
 REFERENCES = "-references"
 RETRIEVAL = ("bm25-chunks", "bm25-files", "minilm", "fusion", "bm25-chunks" + REFERENCES)
 """What is bolted on to a model; the last also tells where the names of a question stand in what is read."""

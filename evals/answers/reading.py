@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from codemem.engine_interface import Bank, MemoryEngine
+from codemem.evals.answers.best_chunks import BestChunks
 from codemem.evals.answers.judge import Span
+from codemem.model.bank import Bank as OwnBank
 from codemem.model.entry import Entry, EntryLayout, TokenisedDocument
 from codemem.model.events import Answer, AnswerEvent, Definition, Ranking, Read, Source
 from codemem.model.store import LoadedEntries
@@ -65,10 +67,13 @@ class NoMemory:
 class NotingEngine:
     """An engine as it is, which notes what is read; with `silent` it ranks and does not answer."""
 
-    def __init__(self, engine: MemoryEngine, *, silent: bool = False, told: bool = True) -> None:
-        """`told`: whether it hears which definitions stand in what it reads."""
+    def __init__(
+        self, engine: MemoryEngine, *, silent: bool = False, told: bool = True, best_chunks: bool = False
+    ) -> None:
+        """`told`: whether it hears which definitions stand in what it reads; `best_chunks`: whether it attends to one
+        chunk of each document."""
         self._engine = engine
-        self.silent, self._told = silent, told
+        self.silent, self._told, self._best_chunks = silent, told, best_chunks
         self.read: list[int] = []
         """Bank indices, in the order of reading, of the last question."""
         self.prior: npt.NDArray[np.float32] = np.zeros(0, np.float32)
@@ -101,7 +106,11 @@ class NotingEngine:
         return self._engine.encode(documents, layout)
 
     def bank(self, entries: LoadedEntries, layout: EntryLayout) -> Bank:
-        return self._engine.bank(entries, layout)
+        bank = self._engine.bank(entries, layout)
+        if not self._best_chunks:
+            return bank
+        assert isinstance(bank, OwnBank), "an engine with our adapters makes our banks"
+        return BestChunks.of(bank)
 
     def rank(self, query: str, bank: Bank) -> Ranking:
         return self._engine.rank(query, bank)

@@ -61,10 +61,12 @@ class ProductSystem:
         *,
         silent: bool = False,
         told: bool = True,
+        best_chunks: bool = False,
     ) -> None:
-        """`told`: whether the model is told where the names of a question stand (codemem/model/references.py)."""
+        """`told`: whether the model is told where the names of a question stand (codemem/model/references.py);
+        `best_chunks`: whether it attends to each document's best chunk alone."""
         self.name = name
-        self._engine = NotingEngine(engine, silent=silent, told=told)
+        self._engine = NotingEngine(engine, silent=silent, told=told, best_chunks=best_chunks)
         self._settings, self._limits = settings, limits
         self._session: Session | None = None
 

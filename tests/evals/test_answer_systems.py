@@ -76,6 +76,7 @@ def root(tmp_path: Path) -> Path:
         "memory",
         "memory-naming-off",
         "memory-attention-off",
+        "memory-best-chunks",
         "memory-references-off",
         "memory-one-round",
         "bm25-chunks",

@@ -46,7 +46,9 @@ def test_worlds_come_back_and_are_shared_out_whole(worlds: Path) -> None:
     assert sorted(world.kind for share in shares for world in share) == ["facts", "semble"]
 
 
-@pytest.mark.parametrize("more", [[], ["--keys", "int8"], ["--keys", "fp8"], ["--document-tokens", "16"]])
+@pytest.mark.parametrize(
+    "more", [[], ["--keys", "int8"], ["--keys", "fp8"], ["--document-tokens", "16"], ["--aligned"]]
+)
 def test_scores_of_every_layer_come_back(
     tmp_path: Path, base: Path, worlds: Path, more: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,6 +61,16 @@ def test_scores_of_every_layer_come_back(
     assert layers == [1, 2]
     assert found["semble tiny"].shape == (2, 3, 2)
     assert np.abs(found["facts tiny"]).max() <= 1.01  # cosines
+
+
+def test_a_document_size_of_its_own_makes_smaller_documents(tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "many.py").write_text("".join(f"def function_{i}(value):\n    return value + {i}\n\n\n" for i in range(40)))
+    usual, small = documents_of(root), documents_of(root, most_bytes=400)
+    assert len(small) > 2 * len(usual)
+    assert max(len(document.text.encode()) for document in small) <= 400
+    assert "".join(document.text for document in small).count("def ") == 40
 
 
 def test_answers_come_back_and_are_judged(tmp_path: Path, base: Path, worlds: Path) -> None:

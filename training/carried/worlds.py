@@ -77,12 +77,14 @@ def part_of(worlds: Sequence[World], folder: Path, part: int, parts: int) -> lis
     return shares[part]
 
 
-def documents_of(root: Path, prefix: str = "") -> list[WorldDocument]:
-    """A folder's files as documents, paths below `prefix` of the repository. Raises the indexer's errors."""
-    from codemem.indexer import SourceFile, index_tree, open_tree
+def documents_of(root: Path, prefix: str = "", most_bytes: int | None = None) -> list[WorldDocument]:
+    """A folder's files as documents, paths below `prefix` of the repository; `most_bytes` a document instead of the
+    product's. Raises the indexer's errors."""
+    from codemem.indexer import DEFAULT_SELECTION, SourceFile, index_tree, open_tree
 
+    selection = replace(DEFAULT_SELECTION, max_document_bytes=most_bytes or DEFAULT_SELECTION.max_document_bytes)
     with open_tree(root) as tree:
-        files = [file for file in index_tree(tree) if isinstance(file, SourceFile)]
+        files = [file for file in index_tree(tree, selection=selection) if isinstance(file, SourceFile)]
     found = [document for file in files for document in file.documents]
     if prefix:
         found = [replace(document, path=f"{prefix}/{document.path}") for document in found]
@@ -112,7 +114,7 @@ def _retrieval(options: argparse.Namespace, say: Callable[[str], None]) -> Itera
             say(f"{kind} {name}: {len(questions)} questions")
             yield (
                 World(name, kind, questions, f"{kind}-{name}.jsonl.zst"),
-                documents_of(checkout.searched, repository.folder),
+                documents_of(checkout.searched, repository.folder, options.document_bytes),
             )
 
 
@@ -136,7 +138,10 @@ def _answers(options: argparse.Namespace, say: Callable[[str], None]) -> Iterato
             name = pins[package].folder
             say(f"{kind} {name}: {len(asked)} questions")
             root = unpacked(pins[package], options.repositories)
-            yield World(name, kind, asked, f"package-{name}.jsonl.zst"), documents_of(root)
+            yield (
+                World(name, kind, asked, f"package-{name}.jsonl.zst"),
+                documents_of(root, most_bytes=options.document_bytes),
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -148,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     for name in ("--sets", "--checkouts", "--clones", "--repositories", "--out"):
         parser.add_argument(name, type=Path, required=name != "--clones")
+    parser.add_argument("--document-bytes", type=int, help="largest document, instead of the product's")
     options = parser.parse_args(arguments)
 
     def say(line: str) -> None:
