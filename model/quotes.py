@@ -1,26 +1,28 @@
-"""An answer that begins by quoting a line quotes one that was read, letter by letter (decision 0036)."""
+"""An answer that begins by quoting a statement quotes one that was read, letter by letter (decision 0036)."""
 
 import re
 from collections.abc import Iterable, Sequence
 
+from codemem.model.statements import LONGEST, statements
+
 OPENING = "See `"
 """How an answer that quotes begins; training has it so (training/quoting.py)."""
-SHORTEST, LONGEST = 8, 110
-"""Characters of a line that is quoted, without its indentation."""
+SHORTEST = 8
+"""Characters of a statement that is quoted, without its indentation, at least."""
 _QUOTED = re.compile(re.escape(OPENING) + r"([^`\n]+)`(?: in `[^`\n]*`)?\.?\s*")
 
 
 def can_be_quoted(line: str) -> bool:
-    """Whether a line without its indentation may stand between backticks, and be shown in a terminal: a repository may
-    hold escape sequences, and letters that turn the direction of what follows."""
+    """Whether a statement without its indentation may stand between backticks, and be shown in a terminal: a repository
+    may hold escape sequences, and letters that turn the direction of what follows."""
     return SHORTEST <= len(line) <= LONGEST and "`" not in line and line.replace("\t", " ").isprintable()
 
 
 class Quotes:
-    """The lines that may be quoted."""
+    """The statements that may be quoted, each in one line."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        lines = (line.strip() for text in texts for line in text.split("\n"))
+        lines = (statement for text in texts for statement in statements(text))
         known = dict.fromkeys(filter(can_be_quoted, lines))
         self._lines = "\n" + "\n".join(known) + "\n" if known else ""
 
@@ -53,15 +55,16 @@ class Quotes:
 
 
 def split_quotation(text: str) -> tuple[str, str]:
-    """The line that an answer quotes at its beginning, or '', and what it says besides."""
+    """The statement that an answer quotes at its beginning, or '', and what it says besides."""
     found = _QUOTED.match(text)
     return (found[1].strip(), text[found.end() :]) if found else ("", text)
 
 
 def line_of(text: str, quoted: str) -> int | None:
-    """The first line of a text, counted from 0, that is the one quoted; None without it, or where nothing is quoted."""
-    lines = enumerate(text.split("\n")) if quoted else ()
-    return next((at for at, line in lines if line.strip() == quoted), None)
+    """The first line of a text, counted from 0, that begins the statement quoted; None without it, or where nothing is
+    quoted."""
+    begun = enumerate(statements(text)) if quoted else ()
+    return next((at for at, statement in begun if statement == quoted), None)
 
 
 def quoted_first(texts: Sequence[str], carrying: Sequence[int], quoted: str) -> list[int]:

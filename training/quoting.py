@@ -1,9 +1,9 @@
-"""Explanations that begin with the line that they rest on.
+"""Explanations that begin with the statement that they rest on.
 
-What a model explains freely it partly makes up, the more the longer it is. A line that it has copied from what it reads
-is true, says where to look, and is what the rest then follows from (decision 0036). So the explanations that a larger
-model wrote (training/explain.py, training/dialogues.py) are cut to their first sentences, behind the line of their
-source that has most in common with them; what people wrote (training/remarks.py) knows its line.
+What a model explains freely it partly makes up, the more the longer it is. A statement that it has copied from what it
+reads is true, says where to look, and is what the rest then follows from (decision 0036). So the explanations that a
+larger model wrote (training/explain.py, training/dialogues.py) are cut to their first sentences, behind the statement
+of their source that has most in common with them; what people wrote (training/remarks.py) knows its line.
 """
 
 import math
@@ -14,15 +14,15 @@ from typing import Any
 
 from codemem.model.evidence import words
 from codemem.model.quotes import OPENING, can_be_quoted
+from codemem.model.statements import COMMENT, statements
 from codemem.training.corpus import Corpus
 from codemem.training.definition_names import definition_name
 
 KINDS = frozenset(("explain", "dialogue", "remark"))
 SENTENCES = 2
 SHARED = 2
-"""Words that a line has in common with an explanation, at least."""
+"""Words that a statement has in common with an explanation, at least."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
-_COMMENT = ("#", "//", "/*", "*", "--", ";", '"""', "'''")
 
 
 def quoted_answers(corpus: Corpus) -> list[dict[str, Any]]:
@@ -40,26 +40,25 @@ def quoted_answers(corpus: Corpus) -> list[dict[str, Any]]:
 def quoting(record: Mapping[str, Any], header: str, text: str) -> dict[str, Any]:
     """The record of an explanation of one document with its answer as it is learnt."""
     said = " ".join(_SENTENCE.split(record["answer"])[:SENTENCES])
-    line = record.get("evidence") or resting_on(text, said)
-    if line is None:
+    lines, begun = [line.strip() for line in text.split("\n")], statements(text)
+    at = lines.index(record["evidence"]) if record.get("evidence") in lines else resting_on(begun, said)
+    if at is None or not can_be_quoted(begun[at]):
         return {**record, "answer": said}
     name = definition_name(header, text)
     place = f" in `{name}`" if name else ""
-    return {**record, "answer": f"{OPENING}{line}`{place}. {said}", "evidence": line}
+    return {**record, "answer": f"{OPENING}{begun[at]}`{place}. {said}", "evidence": lines[at]}
 
 
-def resting_on(text: str, said: str) -> str | None:
-    """The line of a text that has most in common with what is said of it, by words that few of its lines hold; None
-    where none has enough, or it could not be quoted in a line of Markdown."""
-    lines = [line.strip() for line in text.split("\n")]
+def resting_on(lines: Sequence[str], said: str) -> int | None:
+    """Which statement of a text, by the line that it begins, has most in common with what is said of it, by words that
+    few of them hold; None where none has enough, or it could not be quoted in a line of Markdown."""
     wanted = words(said)
     held = [words(line) & wanted for line in lines]
     weight = _rarity(held)
     candidates = [at for at, line in enumerate(lines) if len(held[at]) >= SHARED and _is_code(line)]
     # Of a definition's own line only its name is mostly said: another one tells more, if there is one.
     later = [at for at in candidates if at != candidates[0]] if candidates and candidates[0] == 0 else candidates
-    best = max(later or candidates, key=lambda at: (sum(weight[word] for word in held[at]), -at), default=None)
-    return None if best is None else lines[best]
+    return max(later or candidates, key=lambda at: (sum(weight[word] for word in held[at]), -at), default=None)
 
 
 def _rarity(held: Sequence[set[str]]) -> dict[str, float]:
@@ -68,4 +67,4 @@ def _rarity(held: Sequence[set[str]]) -> dict[str, float]:
 
 
 def _is_code(line: str) -> bool:
-    return can_be_quoted(line) and not line.startswith(_COMMENT)
+    return can_be_quoted(line) and not line.startswith(COMMENT)

@@ -1,4 +1,4 @@
-"""A line that an answer quotes is one that was read, letter by letter, and is cited first."""
+"""A statement that an answer quotes is one that was read, letter by letter, and is cited first."""
 
 from pathlib import Path
 
@@ -9,7 +9,8 @@ from codemem.model.choosing import REPETITION_PENALTY, Choosing
 from codemem.model.citations import citations
 from codemem.model.events import Source
 from codemem.model.evidence import deciding_span
-from codemem.model.quotes import LONGEST, OPENING, Quotes, line_of, quoted_first, split_quotation
+from codemem.model.quotes import OPENING, Quotes, line_of, quoted_first, split_quotation
+from codemem.model.statements import LONGEST
 from codemem.model.testing import tiny_engine
 from codemem.model.tokenizer import Tokenizer
 
@@ -67,6 +68,24 @@ def test_where_no_line_can_be_quoted_none_is_begun() -> None:
     assert not quotes.allows("", OPENING)
     assert quotes.allows("See ", "the")
     assert quotes.allows("The name is ", "`x")
+
+
+def test_a_statement_of_several_lines_is_quoted_as_a_whole() -> None:
+    text = (
+        "def open(self):\n    self.limit = (\n        limit or\n        1024\n    )\n"
+        "    if self.limit < 0:\n        fail()\n"
+    )
+    quotes = Quotes([text])
+    whole = "self.limit = (limit or 1024)"
+    assert quotes.allows(OPENING + "self.limit = (", "limit or 1024)`")
+    assert not quotes.allows(OPENING + "self.limit = (", "`")
+    assert not quotes.allows(OPENING + "if self.limit < 0:", "`")
+    assert quotes.allows(OPENING + "if self.limit < 0: fail()", "`")
+    assert line_of(text, whole) == 1
+    assert line_of(text, "if self.limit < 0: fail()") == 5
+    assert quoted_first(["nothing", text], [0], whole) == [1, 0]
+    cited = citations([Source(4, "a.py\n", text)], [], f"See `{whole}` in `open`. It is limited.", "What is the limit?")
+    assert [(read.document, text[read.start_byte : read.end_byte].count("1024")) for read in cited] == [(4, 1)]
 
 
 def test_what_would_command_a_terminal_is_not_quoted() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from codemem.model.quotes import LONGEST
+from codemem.model.statements import LONGEST, statements
 from codemem.training.quoting import quoted_answers, quoting, resting_on
 
 from .conftest import corpus_of
@@ -26,10 +26,10 @@ def record(answer: str, kind: str = "explain") -> dict[str, Any]:
 
 def test_the_line_with_the_rarest_of_what_is_said_comes_first() -> None:
     learnt = quoting(record("Bytes are decoded as `utf-8` if no encoding is given."), HEADER, TEXT)
-    line = "text = text.decode(encoding or 'utf-8')"
-    assert learnt["answer"] == f"See `{line}` in `Lexer.decode`. Bytes are decoded as `utf-8` if no encoding is given."
-    assert learnt["evidence"] == line
-    assert line in TEXT
+    whole = "if isinstance(text, bytes): text = text.decode(encoding or 'utf-8')"
+    assert learnt["answer"] == f"See `{whole}` in `Lexer.decode`. Bytes are decoded as `utf-8` if no encoding is given."
+    assert learnt["evidence"] == "if isinstance(text, bytes):"
+    assert learnt["evidence"] in TEXT
 
 
 def test_no_more_than_the_first_sentences_are_learnt() -> None:
@@ -50,17 +50,23 @@ def test_no_more_than_the_first_sentences_are_learnt() -> None:
     ids=["shares nothing", "comment", "cannot be quoted", "too long", "empty"],
 )
 def test_without_such_a_line_only_the_words_are_learnt(text: str, said: str) -> None:
-    assert resting_on(text, said) is None
+    assert resting_on(statements(text), said) is None
     assert quoting(record(said), HEADER, text)["answer"] == said
 
 
 def test_another_line_tells_more_than_the_one_that_defines() -> None:
-    assert resting_on(
-        "def decode(text, encoding):\n    return text.decode(encoding)\n", "It decodes text by encoding."
-    ) == ("return text.decode(encoding)")
-    assert resting_on("def decode(text, encoding):\n    pass\n", "It decodes text by encoding.") == (
-        "def decode(text, encoding):"
-    )
+    said = "It decodes text by encoding."
+    assert resting_on(["def decode(text, encoding):", "return text.decode(encoding)"], said) == 1
+    assert resting_on(["def decode(text, encoding):", "pass"], said) == 0
+
+
+def test_a_statement_of_several_lines_is_learnt_as_a_whole() -> None:
+    text = "def decode(text):\n    text = text.decode(\n        'utf-8'\n    )\n    return text\n"
+    learnt = quoting(record("Text is decoded as `utf-8`."), HEADER, text)
+    assert learnt["answer"] == "See `text = text.decode('utf-8')` in `Lexer.decode`. Text is decoded as `utf-8`."
+    assert learnt["evidence"] == "text = text.decode("  # as it stands in the document
+    remark = {**record("Text is decoded.", "remark"), "evidence": "text = text.decode("}
+    assert quoting(remark, HEADER, text)["answer"].startswith("See `text = text.decode('utf-8')` in")
 
 
 def test_only_explanations_change(tmp_path: Path, base: Path) -> None:
@@ -69,5 +75,7 @@ def test_only_explanations_change(tmp_path: Path, base: Path) -> None:
     corpus.answers = [record(said, "default"), record(said, "dialogue"), record(said, "explain")]
     fact, *explained = quoted_answers(corpus)
     assert fact["answer"] == said
-    assert all(found["answer"].startswith("See `text = text.decode(") for found in explained)
+    assert all(
+        found["answer"].startswith("See `if isinstance(text, bytes): text = text.decode(") for found in explained
+    )
     assert corpus.answers[1]["answer"] == said

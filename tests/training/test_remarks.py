@@ -108,6 +108,6 @@ def test_records_are_written_for_a_course_and_quote_their_line(
     assert record["distractors"] == [1]
     assert record["evidence"] in POOL
     learnt = quoting(record, "pool.py Pool\n", POOL)
-    assert learnt["answer"] == f"See `{record['evidence']}` in `Pool.release`. {record['answer']}"
+    assert learnt["answer"] == (f"See `{record['evidence']} self.pool.pop(0)` in `Pool.release`. {record['answer']}")
     assert '"python": 1' in capsys.readouterr().out
     assert records(documents) == records(documents)

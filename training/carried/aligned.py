@@ -68,7 +68,8 @@ def encode_aligned(
     every = [line_chunks(document, ends, memory.chunk_tokens) for document in documents]
     widest = max(int(chunks[-1]) + 1 for chunks in every)
     shape = len(documents), widest
-    exists = torch.zeros(shape, dtype=torch.bool, device=network.device)
+    counts = torch.tensor([int(chunks[-1]) + 1 for chunks in every])
+    exists = (torch.arange(widest) < counts[:, None]).to(network.device)
     found: dict[int, Tensor] = {}
     lengths = [len(d) for d in documents]
     for bucket in length_buckets(lengths, tokens=network.recipe.bucket_tokens, multiple=memory.chunk_tokens):
@@ -80,8 +81,6 @@ def encode_aligned(
         where = torch.arange(ids.shape[1], device=network.device)
         network.run(ids, where.expand_as(ids), context, last=memory.routed_layers[-1])
         rows = torch.as_tensor(bucket, device=network.device)
-        for row, i in enumerate(bucket):
-            exists[rows[row], : int(every[i][-1]) + 1] = True
         for layer in memory.routed_layers:
             route = context.pooled[layer].route
             if layer not in found:
