@@ -1,6 +1,6 @@
 """A base model asks about a document and answers, both in its own words, so that training keeps plain language.
 
-    python -m codemem.training.dialogues --base FOLDER --data FOLDER [--part 0 --parts 1] [--documents 4000]
+    python -m codemem.training.dialogues --base FOLDER --data FOLDER [--part 0 --parts 1] [--documents 4000] [--seed 5]
 
 Questions made by rule have the rules' forms, and a model that learns from them alone answers what is asked otherwise in
 those forms. `--base` is a checkpoint in Hugging Face's layout, the larger the better; how a question begins is drawn
@@ -200,8 +200,9 @@ def main(arguments: list[str] | None = None) -> None:
     add("--parts", type=int, default=1)
     add("--documents", type=int, default=4000, help="of all parts together")
     add("--seconds", type=float, default=3600.0, help="begin no more after so long")
+    add("--seed", type=int, default=5, help="which documents are drawn: another one for words that no course has had")
     options = parser.parse_args(arguments)
-    given = drawn(options.data, options.documents)[options.part :: options.parts]
+    given = drawn(options.data, options.documents, options.seed)[options.part :: options.parts]
     model = Generating(options.base, prompt_tokens=1536, together=TOGETHER)
     faults: Counter[str] = Counter()
     until = time.monotonic() + options.seconds

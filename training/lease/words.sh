@@ -22,7 +22,7 @@ for gpu in $ON; do
         (
             export CUDA_VISIBLE_DEVICES=$gpu
             python3 -m codemem.training.dialogues --base /tmp/s/medium --data "$INTO" --part $part --parts "$PARTS" \
-                --documents "${DIALOGUES:-12000}" --seconds "${DIALOGUE_SECONDS:-60}"
+                --documents "${DIALOGUES:-12000}" --seconds "${DIALOGUE_SECONDS:-60}" --seed "${WORDS_SEED:-5}"
             python3 -m codemem.training.explain --base /tmp/s/medium --data "$INTO" --part $part --parts "$PARTS" \
                 --limit "${EXPLAINED:-600}"
         ) > "/tmp/r/words-$part.log" 2>&1 &
