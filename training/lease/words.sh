@@ -35,5 +35,6 @@ echo "$(date +%T) words"
 touch /tmp/r/written.done
 [ -z "$WRITE_INTO" ] || exit 0
 touch /tmp/r/words.done
+[ -n "$READERS" ] || exit 0
 python3 -m codemem.training.retrieved --data /tmp/s/course --processes 24
 touch /tmp/r/retrieved.done
