@@ -14,7 +14,7 @@ with."""
 COMMENT = ("#", "//", "/*", "*", "--", ";", '"""', "'''")
 """How lines begin that are no code."""
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'')
-_GOES_ON = re.compile(r"(?:(?<![=!<>:/])=|=>|&&|\|\||(?<!\?)\?|\?\?|(?<!\+)\+|\\|(?<![\w.])(?:and|or|not|return))$")
+_GOES_ON = re.compile(r"(?:(?<![=!<>:/])=|=>|&&|\|\||(?<=\s)\?|\?\?|(?<!\+)\+|\\|(?<![\w.])(?:and|or|not|return))$")
 _GOES_ON_WITH = re.compile(r"(?:\.\w|\?\.|&&|\|\||\?\?|[?:] |\+ |and\b|or\b)")
 _CONDITION = re.compile(r"(?:\} *)?(?:if|elif|elsif|else if|unless|when|case|except|catch|rescue)\b.*(?::|\{|\bthen)$")
 _OPENED = re.compile(r"[(\[{]$")

@@ -27,6 +27,8 @@ from codemem.model.statements import LONGEST, statements
         ("# a comment (with a bracket\nx = 1", "# a comment (with a bracket"),
         ('s = "a ( b"\nx = 1', 's = "a ( b"'),
         ("x == y\nz", "x == y"),
+        ("fail if text.empty?\ngo", "fail if text.empty?"),
+        ("size = given ?\n  given : 10", "size = given ? given : 10"),
         ("i++\nj", "i++"),
         ("def f(a):\n    return a", "def f(a):"),
         ("f(\n" + "    argument,\n" * 30 + ")", "f("),  # too many lines

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from codemem.model.weights import checkpoint_folder
-from codemem.training.carry.__main__ import calls, main
+from codemem.training.carry.__main__ import calls, lay, main
 from codemem.training.carry.gguf_hole import hole_and_patches
 from codemem.training.carry.parts import cut, join, missing, read_plan
 
@@ -147,3 +147,34 @@ def test_a_file_without_a_second_copy_has_no_hole(tmp_path: Path) -> None:
     kinds = gguf.GGMLQuantizationType
     file = quantised(tmp_path / "untied.gguf", output=kinds.Q8_0, embedding=kinds.Q5_0, tied=False)
     assert hole_and_patches(file) == ([], {})
+
+
+def test_calls_are_laid_out_in_the_order_in_which_things_are_needed(tmp_path: Path) -> None:
+    cut_folder, into = tmp_path / "cut", tmp_path / "call"
+    big = tmp_path / "big.bin"
+    big.write_bytes(bytes(range(250)))
+    cut(big, cut_folder, most_bytes=100)
+    for name, size in (("first", 60), ("last", 30)):
+        (cut_folder / name).write_bytes(b"x" * size)
+    (into / "07").mkdir(parents=True)  # of an earlier lease
+    plan = (cut_folder / "big.bin.parts.json").stat().st_size
+    room = max(plan, 100) + 60
+    made = lay(cut_folder, ["first", "big.bin", "last"], into, room)
+    assert [folder.name for folder in made] == [f"{n + 1:02}" for n in range(len(made))]
+    assert sorted(into.iterdir()) == made
+    carried = [sorted(path.name for path in folder.iterdir()) for folder in made]
+    assert carried[0] == ["big.bin.parts.json", "first"]
+    assert [name for names in carried for name in names] == [
+        "big.bin.parts.json",
+        "first",
+        "big.bin.00",
+        "big.bin.01",
+        "big.bin.02",
+        "last",
+    ]
+    assert all(sum(path.stat().st_size for path in folder.iterdir()) <= room for folder in made)
+    with pytest.raises(ValueError, match="nothing"):
+        lay(cut_folder, ["nothing"], into, room)
+    with pytest.raises(ValueError, match="larger than the 20 bytes"):
+        lay(cut_folder, ["first"], into, 20)
+    assert sorted(into.iterdir()) == made  # what was laid out stays

@@ -3,12 +3,16 @@
     python -m codemem.training.carry cut PATH... --into .work/carry        # here; prints what each call carries
     python -m codemem.training.carry join NAME... --folder .work/carry --to .work   # there
     python -m codemem.training.carry cut FILE --into FOLDER --part-bytes 15000000 --whole   # there, for the way back
+    python -m codemem.training.carry lay NAME... --folder .work/cut --into .work/call   # here: a folder a call
 
-PATH is a file or a folder (which becomes a tar). Of a .gguf file what nobody reads stays here, unless `--whole`.
+PATH is a file or a folder (which becomes a tar). Of a .gguf file what nobody reads stays here, unless `--whole`. `lay`
+takes files of the folder, cut ones as their parts, and keeps their order: what is needed first travels first.
 """
 
 import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,7 +20,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from codemem.training.carry.parts import cut, join, read_plan
+from codemem.training.carry.parts import cut, join, plan_path, read_plan
 
 CALL_BYTES = 64 << 20
 MARGIN_BYTES = 1 << 20
@@ -24,11 +28,14 @@ CALL_PATHS = 8
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Cuts or joins; `cut` prints one JSON list of paths a call, in order."""
+    """Cuts, lays out or joins; `cut` prints one JSON list of paths a call, in order, `lay` the folder of each."""
     options = _options(arguments)
     try:
         if options.action == "cut":
             _cut(options)
+        elif options.action == "lay":
+            for folder in lay(options.folder, options.names, options.into, options.call_bytes):
+                print(json.dumps([str(folder)]))
         else:
             for name in options.names:
                 _join(options.folder, name, options.to)
@@ -51,6 +58,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--without", type=int, default=0, help="bytes of the working tree that are moved away meanwhile"
     )
     cutting.add_argument("--whole", action="store_true", help="leave nothing out of a .gguf file")
+    laying = actions.add_parser("lay", help="a folder for each call, in the order given")
+    laying.add_argument("names", nargs="+")
+    laying.add_argument("--folder", type=Path, required=True, help="what `cut` wrote, and whole files")
+    laying.add_argument("--into", type=Path, required=True, help="made anew")
+    laying.add_argument("--call-bytes", type=int, default=56_500_000, help="beside the working tree and tar's blocks")
     joining = actions.add_parser("join", help="put them together, bit for bit")
     joining.add_argument("names", nargs="+")
     joining.add_argument("--folder", type=Path, required=True)
@@ -95,6 +107,28 @@ def calls(sizes: dict[Path, int], room: int) -> list[list[Path]]:
             found.append([path])
             left.append(room - sizes[path])
     return found
+
+
+def lay(folder: Path, names: Sequence[str], into: Path, most_bytes: int) -> list[Path]:
+    """Folders `01`, `02`, ... of links to what travels in each call, `into` made anew; a plan travels before its parts.
+    Raises `ValueError` naming what is not there or fits into no call."""
+    files: list[Path] = []
+    for name in names:
+        parts = sorted(folder.glob(f"{name}.[0-9][0-9]"))
+        files += [plan_path(folder, name), *parts] if parts else [folder / name]
+    for file in files:
+        if not file.is_file() or file.stat().st_size > most_bytes:
+            raise ValueError(f"{file} is not there, or larger than the {most_bytes:,} bytes of a call")
+    shutil.rmtree(into, ignore_errors=True)
+    made: list[Path] = []
+    left = 0
+    for file in files:
+        if file.stat().st_size > left:
+            made.append(_made(into / f"{len(made) + 1:02}"))
+            left = most_bytes
+        os.link(file, made[-1] / file.name)
+        left -= file.stat().st_size
+    return made
 
 
 def call_room(tree: Path, without: int = 0) -> int:
