@@ -25,6 +25,7 @@ from codemem.model.memory import TextContext
 from codemem.model.naming import decode_names
 from codemem.model.prompts import Prompts, question_position
 from codemem.model.references import references
+from codemem.model.restating import Restating
 from codemem.model.routers import Routers
 from codemem.model.tokenizer import IncrementalDetokeniser, Tokenizer
 
@@ -246,6 +247,7 @@ def _write(
     ends = conversation.tokenizer.eos_ids | {prompts.turn_end}
     digits = {conversation.tokenizer.encode_text(str(d))[0]: d for d in range(10)}
     choosing = Choosing(conversation.tokenizer, conversation.question, shown.references, shown.sources)
+    restating = Restating(conversation.question)
     text, cited, number = "", [], -1
     found, stopped, count = True, "length", 0
     first_token = 0.0
@@ -276,14 +278,13 @@ def _write(
             elif number < 0:
                 choosing.wrote(token, text)
                 piece = detokeniser.push(token)
-                if piece:
-                    text += piece
-                    yield TextPiece(piece)
+                text += piece
+                if adds := restating.push(piece):
+                    yield TextPiece(adds)
         logits = conversation.feed([token])
-    rest = detokeniser.finish()
-    if rest:
-        text += rest
-        yield TextPiece(rest)
+    if adds := restating.push(detokeniser.finish()) + restating.finish():
+        yield TextPiece(adds)
+    text = restating.text
     seconds = time.perf_counter() - began - first_token / 1e3
     spans = citations(shown.sources, cited, text, conversation.question)
     yield Answer(

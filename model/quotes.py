@@ -54,6 +54,12 @@ class Quotes:
         return re.search(f"\n{re.escape(inside)}[^\x00-\x7f]", self._lines) is not None
 
 
+def quotation_end(text: str) -> int | None:
+    """Where the quotation at the beginning of an answer ends, its place included; None without one."""
+    found = _QUOTED.match(text)
+    return found.end() if found else None
+
+
 def split_quotation(text: str) -> tuple[str, str]:
     """The statement that an answer quotes at its beginning, or '', and what it says besides."""
     found = _QUOTED.match(text)
