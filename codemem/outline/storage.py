@@ -38,11 +38,11 @@ def read(path: Path) -> list[FileRecord]:
     """All rows. Raises FileNotFoundError, or OutlineFormatError."""
     if not path.is_file():
         raise FileNotFoundError(f"no outline at {path}")
+    known: dict[str, str] = {}
     try:
         with _open(path) as database, paused_collector():
-            return [
-                _unpack(*row) for row in database.execute("SELECT path, oid, record, words FROM files ORDER BY path")
-            ]
+            rows = database.execute("SELECT path, oid, record, words FROM files ORDER BY path")
+            return [_unpack(known, *row) for row in rows]
     except (zlib.error, struct.error, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise OutlineFormatError(f"the outline at {path} is damaged: {error}") from error
 
@@ -79,7 +79,8 @@ def _pack(entry: FileRecord) -> bytes:
     return zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 1)
 
 
-def _unpack(path: Any, oid: Any, packed: Any, packed_words: Any) -> FileRecord:
+def _unpack(known: dict[str, str], path: Any, oid: Any, packed: Any, packed_words: Any) -> FileRecord:
+    """`known`: words that earlier files hold. They are one string each then: most words stand in many files."""
     kind, lines, stem_terms, folder_terms, rows = json.loads(zlib.decompress(packed))
     symbols = tuple(
         SymbolRecord(
@@ -95,7 +96,7 @@ def _unpack(path: Any, oid: Any, packed: Any, packed_words: Any) -> FileRecord:
         )
         for symbol_kind, name, scope, start, end, signature, doc in rows
     )
-    words = _unpack_words(packed_words)
+    words = _unpack_words(packed_words, known)
     return FileRecord(path, oid, kind, lines, tuple(stem_terms.split()), tuple(folder_terms.split()), symbols, words)
 
 
@@ -106,11 +107,12 @@ def _pack_words(words: FileWords) -> bytes:
     return zlib.compress(head + line + words.sizes + words.places + words.counts, 1)
 
 
-def _unpack_words(packed: Any) -> FileWords:
+def _unpack_words(packed: Any, known: dict[str, str]) -> FileWords:
     data = zlib.decompress(packed)
     line, sizes = struct.unpack_from("<II", data)
     at = struct.calcsize("<II")
-    words = tuple(data[at : at + line].decode().split())
+    own = data[at : at + line].decode().split()
+    words = tuple(map(known.setdefault, own, own))
     at += line
     postings = (len(data) - at - sizes) // (PLACE_BYTES + 1)
     ends = at + sizes, at + sizes + postings * PLACE_BYTES

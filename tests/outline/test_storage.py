@@ -7,6 +7,7 @@ import pytest
 from helpers import SHOP, read_tree
 
 from codemem.outline import Outline, OutlineFormatError
+from codemem.outline.storage import read
 
 QUERIES = ("cart", "authorize card", "Session.get", "how are requests dispatched?")
 
@@ -83,3 +84,11 @@ def test_damaged_rows_are_refused(tmp_path: Path, damage: bytes) -> None:
     database.close()
     with pytest.raises(OutlineFormatError):
         Outline.load(path)
+
+
+def test_a_word_of_many_files_is_kept_once(tmp_path: Path) -> None:
+    files = {f"file_{n}.py": f"def only_{n}():\n    return shared_marvellous_word\n" for n in range(3)}
+    Outline.build(read_tree(tmp_path / "tree", files)).save(tmp_path / "outline.db")
+    found = [word for record in read(tmp_path / "outline.db") for word in record.words.words if word == "marvellous"]
+    assert len(found) == 3
+    assert len({id(word) for word in found}) == 1
