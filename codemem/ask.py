@@ -16,7 +16,10 @@ from codemem.links import linked
 from codemem.mentions import mentions, speaking_places
 from codemem.model.events import Answer, Read, Round, Source, TextPiece
 from codemem.model.evidence import MOST_LINES
+from codemem.model.spelled import names_to_find
 from codemem.outline.mix import mix_files
+from codemem.outline.query import asked_kinds
+from codemem.outline.words import identifiers
 from codemem.passages import FileChangedError
 from codemem.recall import Recall
 from codemem.results import AskResult, Citation, FoundPlace
@@ -27,6 +30,8 @@ PLACES = 5
 """Places listed instead of prose when nothing was found."""
 SPOKEN = 3
 """Of them, how many at most speak of a name of the question."""
+BESIDE = frozenset(("test", "example"))
+"""Kinds of files that show what is meant rather than do it."""
 PRIOR_PLACES = 50
 """Places of the outline that the first round hears of."""
 
@@ -84,7 +89,7 @@ def ask(
     events = recall.memory.engine.answer(
         question,
         recall.bank,
-        _reader(recall),
+        _reader(recall, question),
         prior=_prior(session, recall, question),
         max_rounds=config.max_rounds,
         source_tokens=config.source_tokens,
@@ -111,17 +116,23 @@ def _nothing_here(session: Session, recall: Recall, question: str, seen: _Progre
     return _result(session, recall, question, nothing, seen)
 
 
-def _reader(recall: Recall) -> Callable[[int], Source]:
-    """Documents as the model reads them. One whose file changed since reads as empty: it cannot be cited then."""
+def _reader(recall: Recall, question: str) -> Callable[[int], Source]:
+    """Documents as the model reads them. One whose file changed since reads as empty: it cannot be cited then. What
+    tests and examples do explains nothing unless they are asked about, by their kind or by a name that they define."""
+    capitals = (name for name in identifiers(question) if any(map(str.isupper, name[1:])))
+    spelled, beside = {*names_to_find(question), *capitals}, BESIDE - asked_kinds(question)
 
     def read(index: int) -> Source:
         tree, document = recall.where(index)
-        record = tree.passages.record(tree.work.manifest.row_of_document(document))
+        row = tree.work.manifest.row_of_document(document)
+        record = tree.passages.record(row)
         try:
             found = tree.passages.document(document)
         except FileChangedError:
             return Source(index, f"{record.path}\n", "")
-        return Source(index, found.header, found.text, definitions(found, record.symbols))
+        held = definitions(found, record.symbols)
+        quotable = tree.work.manifest.kind(row) not in beside or any(each.own_name in spelled for each in held)
+        return Source(index, found.header, found.text, held, quotable)
 
     return read
 

@@ -23,7 +23,8 @@ class Choosing:
     def __init__(self, tokenizer: Tokenizer, question: str, told: str, sources: Sequence[Source]) -> None:
         self._tokenizer = tokenizer
         self._known = KnownWords([question, told, *(f"{source.header} {source.text}" for source in sources)])
-        self._quotes = Quotes(source.text for source in sources)
+        quotable = [source.text for source in sources if source.quotable]
+        self._quotes = Quotes(quotable or [source.text for source in sources])
         self._written: set[int] = set()
 
     def penalise(self, logits: Tensor, text: str) -> None:

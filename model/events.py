@@ -43,6 +43,8 @@ class Source:
     text: str
     definitions: Sequence[Definition] = ()
     """In its text, where they are known."""
+    quotable: bool = True
+    """Whether an explanation may quote it, where another source may be quoted."""
 
     @property
     def path(self) -> str:

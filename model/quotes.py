@@ -9,12 +9,19 @@ OPENING = "See `"
 """How an answer that quotes begins; training has it so (training/quoting.py)."""
 SHORTEST = 8
 """Characters of a statement that is quoted, without its indentation, at least."""
+_IMPORT = re.compile(
+    r"(?:import\b|from\s+\S+\s+import\b|export\s.*\bfrom\b|#\s*include\b|use\s|using\s|package\s|require\b"
+    r"|(?:const|let|var)\s.*=\s*require\()"
+)
+"""How a line begins that says where a name comes from, and nothing of what is done."""
 _QUOTED = re.compile(re.escape(OPENING) + r"([^`\n]+)`(?: in `[^`\n]*`)?\.?\s*")
 
 
 def can_be_quoted(line: str) -> bool:
     """Whether a statement without its indentation may stand between backticks, and be shown in a terminal: a repository
-    may hold escape sequences, and letters that turn the direction of what follows."""
+    may hold escape sequences, and letters that turn the direction of what follows. What imports explains nothing."""
+    if _IMPORT.match(line):
+        return False
     return SHORTEST <= len(line) <= LONGEST and "`" not in line and line.replace("\t", " ").isprintable()
 
 

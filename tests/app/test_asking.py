@@ -7,7 +7,7 @@ import pytest
 from app.bench import Bench
 from app.conftest import write
 from app.fake_engine import FakeEngine
-from codemem.ask import Piece, RoundDone, ask
+from codemem.ask import Piece, RoundDone, _reader, ask
 from codemem.errors import CodememError
 from codemem.results import AskResult
 
@@ -86,3 +86,35 @@ def test_what_changed_while_it_was_read_is_not_cited(bench: Bench, repository: P
     assert isinstance(result, AskResult)
     assert result.citations == []
     assert "changed" in result.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("question", "quotable"),
+    [
+        ("How does it retry a call?", {"src/retry.py": True, "tests/test_retry.py": False, "examples/demo.py": False}),
+        ("What do the tests of retry check?", {"tests/test_retry.py": True, "examples/demo.py": False}),
+        ("Is there an example of a retry?", {"tests/test_retry.py": False, "examples/demo.py": True}),
+        ("How does SlowRetry wait?", {"tests/test_retry.py": True, "examples/demo.py": False}),
+        ("How does `show_retry` wait?", {"tests/test_retry.py": False, "examples/demo.py": True}),
+        ("What does retry show?", {"examples/demo.py": False}),  # words, no names
+    ],
+)
+def test_tests_and_examples_are_quoted_where_they_are_asked_about(
+    bench: Bench, tmp_path: Path, question: str, quotable: dict[str, bool]
+) -> None:
+    root = tmp_path / "retries"
+    write(
+        root,
+        {
+            "src/retry.py": "def retry(call):\n    return call()\n",
+            "tests/test_retry.py": "class SlowRetry:\n    def retry(self):\n        return 1\n",
+            "examples/demo.py": "def show_retry():\n    return retry(print)\n",
+        },
+    )
+    bench.index(root)
+    with bench.session(root, answering=True) as session:
+        assert session.recall is not None
+        read = _reader(session.recall, question)
+        found = {source.path: source.quotable for source in map(read, range(len(session.recall)))}
+    assert {path: found[path] for path in quotable} == quotable
+    assert found["src/retry.py"]

@@ -9,7 +9,7 @@ from codemem.model.choosing import REPETITION_PENALTY, Choosing
 from codemem.model.citations import citations
 from codemem.model.events import Source
 from codemem.model.evidence import deciding_span
-from codemem.model.quotes import OPENING, Quotes, line_of, quoted_first, split_quotation
+from codemem.model.quotes import OPENING, Quotes, can_be_quoted, line_of, quoted_first, split_quotation
 from codemem.model.statements import LONGEST
 from codemem.model.testing import tiny_engine
 from codemem.model.tokenizer import Tokenizer
@@ -86,6 +86,33 @@ def test_a_statement_of_several_lines_is_quoted_as_a_whole() -> None:
     assert quoted_first(["nothing", text], [0], whole) == [1, 0]
     cited = citations([Source(4, "a.py\n", text)], [], f"See `{whole}` in `open`. It is limited.", "What is the limit?")
     assert [(read.document, text[read.start_byte : read.end_byte].count("1024")) for read in cited] == [(4, 1)]
+
+
+def test_imports_are_not_quoted_and_what_merely_looks_so_is() -> None:
+    imports = [
+        "import os.path",
+        "from shop.cart import Cart",
+        "export { Cart } from './cart'",
+        "#include <vector>",
+        "use std::io::Read;",
+        "using System.Text;",
+        "package main",
+        "require 'mustache'",
+        "const cart = require('./cart');",
+    ]
+    code = ["imported = 12345", "used = fetch()", "packages.append(1)", "const cart = new Cart();", "user.save(now)"]
+    assert not any(map(can_be_quoted, imports))
+    assert all(map(can_be_quoted, code))
+
+
+def test_what_is_beside_is_quoted_only_where_nothing_else_is(tokenizer: Tokenizer) -> None:
+    beside = Source(1, "tests/test_a.py\n", "zebra = 12345\n", quotable=False)
+    right, wrong = ids(tokenizer, "t")[0], ids(tokenizer, "z")[0]
+    logits = torch.zeros(VOCABULARY)
+    logits[wrong], logits[right] = 9.0, 5.0
+    both = Choosing(tokenizer, "How?", "", [beside, Source(0, "a.py\n", TEXT)])
+    assert both.choose(logits, OPENING) == right
+    assert Choosing(tokenizer, "How?", "", [beside]).choose(logits, OPENING) == wrong
 
 
 def test_what_would_command_a_terminal_is_not_quoted() -> None:
