@@ -20,9 +20,9 @@ _QUOTED = re.compile(re.escape(OPENING) + r"([^`\n]+)`(?: in `[^`\n]*`)?\.?\s*")
 def can_be_quoted(line: str) -> bool:
     """Whether a statement without its indentation may stand between backticks, and be shown in a terminal: a repository
     may hold escape sequences, and letters that turn the direction of what follows. What imports explains nothing."""
-    if _IMPORT.match(line):
+    if not SHORTEST <= len(line) <= LONGEST or _IMPORT.match(line):
         return False
-    return SHORTEST <= len(line) <= LONGEST and "`" not in line and line.replace("\t", " ").isprintable()
+    return "`" not in line and line.replace("\t", " ").isprintable()
 
 
 class Quotes:

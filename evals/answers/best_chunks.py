@@ -1,6 +1,5 @@
 """Attention to each document's best chunk alone: what the other chunks' pooled keys and values add."""
 
-import copy
 from typing import Self
 
 import numpy as np
@@ -20,7 +19,7 @@ class BestChunks(Bank):
     def of(cls, bank: Bank) -> Self:
         """Over the same tensors."""
         found = cls.__new__(cls)
-        found.__dict__.update(copy.copy(bank.__dict__))
+        found.__dict__.update(bank.__dict__)
         found._queries = {}
         return found
 

@@ -178,3 +178,6 @@ def test_calls_are_laid_out_in_the_order_in_which_things_are_needed(tmp_path: Pa
     with pytest.raises(ValueError, match="larger than the 20 bytes"):
         lay(cut_folder, ["first"], into, 20)
     assert sorted(into.iterdir()) == made  # what was laid out stays
+    with pytest.raises(ValueError, match="holds big"):
+        lay(cut_folder, ["first"], cut_folder, room)  # a folder of something else is not made anew
+    assert (cut_folder / "first").is_file()

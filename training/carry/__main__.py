@@ -12,6 +12,7 @@ takes files of the folder, cut ones as their parts, and keeps their order: what 
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -119,6 +120,8 @@ def lay(folder: Path, names: Sequence[str], into: Path, most_bytes: int) -> list
     for file in files:
         if not file.is_file() or file.stat().st_size > most_bytes:
             raise ValueError(f"{file} is not there, or larger than the {most_bytes:,} bytes of a call")
+    if into.is_dir() and (other := sorted(p.name for p in into.iterdir() if not re.fullmatch(r"\d\d", p.name))):
+        raise ValueError(f"{into} is made anew, and holds {other[0]}, which was not laid out here")
     shutil.rmtree(into, ignore_errors=True)
     made: list[Path] = []
     left = 0
