@@ -84,6 +84,10 @@ class MemoryConfig:
     find_layers: int = 0
     """How many of the routed layers, from the lowest, `find` ranks by; 0 means all."""
 
+    bidirectional: bool = False
+    """Whether a document's tokens see those behind them too while it is encoded, so that its first chunk knows of its
+    last. What is read and written is causal either way."""
+
     attends: bool = True
     """Whether text attends to the pooled keys and values of what was routed to. False for routers that were trained on
     a frozen backbone, which has never seen pooled memory: routing then only chooses what is read."""

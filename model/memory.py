@@ -54,7 +54,7 @@ class EncodingContext:
             self.pooled[layer] = PooledLayer(*pooled)
         if not len(q_THD):  # the last layer of an encoding is only shown its inputs
             return q_THD
-        return attend_within(q_THD, k_TGD, v_TGD, self.lengths)
+        return attend_within(q_THD, k_TGD, v_TGD, self.lengths, causal=not self.memory.bidirectional)
 
 
 class QuestionContext:

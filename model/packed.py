@@ -1,4 +1,4 @@
-"""Causal attention inside each of several packed sequences.
+"""Attention inside each of several packed sequences, causal or in both directions.
 
 On a GPU long sequences have a call each (cuDNN), and shorter neighbours one variable-length call together
 (torch.nn.attention.varlen, FlashAttention-2). Elsewhere every sequence has its own: on a processor that is the faster
@@ -28,12 +28,16 @@ _LARGEST_HEAD = 256
 """FlashAttention's limit; it also wants multiples of 8."""
 
 
-def attend_within(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int], *, how: How = "auto") -> Tensor:
+def attend_within(
+    q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int], *, causal: bool = True, how: How = "auto"
+) -> Tensor:
     """[T, H, D]; `lengths` [N] sum to T. `how`: 'auto' takes the variable-length call where it can be had and pays."""
     if how == "varlen":
-        return _attend_varlen(q_THD, k_TGD, v_TGD, lengths)
+        return _attend_varlen(q_THD, k_TGD, v_TGD, lengths, causal=causal)
     if how == "each" or not can_pack(q_THD):
-        return _attend_each(q_THD, k_TGD, v_TGD, lengths)
+        return _attend_each(q_THD, k_TGD, v_TGD, lengths, causal=causal)
+    if not causal:  # the rows that plan for cuDNN would be seen
+        return _attend_varlen(q_THD, k_TGD, v_TGD, lengths, causal=False)
     if max(lengths, default=0) >= LONG and _plans(q_THD.device, q_THD.dtype, *q_THD.shape[1:], k_TGD.shape[1]):
         return attend_runs(q_THD, k_TGD, v_TGD, lengths, alone=_attend_planned, together=_attend_varlen)
     return _attend_varlen(q_THD, k_TGD, v_TGD, lengths)
@@ -89,29 +93,31 @@ def _serves(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
     """Whether the call runs here and is right, tried once: how it is spelled and what it takes differs by version."""
     q, k, v = (torch.randn(8, heads, head_dim, device=device, dtype=dtype) for heads in (4, 2, 2))
     with torch.inference_mode():
-        expected = _attend_each(q, k, v, (3, 5))
         try:
-            found = _attend_varlen(q, k, v, (3, 5))
+            apart = [
+                (_attend_varlen(q, k, v, (3, 5), causal=way) - _attend_each(q, k, v, (3, 5), causal=way)).abs().max()
+                for way in (True, False)
+            ]
         except (RuntimeError, TypeError, ValueError):
             return False
-    return bool((found - expected).abs().max() < 0.05)
+    return bool(max(apart) < 0.05)
 
 
-def _attend_each(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int]) -> Tensor:
+def _attend_each(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int], *, causal: bool = True) -> Tensor:
     if len(lengths) == 1:
-        return _attend_one(q_THD, k_TGD, v_TGD)
+        return _attend_one(q_THD, k_TGD, v_TGD, causal=causal)
     out = torch.empty_like(q_THD)
     start = 0
     for n in lengths:
         rows = slice(start, start + n)
-        out[rows] = _attend_one(q_THD[rows], k_TGD[rows], v_TGD[rows])
+        out[rows] = _attend_one(q_THD[rows], k_TGD[rows], v_TGD[rows], causal=causal)
         start += n
     return out
 
 
-def _attend_one(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+def _attend_one(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, *, causal: bool = True) -> Tensor:
     q, k, v = (x.transpose(0, 1)[None] for x in (q_THD, k_TGD, v_TGD))
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)[0].transpose(0, 1)
+    return F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=True)[0].transpose(0, 1)
 
 
 def _attend_planned(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
@@ -132,12 +138,14 @@ def _plans(device: torch.device, dtype: torch.dtype, heads: int, head_dim: int, 
         return False
 
 
-def _attend_varlen(q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int]) -> Tensor:
+def _attend_varlen(
+    q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor, lengths: Sequence[int], *, causal: bool = True
+) -> Tensor:
     call = _varlen()
     if call is None:
         raise ValueError("this torch has no variable-length attention")
     offsets, longest = _offsets(tuple(lengths), q_THD.device), max(lengths, default=0)
-    options = _options()
+    options = _options(causal=causal)
     if q_THD.shape[1] != k_TGD.shape[1] and not _shares(q_THD.device, q_THD.dtype, q_THD.shape[-1]):
         heads = q_THD.shape[1] // k_TGD.shape[1]
         k_TGD, v_TGD = (x.repeat_interleave(heads, 1) for x in (k_TGD, v_TGD))
@@ -163,12 +171,14 @@ def _varlen() -> Callable[..., Any] | None:
 
 
 @cache
-def _options() -> dict[str, Any]:
+def _options(*, causal: bool) -> dict[str, Any]:
     """How this torch spells causal, and that query heads share keys."""
     call = _varlen()
     assert call is not None
     known = inspect.signature(call).parameters
-    options: dict[str, Any] = {"is_causal": True} if "is_causal" in known else {"window_size": (-1, 0)}
+    options: dict[str, Any] = (
+        {"is_causal": causal} if "is_causal" in known else {"window_size": (-1, 0 if causal else -1)}
+    )
     return options | ({"enable_gqa": True} if "enable_gqa" in known else {})
 
 
@@ -180,7 +190,7 @@ def _shares(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
     q, k, v = (torch.randn(8, heads, head_dim, device=device, dtype=dtype) for heads in (4, 2, 2))
     offsets = torch.tensor([0, 3, 8], dtype=torch.int32, device=device)
     try:
-        found = call(q, k, v, offsets, offsets, 5, 5, **_options())
+        found = call(q, k, v, offsets, offsets, 5, 5, **_options(causal=True))
     except (RuntimeError, TypeError, ValueError):
         return False
     return bool((found - _attend_each(q, k, v, (3, 5))).abs().max() < 0.05)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -59,20 +60,20 @@ def write_tiny_checkpoint(folder: Path, *, layers: int = 3, seed: int = 0) -> Pa
     return folder
 
 
-def write_tiny_adapter(path: Path, *, layers: int = 3, seed: int = 0) -> Path:
-    """A random adapter with routers in every layer but the first."""
+def write_tiny_adapter(path: Path, *, layers: int = 3, seed: int = 0, **memory: Any) -> Path:
+    """A random adapter with routers in every layer but the first. `memory`: further settings of `MemoryConfig`."""
     raw = DecoderConfig(272, 64, layers, 4, 2, 16, 96, 1e6, 1e-6, qkv_bias=True, qk_norm=False, tied=True)
     torch.manual_seed(seed)
-    memory = MemoryConfig(tuple(range(1, layers)), chunk_tokens=16, top_k=4, find_layers=1)
+    settings = MemoryConfig(tuple(range(1, layers)), chunk_tokens=16, top_k=4, find_layers=1, **memory)
     adapters = add_adapters(Decoder(raw), rank=4)
     for adapter in adapters.values():
         torch.nn.init.normal_(adapter.b, std=0.01)
-    save_adapter(path, adapters, Routers(raw, memory.routed_layers), memory, base="0" * 64)
+    save_adapter(path, adapters, Routers(raw, settings.routed_layers), settings, base="0" * 64)
     return path
 
 
-def tiny_engine(folder: Path, *, layers: int = 3, seed: int = 0) -> Engine:
+def tiny_engine(folder: Path, *, layers: int = 3, seed: int = 0, **memory: Any) -> Engine:
     """The tiny model, loaded as the real one is, on the CPU."""
     checkpoint = write_tiny_checkpoint(folder / "checkpoint", layers=layers, seed=seed)
-    adapter = write_tiny_adapter(folder / "adapter.safetensors", layers=layers, seed=seed)
+    adapter = write_tiny_adapter(folder / "adapter.safetensors", layers=layers, seed=seed, **memory)
     return Engine.open("tiny", checkpoint, adapter, device="cpu")

@@ -30,11 +30,15 @@ def arguments() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True)
     add("--layers", default="5,8,11,14,17,20,23", help="routed layers")
     add("--find-layers", type=int, default=3, help="how many of them, from the lowest, `find` ranks by")
+    add("--memory", type=json.loads, default={}, help="further settings of the memory (MemoryConfig), as JSON")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--seconds", type=float, help="stop this call after so long; --resume goes on")
     add("--limit", type=int, help="take the first so many pairs only")
     add("--recipe", type=json.loads, default={}, help="settings of training/recipe.py, as JSON")
     add("--resume", action="store_true")
+    add(
+        "--hold-to", type=Path, help="the adapter whose lower half the run's is held to; by default what it begins with"
+    )
     add("--from-adapter", type=Path, dest="start", help="an adapter whose parameters the run begins with")
     return parser
 

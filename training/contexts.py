@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from codemem.model.config import MemoryConfig
+from codemem.model.packed import attend_within
 from codemem.model.routers import Routers
 
 
@@ -36,11 +37,14 @@ def pool_padded(x_BnGD: Tensor, mask_Bn: Tensor, chunk: int) -> Tensor:
 
 
 class DocumentBatch:
-    """Encodes [B, n] documents; positions restart in each, right padding is harmless under a causal mask."""
+    """Encodes [B, n] documents; positions restart in each. Right padding is harmless under a causal mask, and left out
+    of one in both directions."""
 
     def __init__(self, mask_Bn: Tensor, routers: Routers, memory: MemoryConfig) -> None:
         self.mask, self.routers, self.memory = mask_Bn, routers, memory
         self.pooled: dict[int, PaddedMemory] = {}
+        self._real: tuple[Tensor, list[int]] | None = None
+        """Rows that are no padding, and each document's length."""
 
     def attend(self, layer: int, hidden_TE: Tensor, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
         b, n = self.mask.shape
@@ -52,10 +56,21 @@ class DocumentBatch:
             self.pooled[layer] = PaddedMemory(self.pool(k), self.pool(v), route)
         if not len(q_THD):
             return q_THD
+        if self.memory.bidirectional:
+            return self._both_ways(q_THD, k_TGD, v_TGD)
         q = q_THD.view(b, n, *q_THD.shape[1:])
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         return out.transpose(1, 2).reshape(b * n, *q_THD.shape[1:])
+
+    def _both_ways(self, q_THD: Tensor, k_TGD: Tensor, v_TGD: Tensor) -> Tensor:
+        """Without the padding, which every token would see. Padded and masked, gradients were not finite on a GPU."""
+        if self._real is None:
+            self._real = self.mask.flatten().nonzero()[:, 0], self.mask.sum(1).tolist()
+        rows, lengths = self._real
+        each = q_THD.shape[1] // k_TGD.shape[1]
+        k, v = (x[rows].repeat_interleave(each, 1) for x in (k_TGD, v_TGD))
+        return torch.zeros_like(q_THD).index_copy(0, rows, attend_within(q_THD[rows], k, v, lengths, causal=False))
 
     def pool(self, x_BnGD: Tensor) -> Tensor:
         """Means over each document's chunks, [B, C, G, D]."""

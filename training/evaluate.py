@@ -3,7 +3,8 @@
     python -m codemem.training.evaluate --base FOLDER --adapter FILE --pool FOLDER
 
 `--pool` holds documents.jsonl (header, text) and queries.jsonl (query, gold), as codemem.evals.functions_pool makes
-them. On a GPU 22,859 functions take half a minute; `codemem eval functions` measures the same through the product.
+them; `--out` keeps each question's best documents, to be mixed with other rankings. On a GPU 22,859 functions take half
+a minute; `codemem eval functions` measures the same through the product.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from codemem.training.recipe import Recipe
 DOCUMENTS_A_PASS = 2048
 QUESTIONS_A_PASS = 32
 DOCUMENT_TOKENS = 640
+KEPT = 300
+"""Documents of a question that `--out` keeps."""
 
 
 @torch.no_grad()
@@ -51,12 +54,19 @@ def encode_pool(network: Network, documents: Sequence[Ids]) -> dict[int, tuple[T
 
 @torch.no_grad()
 def ranks(
-    network: Network, pool: dict[int, tuple[Tensor, Tensor]], questions: Sequence[Ids], gold: Sequence[Sequence[int]]
+    network: Network,
+    pool: dict[int, tuple[Tensor, Tensor]],
+    questions: Sequence[Ids],
+    gold: Sequence[Sequence[int]],
+    *,
+    out: Path | None = None,
 ) -> dict[str, Tensor]:
     """Rank (1 + documents scored strictly higher) of each question's best gold document, by way of ranking:
-    each layer alone, 'find' (the lower layers' sum) and 'all'."""
+    each layer alone, 'find' (the lower layers' sum) and 'all'. `out` (.npz) keeps the best of 'find': `documents` and
+    `scores`, [questions, KEPT]."""
     memory = network.recipe.memory
     found: dict[str, list[int]] = {name: [] for name in ("find", "all", *map(str, memory.routed_layers))}
+    best_of_find: list[tuple[Tensor, Tensor]] = []
     for start in range(0, len(questions), QUESTIONS_A_PASS):
         queries, routes = network.encode_questions(questions[start : start + QUESTIONS_A_PASS])
         scores = {
@@ -65,10 +75,14 @@ def ranks(
         ways = {str(layer): s for layer, s in scores.items()}
         ways["find"] = torch.stack([scores[layer] for layer in memory.ranking_layers]).sum(0)
         ways["all"] = torch.stack(list(scores.values())).sum(0)
+        best_of_find.append(ways["find"].topk(min(KEPT, ways["find"].shape[1])))
         for name, way in ways.items():
             for row, answers in enumerate(gold[start : start + QUESTIONS_A_PASS]):
                 best = way[row, list(answers)].max()
                 found[name].append(1 + int((way[row] > best).sum()))
+    if out is not None:
+        values, documents = (torch.cat(kept).cpu().numpy() for kept in zip(*best_of_find, strict=True))
+        np.savez(out, documents=documents.astype(np.int32), scores=values.astype(np.float32))
     return {name: torch.tensor(values) for name, values in found.items()}
 
 
@@ -92,8 +106,10 @@ def load_trained(base: Path, adapter: Path, *, device: torch.device) -> tuple[Ne
     return network, tokenizer
 
 
-def evaluate(network: Network, tokenizer: Tokenizer, pool: Path) -> dict[str, dict[str, float]]:
-    """`figures` by way of ranking, over a pool's folder."""
+def evaluate(
+    network: Network, tokenizer: Tokenizer, pool: Path, *, out: Path | None = None
+) -> dict[str, dict[str, float]]:
+    """`figures` by way of ranking, over a pool's folder; `out` as in `ranks`."""
 
     def lines(name: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (pool / name).read_text(encoding="utf-8").splitlines()]
@@ -106,7 +122,7 @@ def evaluate(network: Network, tokenizer: Tokenizer, pool: Path) -> dict[str, di
         network, ids([row["header"] + row["text"] for row in lines("documents.jsonl")], DOCUMENT_TOKENS)
     )
     questions = ids([row["query"] for row in queries], QUESTION_TOKENS)
-    found = ranks(network, documents, questions, [[row["gold"]] for row in queries])
+    found = ranks(network, documents, questions, [[row["gold"]] for row in queries], out=out)
     return {name: figures(rank) for name, rank in found.items()}
 
 
@@ -119,10 +135,11 @@ def main(arguments: list[str] | None = None) -> None:
     )
     for name in ("--base", "--adapter", "--pool"):
         parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="an .npz file")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     network, tokenizer = load_trained(options.base, options.adapter, device=torch.device(options.device))
-    print(json.dumps(evaluate(network, tokenizer, options.pool)))
+    print(json.dumps(evaluate(network, tokenizer, options.pool, out=options.out)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -47,11 +47,13 @@ class StepData:
     memory: list[list[int]]
     """Per conversation, rows of `documents` that it attends to."""
     hops: HopBatch | None = None
+    held: list[Conversation] = field(default_factory=list)
+    """That the lower half reads as the run's beginning does."""
 
     @property
     def tokens(self) -> int:
         """Tokens without padding."""
-        texts = sum(len(c.ids) for c in self.conversations)
+        texts = sum(len(c.ids) for c in (*self.conversations, *self.held))
         texts += sum(map(len, self.hops.ids)) if self.hops else 0
         return sum(map(len, self.documents)) + sum(map(len, self.questions)) + texts
 
@@ -138,6 +140,7 @@ class Draw:
         batch = self._routing.next()
         answers = self._phase.answers if self._corpus.answers else 0
         conversations = [self._conversations.next(batch.documents) for _ in range(answers)]
+        held = [self._conversations.next(batch.documents) for _ in range(self._phase.held)]
         index = {document: i for i, document in enumerate(batch.documents)}
         for conversation in conversations:
             for document in conversation.documents:
@@ -160,6 +163,7 @@ class Draw:
             conversations,
             [[index[d] for d in c.documents] for c in conversations],
             self._hops.batch(hops, list(index), tokens=self._phase.max_document_tokens) if self._hops else None,
+            held,
         )
 
 

@@ -23,6 +23,8 @@ class Phase:
     answers: int = 12
     """Conversations a step for the language-model loss; needs the whole network."""
     max_document_tokens: int = 512
+    held: int = 0
+    """Conversations a step by which the lower half is held to what the run begins with (training/holding.py)."""
     hops: int = 0
     """Hops a step (training/hops.py): the question with the document that was read routes to the next."""
 
@@ -110,6 +112,8 @@ class Recipe:
     """Weight of the language-model loss; the routing loss has weight 1."""
     hop_weight: float = 0.5
     """Weight of the hops' routing loss."""
+    hold_weight: float = 1.0
+    """Weight of what the held states have moved."""
     decision_weight: float = 4.0
     """How many times as much a token counts that decides whether to name more, to refuse or to answer."""
     choice_weight: float = 2.0
@@ -165,6 +169,11 @@ class Recipe:
             return cls(memory=memory, phases=tuple(Phase(**{**shared, **phase}) for phase in phases), **own)
         except TypeError as error:
             raise ValueError(f"the recipe is wrong: {error}") from error
+
+    @property
+    def holds(self) -> bool:
+        """Whether any phase holds the lower half to what the run begins with."""
+        return any(phase.held for phase in self.phases)
 
     def learning_layers(self, phase: Phase) -> tuple[int, ...]:
         """The routed layers whose scores are in the loss."""

@@ -4,8 +4,8 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from codemem.model.tokenizer import Tokenizer
 from codemem.model.weights import checkpoint_folder, load_checkpoint
 from codemem.model.weights.adapters import OWN_NAME
 from codemem.training.corpus import Corpus
+from codemem.training.evaluate import load_trained
+from codemem.training.holding import Held
 from codemem.training.processes import Processes, device_of_process
 from codemem.training.quoting import quoted_answers
 from codemem.training.recipe import Recipe
@@ -48,12 +50,16 @@ class RunOptions:
     """Routed layers."""
     find_layers: int = 3
     """How many of them, from the lowest, `find` ranks by."""
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    """Further settings of `MemoryConfig`."""
     device: str = "cpu"
     seconds: float | None = None
     """Of this call; the recipe's own budget is the whole run's."""
     limit: int | None = None
     """Take the first so many pairs only."""
     resume: bool = False
+    hold_to: Path | None = None
+    """The adapter that a recipe with `held` holds the lower half to (training/holding.py); by default `start`."""
     start: Path | None = None
     """An adapter whose parameters this run begins with, for a further course; by default a run begins at the base."""
 
@@ -64,7 +70,8 @@ def train(options: RunOptions, log: Log) -> Path:
     Raises `ValueError` for a wrong recipe, a reader's data that was not ranked or a checkpoint of another run,
     `FileExistsError` where a run lies already and `resume` is not set, and the errors of loading weights.
     """
-    recipe = Recipe.from_json(MemoryConfig(options.layers, find_layers=options.find_layers), options.recipe)
+    memory = MemoryConfig(options.layers, find_layers=options.find_layers, **options.memory)
+    recipe = Recipe.from_json(memory, options.recipe)
     if (options.out / CHECKPOINT).exists() and not options.resume:
         raise FileExistsError(f"{options.out} holds a run already: resume it, or choose another folder")
     options.out.mkdir(parents=True, exist_ok=True)
@@ -100,6 +107,12 @@ def _trainer(
         dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
     )
     trainer = Trainer(decoder, tokenizer, recipe, device=device, base_sha256=options.base_sha256, processes=processes)
+    if recipe.holds:
+        held = options.hold_to or options.start
+        if held is None:
+            raise ValueError("the recipe holds the lower half to what it was: name an adapter to begin with")
+        network, _ = load_trained(options.base, held, device=device)
+        trainer.held = Held(network, recipe.memory.ranking_layers[-1])
     return trainer, tokenizer
 
 

@@ -29,6 +29,7 @@ from codemem.training.contexts import TextMemory
 from codemem.training.conversation import Conversation, positions
 from codemem.training.corpus import Corpus
 from codemem.training.feed import Feed, StepData
+from codemem.training.holding import Held
 from codemem.training.hops import HopBatch
 from codemem.training.network import EncodedDocuments, Network, pad, recomputed
 from codemem.training.processes import Processes
@@ -86,6 +87,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             groups, lr=0.0, betas=(0.9, 0.98), weight_decay=0.01, fused=device.type == "cuda"
         )
+        self.held: Held | None = None
         self.step = 0
         self.spent = 0.0
 
@@ -162,6 +164,9 @@ class Trainer:
         if data.hops is not None:
             losses["hop"] = self.hop_loss(data.hops, documents, layers)
             total = total + self.recipe.hop_weight * losses["hop"]
+        if data.held and self.held is not None:
+            losses["held"] = self.held.loss(self.network, data.held)
+            total = total + self.recipe.hold_weight * losses["held"]
         if data.conversations:
             losses |= self.answer_losses(data.conversations, self.memories(documents, data.memory))
             total = total + self.recipe.answer_weight * losses["answer"]

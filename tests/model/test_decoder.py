@@ -29,13 +29,13 @@ CPU = torch.device("cpu")
 
 
 class Packed:
-    def __init__(self, lengths: list[int]) -> None:
-        self.lengths = lengths
+    def __init__(self, lengths: list[int], *, causal: bool = True) -> None:
+        self.lengths, self.causal = lengths, causal
 
     def attend(
         self, layer: int, hidden: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor
     ) -> torch.Tensor:
-        return attend_within(q, k, v, self.lengths)
+        return attend_within(q, k, v, self.lengths, causal=self.causal)
 
 
 @pytest.fixture(params=["qwen2", "qwen2-untied", "qwen3"])
@@ -68,6 +68,23 @@ def test_packed_sequences_give_the_logits_of_each_alone(pair: tuple[torch.nn.Mod
     logits = ours.logits(ours(torch.cat(sequences), positions, Packed(lengths)))
     for got, sequence in zip(logits.split(lengths), sequences, strict=True):
         torch.testing.assert_close(got, theirs(sequence[None]).logits[0], atol=2e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_packed_sequences_read_in_both_directions_see_all_of_themselves(
+    pair: tuple[torch.nn.Module, Decoder],
+) -> None:
+    theirs, ours = pair
+    lengths = [1, 7, 33]
+    sequences = [torch.randint(0, 211, (n,)) for n in lengths]
+    positions = torch.cat([torch.arange(n) for n in lengths])
+    logits = ours.logits(ours(torch.cat(sequences), positions, Packed(lengths, causal=False)))
+    for got, sequence in zip(logits.split(lengths), sequences, strict=True):
+        everything = torch.zeros(1, 1, len(sequence), len(sequence))
+        expected = theirs(sequence[None], attention_mask=everything).logits[0]
+        torch.testing.assert_close(got, expected, atol=2e-4, rtol=1e-4)
+        if len(sequence) > 1:
+            assert not torch.allclose(got, theirs(sequence[None]).logits[0], atol=1e-2)
 
 
 @torch.inference_mode()

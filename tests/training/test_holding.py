@@ -1,0 +1,35 @@
+"""A lower half that is held to what it was."""
+
+from pathlib import Path
+
+import pytest
+
+from .test_training_run import run
+
+LOWER = {"phases": [{"routed": 1, "answers": 0, "held": 2, "max_document_tokens": 32}]}
+
+
+def begun(tmp_path: Path, base: Path, data: Path) -> Path:
+    """An adapter that a further run begins with."""
+    run(base, data, tmp_path / "first", 6)
+    return tmp_path / "first" / "codemem-adapter.safetensors"
+
+
+def test_what_moves_is_seen_and_held(tmp_path: Path, base: Path, data: Path) -> None:
+    adapter = begun(tmp_path, base, data)
+    start = ["--from-adapter", str(adapter), "--memory", '{"bidirectional": true}']
+    moved = {}
+    for weight in (0.0, 30.0):
+        log = run(base, data, tmp_path / f"held-{weight}", 12, *start, **LOWER, hold_weight=weight)
+        moved[weight] = [row["losses"]["held"] for row in log]
+        assert moved[weight][0] < 1e-3
+    assert moved[0.0][-1] > 0.05
+    assert moved[30.0][-1] < 0.5 * moved[0.0][-1]
+
+
+def test_what_is_held_is_the_start(tmp_path: Path, base: Path, data: Path) -> None:
+    with pytest.raises(ValueError, match="begin"):
+        run(base, data, tmp_path / "none", 1, **LOWER)
+    other = begun(tmp_path, base, data)
+    log = run(base, data, tmp_path / "held", 1, "--hold-to", str(other), **LOWER)
+    assert log[0]["losses"]["held"] > 0.01  # a run from the base is not yet where the other adapter ended
