@@ -22,6 +22,8 @@ from codemem.evals.bm25 import BM25, ranking, reciprocal_rank_fusion
 from codemem.evals.errors import BadCasesError
 from codemem.evals.metrics import bootstrap, paired_difference
 from codemem.evals.report import Report, Table, write_report
+from codemem.outline.bodies import Bodies, file_words
+from codemem.outline.mix import mix_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,26 @@ class FusedFunctions:
 
     def scores(self, query: str) -> npt.NDArray[np.float64]:
         return reciprocal_rank_fusion([ranking(part.scores(query)) for part in self._parts], self._size)
+
+
+class WordedFunctions:
+    """A scorer with the words of bodies mixed in by the rule of `codemem find`; the outline's share is the scorer's,
+    since in a pool of functions there is no tree to make an outline of."""
+
+    def __init__(self, scorer: FunctionScorer) -> None:
+        self.name = f"{scorer.name} and words of bodies"
+        self._scorer = scorer
+
+    def prepare(self, documents: Sequence[str]) -> None:
+        self._scorer.prepare(documents)
+        self._bodies = Bodies.of([file_words([document]) for document in documents])
+        self._names = [str(number) for number in range(len(documents))]
+
+    def scores(self, query: str) -> npt.NDArray[np.float64]:
+        sides = (self._scorer.scores(query).tolist(), self._bodies.scores(query).tolist())
+        scored, words = (dict(zip(self._names, side, strict=True)) for side in sides)
+        mixed = mix_files(scored, {}, words, weight=0.0)
+        return np.array([mixed[name] for name in self._names])
 
 
 def ranks(scorer: FunctionScorer, pool: FunctionPool, *, progress: Callable[[str], None] = lambda _: None) -> list[int]:

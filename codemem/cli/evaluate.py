@@ -51,7 +51,7 @@ def functions(
     *,
     systems: Annotated[
         list[str] | None,
-        typer.Option("--system", help="memory, bm25, minilm or fusion. Repeatable. Default: the first two."),
+        typer.Option("--system", help="memory, words, bm25, minilm or fusion. Repeatable. Default: memory and bm25."),
     ] = None,
     out: Out = Path("reports"),
     model: Model = None,
@@ -70,6 +70,7 @@ def functions(
         DenseFunctions,
         FunctionScorer,
         FusedFunctions,
+        WordedFunctions,
         measures,
         ranks,
         read_pool,
@@ -86,6 +87,7 @@ def functions(
 
     makers: dict[str, Callable[[], FunctionScorer]] = {
         "memory": lambda: EngineFunctions(_banks(model, adapter, device)),
+        "words": lambda: WordedFunctions(EngineFunctions(_banks(model, adapter, device))),
         "bm25": Bm25Functions,
         "minilm": minilm,
         "fusion": lambda: FusedFunctions(Bm25Functions(), minilm()),

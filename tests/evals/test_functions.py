@@ -13,6 +13,7 @@ from codemem.evals.functions import (
     DenseFunctions,
     FunctionPool,
     FusedFunctions,
+    WordedFunctions,
     main,
     measures,
     ranks,
@@ -80,6 +81,42 @@ def test_dense_and_fused_scorers_are_ranked_and_compared(folder: Path) -> None:
     tables = report(found, pool).tables
     assert tables[1][0] == "BM25 on split identifiers minus the other, paired"
     assert tables[1][2][0][0] == fused.name
+
+
+class Told:
+    """A scorer that says what it was told."""
+
+    name = "told"
+
+    def __init__(self, *scores: float) -> None:
+        self._scores = np.array(scores)
+
+    def prepare(self, documents: Sequence[str]) -> None:
+        pass
+
+    def scores(self, query: str) -> np.ndarray:
+        return self._scores
+
+
+def test_words_decide_where_the_memory_cannot_and_not_where_it_is_sure() -> None:
+    documents = [
+        "a.py\ndef read(path): ...",
+        "b.py\ndef drop(oldest): ...",
+        "c.py\ndef keep(oldest): ...",
+        "d.py\nx = 1",
+    ]
+    unsure, sure = WordedFunctions(Told(0.1, 0.8, 0.81, 0.1)), WordedFunctions(Told(0.1, 0.2, 0.9, 0.1))
+    for scorer in (unsure, sure):
+        scorer.prepare(documents)
+    assert int(np.argmax(unsure.scores("drop the oldest"))) == 1
+    assert int(np.argmax(sure.scores("drop it"))) == 2
+    assert unsure.scores("nothing known").argmax() == 2  # without a word the memory's order is kept
+    # By hand: the median of the memory's scores is its floor, 0 that of the words; shares .65 and .35.
+    words = unsure._bodies.scores("drop")
+    assert words[1] > 0
+    assert np.count_nonzero(words) == 1
+    found = unsure.scores("drop")
+    assert found.tolist() == pytest.approx([0, 0.65 * (0.8 - 0.45) / (0.81 - 0.45) + 0.35, 0.65, 0])
 
 
 def test_the_command_writes_a_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

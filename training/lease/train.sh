@@ -1,15 +1,16 @@
 #!/bin/sh
-# Seeds of the course RECIPE over the shipped file (of those in APART some settings are CHANGED, and they are not averaged); on the last GPU the READERS of retrieved text, one after the other.
+# Seeds of the course RECIPE over the shipped file or START (of those in APART some settings are CHANGED, and they are not averaged); on the last GPU the READERS of retrieved text, one after the other.
 . training/lease/there.sh
 RECIPE=${RECIPE:-training/recipes/seventh.json}
 SHIPPED=/tmp/c/shipped.safetensors
+START=${START:-$SHIPPED}
 # shellcheck disable=SC2086
-await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED /tmp/r/words.done $TRAIN_AFTER
+await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED "$START" /tmp/r/words.done $TRAIN_AFTER
 dequantised $SMALL
 mkdir -p /tmp/r && cp $SHIPPED /tmp/r/shipped.safetensors
 date +%T
 LAYERS=$(python3 -c 'import sys; from pathlib import Path; from codemem.model.adapter import AdapterFile
-m = AdapterFile(Path(sys.argv[1])).memory; print("--layers", ",".join(map(str, m.routed_layers)), "--find-layers", m.find_layers)' $SHIPPED)
+m = AdapterFile(Path(sys.argv[1])).memory; print("--layers", ",".join(map(str, m.routed_layers)), "--find-layers", m.find_layers, *(["--memory", "{\"bidirectional\":true}"] if m.bidirectional else []))' "$START")
 apart() { case " $APART " in *" $1 "*) ;; *) false ;; esac; } # SEED: whether it is trained as CHANGED says, and not averaged
 course() { # GPU SEED; a smaller footprint if the first does not fit
     export CUDA_VISIBLE_DEVICES=$1
@@ -19,7 +20,7 @@ course() { # GPU SEED; a smaller footprint if the first does not fit
         rm -rf "/tmp/s/x$2"
         # shellcheck disable=SC2086
         python3 -m codemem.training --base $SMALL --base-sha256 $SMALL_SHA --data /tmp/s/course --out "/tmp/s/x$2" \
-            $LAYERS --from-adapter $SHIPPED \
+            $LAYERS --from-adapter "$START" \
             --recipe "$(recipe "/tmp/r/x$2.recipe.json" "{\"seconds\": ${COURSE_SECONDS:-690}, \"seed\": $2, \"recompute\": \"$form\"}")" \
             && break
     done > "/tmp/r/x$2.log" 2>&1
