@@ -94,11 +94,21 @@ def _shown(header: str, text: str, opening: str) -> str:
     return f"<|im_start|>user\n{header.rstrip()}\n{text}\n\n{asked}<|im_end|>\n<|im_start|>assistant\n"
 
 
+def speaks_of_what_is_shown(question: str) -> bool:
+    """Whether a question is about 'this function', which who asks does not see."""
+    return _SHOWN.search(question) is not None
+
+
+def names_code(text: str) -> bool:
+    """Whether a text has anything that is written as in code, numbers included."""
+    return _CODE_LIKE.search(text) is not None
+
+
 def question_fault(question: str, document: dict[str, Any]) -> str | None:
     """Why a question is not asked, or None."""
     if not question.endswith("?") or "\n" in question or len(question.split()) not in _QUESTION_WORDS:
         return "no question"
-    if _SHOWN.search(question):
+    if speaks_of_what_is_shown(question):
         return "speaks of what is shown"
     words = set(re.findall(r"[a-z0-9]+", question.lower()))
     return None if words & _names(document) else "says not what it is about"

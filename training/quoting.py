@@ -3,7 +3,8 @@
 What a model explains freely it partly makes up, the more the longer it is. A statement that it has copied from what it
 reads is true, says where to look, and is what the rest then follows from (decision 0036). So the explanations that a
 larger model wrote (training/explain.py, training/dialogues.py) are cut to their first sentences, behind the statement
-of their source that has most in common with them; what people wrote (training/remarks.py) knows its line.
+of their source that has most in common with them; what people wrote (training/remarks.py) and what was asked about a
+statement (training/pointed.py) know their line.
 """
 
 import math
@@ -18,7 +19,7 @@ from codemem.model.statements import COMMENT, statements
 from codemem.training.corpus import Corpus
 from codemem.training.definition_names import definition_name
 
-KINDS = frozenset(("explain", "dialogue", "remark"))
+KINDS = frozenset(("explain", "dialogue", "remark", "statement"))
 SENTENCES = 2
 SHARED = 2
 """Words that a statement has in common with an explanation, at least."""

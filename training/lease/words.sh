@@ -1,5 +1,5 @@
 #!/bin/sh
-# The medium model explains, and asks and answers, in WRITERS processes on every GPU (or those in WRITE_ON); then what
+# The medium model explains, asks and answers, and asks what single statements answer (POINTED documents, if any), in WRITERS processes on every GPU (or those in WRITE_ON); then what
 # retrieval finds for all records. With WRITE_INTO, a folder of its own, it writes for a later course and nothing waits for it.
 . training/lease/there.sh
 await /tmp/r/site.done "/tmp/s/$(basename $MEDIUM).joined"
@@ -23,6 +23,8 @@ for gpu in $ON; do
             export CUDA_VISIBLE_DEVICES=$gpu
             python3 -m codemem.training.dialogues --base /tmp/s/medium --data "$INTO" --part $part --parts "$PARTS" \
                 --documents "${DIALOGUES:-12000}" --seconds "${DIALOGUE_SECONDS:-60}" --seed "${WORDS_SEED:-5}"
+            [ -z "$POINTED" ] || python3 -m codemem.training.pointed --base /tmp/s/medium --data "$INTO" --part $part --parts "$PARTS" \
+                --documents "$POINTED" --seconds "${POINTED_SECONDS:-60}" --seed "$((${WORDS_SEED:-5} + 100))"
             python3 -m codemem.training.explain --base /tmp/s/medium --data "$INTO" --part $part --parts "$PARTS" \
                 --limit "${EXPLAINED:-600}"
         ) > "/tmp/r/words-$part.log" 2>&1 &
