@@ -68,27 +68,43 @@ _EXAMPLES = (
     ),
 )
 _QUESTION_WORDS, _ANSWER_WORDS = range(4, 19), range(3, 31)
+_OWN_WORDS = 4
+"""Of an answer, at most, that stand neither in the source nor in the question: beyond them it is made up."""
+CONDITION = 4.0
+LONGEST_STATEMENT = 8
+"""Lines that a statement is read to the end of, at most (model/statements.py)."""
 _KINDS = (
-    (re.compile(r"(?:\} *)?(?:if|elif|elsif|else if|unless|when|case|except|catch|rescue|while)\b"), 4.0),
+    (re.compile(r"(?:\} *)?(?:if|elif|elsif|else if|unless|when|case|except|catch|rescue|while)\b"), CONDITION),
     (re.compile(r"(?:raise|throw|panic|return\s+(?:Err|nil, |null|None|-1|False|false))\b|\w*panic!"), 2.0),
-    (re.compile(r"[^=]*[^=!<>]=[^=].*\d"), 2.0),
+    (re.compile(r"[^=]*[^=!<>]=[^=].*(?:\b[2-9]\b|\d[\d.])"), 2.0),
 )
 """How statements begin that decide something, and how many times as often as others they are drawn."""
-_NOTHING = re.compile(r"(?:return|break|continue|yield)?\s*[\w.&*]*;?$|(?:\} *)?else\b[^?]*$|[)}\]]")
-"""Statements that say nothing by themselves: a bare name, a bracket."""
+_NOTHING = re.compile(
+    r"(?:return|break|continue|yield)?\s*[\w.&*]*;?$"  # a bare name
+    r"|(?:\} *)?else\b[^?]*$|[)}\]\"'&.|?:=-]"  # what goes on with something before it
+    r"|.*[=:]\s*(?:[01](?:\.0)?|\[\]|\{\}|\(\)|[\"']{2})[,;]?$"  # something that begins at nothing
+    r"|(?:(?:pub|public|private|protected|internal|static|async|export|default|final|override|virtual|abstract) +)*"
+    r"(?:def|func|fun|function|fn|class|struct|enum|interface|trait|impl|module|namespace|type|package)\b"
+)
+"""Statements that say nothing by themselves, unless they are conditions."""
+_UNENDED = re.compile(r"[,(\[{]$")
+"""How lines end that are a part of a longer statement."""
 _FORMS = ("In `{name}`, {lower}", "{bare} in `{name}`?", "{bare} in {words}?")
 
 
 def telling(text: str) -> dict[int, float]:
     """Line -> weight, of the statements of a text that something could be asked about; each once, and not the first,
     which declares what all of it is."""
-    lines = [line.strip() for line in text.split("\n")]
-    found = {}
-    for at, statement in enumerate(statements(text)):
+    lines, begun = [line.strip() for line in text.split("\n")], statements(text)
+    found: dict[int, float] = {}
+    for at, statement in enumerate(begun):
         if not at or lines.count(lines[at]) > 1 or not can_be_quoted(statement) or statement.startswith(COMMENT):
             continue
-        if len(words(statement)) >= 2 and not _NOTHING.match(statement):
-            found[at] = next((weight for begins, weight in _KINDS if begins.match(statement)), 1.0)
+        within = any(begun[n] != lines[n] and lines[at] in begun[n] for n in range(max(0, at - LONGEST_STATEMENT), at))
+        weight = next((weight for begins, weight in _KINDS if begins.match(statement)), 1.0)
+        nothing = weight < CONDITION and (_UNENDED.search(statement) or _NOTHING.match(statement))
+        if not (within or nothing) and len(words(statement)) >= 2:
+            found[at] = weight
     return found
 
 
@@ -120,11 +136,14 @@ def fault(question: str, answer: str, statement: str, document: dict[str, Any]) 
         return "speaks of what is shown"
     if len(answer.split()) not in _ANSWER_WORDS or not answer.endswith("."):
         return "no plain answer"
-    if wrong := answer_fault(question, answer, document):
-        return wrong
-    if not words(answer) - words(question):
-        return "says the question again"
-    return None if words(statement) & (words(question) | words(answer)) else "speaks of something else"
+    asked, said = words(question), words(answer)
+    new = said - asked - words(f"{document['header']}\n{document['text']}")
+    faults = {
+        "says the question again": not said - asked,
+        "makes things up": len(new) > _OWN_WORDS,
+        "speaks of something else": not words(statement) & (asked | said),
+    }
+    return answer_fault(question, answer, document) or next((why for why, wrong in faults.items() if wrong), None)
 
 
 def asked_of(question: str, document: dict[str, Any], draw: random.Random) -> str:

@@ -32,12 +32,16 @@ def test_what_decides_something_is_asked_about() -> None:
     lines = LIMITER["text"].split("\n")
     assert [lines[at].strip() for at in weights] == [
         "if self.left < count:",
-        "self.refused += 1",
         "raise TooMany(count)",
         "self.left -= count",
     ]
     assert weights[2] > weights[4] > weights[5]
-    assert not telling("def nothing():\n    pass\n    return found\n}\n")
+    call = (
+        "def wait(self):\n    self.clock.sleep(\n        self.pause_seconds,\n        until=self.deadline_at,\n    )\n"
+    )
+    assert list(telling(call)) == [1]
+    assert not telling(call.replace("self.pause_seconds", "x" * 200))
+    assert not telling("def nothing():\n    pass\n    return found\n    seen_so_far = 0\n    names_found = []\n}\n")
 
 
 def test_a_good_question_passes() -> None:
@@ -53,6 +57,7 @@ def test_a_good_question_passes() -> None:
         (QUESTION, "Refused", "no plain answer"),
         (QUESTION, "It calls `refuse_all` on the queue.", "names what is not there"),
         (QUESTION, "More is asked for than left.", "says the question again"),
+        (QUESTION, "It slows down gracefully because servers dislike bursts of traffic.", "makes things up"),
         ("How are old files thrown out?", "They are thrown out by their age.", "speaks of something else"),
     ],
 )
