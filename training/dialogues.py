@@ -18,7 +18,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from codemem.training.colleague import EXAMPLES
 from codemem.training.data.definition import split_name
@@ -43,6 +43,8 @@ OPENINGS = (
     *("How are", "What is the purpose of", "Why is", "Where is", "What decides", "If", "What makes", "How can"),
 )
 DISTRACTORS, QUESTION_TOKENS = 4, 40
+SHOWN = 5
+"""Of the first records so many are shown."""
 TOGETHER = 256
 """Documents asked about at once; some 32 GB of a GPU with the medium model."""
 _TASK = (
@@ -165,6 +167,19 @@ def drawn(folder: Path, count: int, seed: int = 5) -> list[tuple[dict[str, Any],
     return found
 
 
+class Asking(Protocol):
+    """What makes records of documents by a model."""
+
+    def __call__(
+        self,
+        model: Generating,
+        given: Sequence[tuple[dict[str, Any], dict[str, Any]]],
+        faults: Counter[str],
+        *,
+        until: float,
+    ) -> Iterator[dict[str, Any]]: ...
+
+
 def dialogues(
     model: Generating, given: Sequence[tuple[dict[str, Any], dict[str, Any]]], faults: Counter[str], *, until: float
 ) -> Iterator[dict[str, Any]]:
@@ -182,7 +197,7 @@ def dialogues(
             wrong = question_fault(question, document)
             faults[wrong or "asked"] += 1
             if not wrong:
-                found.append((document, {"question": question, **_without_opening(record)}))
+                found.append((document, {"question": question, **without_opening(record)}))
         written = model.write([explain_prompt(record["question"], document) for document, record in found])
         for (document, record), (text, whole) in zip(found, written, strict=True):
             answer = explained(text, whole=whole)
@@ -192,16 +207,15 @@ def dialogues(
                 yield {**record, "answer": answer}
 
 
-def _without_opening(record: dict[str, Any]) -> dict[str, Any]:
+def without_opening(record: dict[str, Any]) -> dict[str, Any]:
+    """A record that was drawn, as it is learnt."""
     return {name: value for name, value in record.items() if name != "opening"}
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Writes one part; counts as a JSON object to stdout."""
+def part_arguments(module: str, about: str | None, *, seed: int) -> argparse.ArgumentParser:
+    """What a program takes that writes a part of a course's words: which model, which documents, for how long."""
     parser = argparse.ArgumentParser(
-        prog="python -m codemem.training.dialogues",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=f"python -m {module}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("--base", type=Path, required=True, help="a checkpoint folder in Hugging Face's layout")
@@ -210,18 +224,34 @@ def main(arguments: list[str] | None = None) -> None:
     add("--parts", type=int, default=1)
     add("--documents", type=int, default=4000, help="of all parts together")
     add("--seconds", type=float, default=3600.0, help="begin no more after so long")
-    add("--seed", type=int, default=5, help="which documents are drawn: another one for words that no course has had")
-    options = parser.parse_args(arguments)
+    add(
+        "--seed", type=int, default=seed, help="which documents are drawn: another one for words that no course has had"
+    )
+    return parser
+
+
+def write_part(options: argparse.Namespace, kind: str, ask: Asking) -> Counter[str]:
+    """Writes `explained-KIND-PART.jsonl.zst`, shows some of it on stderr, and counts what was of no use."""
     given = drawn(options.data, options.documents, options.seed)[options.part :: options.parts]
     model = Generating(options.base, prompt_tokens=1536, together=TOGETHER)
     faults: Counter[str] = Counter()
     until = time.monotonic() + options.seconds
-    with Writer(options.data / f"explained-dialogue-{options.part}.jsonl.zst") as writer:
-        for row in dialogues(model, given, faults, until=until):
+    with Writer(options.data / f"explained-{kind}-{options.part}.jsonl.zst") as writer:
+        for row in ask(model, given, faults, until=until):
             writer.write(row)
-            if faults["kept"] <= 5:
-                print(row["question"], "|", row["answer"], file=sys.stderr)
-    print(json.dumps(faults))
+            if faults["kept"] <= SHOWN:
+                print(
+                    *(row[name] for name in ("question", "evidence", "answer") if name in row),
+                    sep=" | ",
+                    file=sys.stderr,
+                )
+    return faults
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Writes one part; counts as a JSON object to stdout."""
+    options = part_arguments("codemem.training.dialogues", __doc__, seed=5).parse_args(arguments)
+    print(json.dumps(write_part(options, KIND, dialogues)))
 
 
 if __name__ == "__main__":

@@ -10,15 +10,12 @@ Face's layout, the larger the better. Writes `explained-statement-PART.jsonl.zst
 of the kind `statement`.
 """
 
-import argparse
 import json
 import random
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from codemem.model.evidence import words
@@ -26,9 +23,15 @@ from codemem.model.quotes import can_be_quoted
 from codemem.model.statements import COMMENT, statements
 from codemem.training.colleague import EXAMPLES
 from codemem.training.data.definition import split_name
-from codemem.training.data.read import Writer
 from codemem.training.definition_names import definition_name
-from codemem.training.dialogues import TOGETHER, answer_fault, drawn, names_code, speaks_of_what_is_shown
+from codemem.training.dialogues import (
+    answer_fault,
+    names_code,
+    part_arguments,
+    speaks_of_what_is_shown,
+    without_opening,
+    write_part,
+)
 from codemem.training.explain import Generating
 
 KIND = "statement"
@@ -180,40 +183,14 @@ def pointed(
             if not wrong:
                 line = document["text"].split("\n")[at].strip()
                 asked = asked_of(question, document, draw)
-                yield {**_without_opening(record), "question": asked, "answer": answer, "evidence": line}
-
-
-def _without_opening(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name != "opening"} | {"kind": KIND}
+                answered = {"question": asked, "answer": answer, "evidence": line}
+                yield {**without_opening(record), "kind": KIND, **answered}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Writes one part; counts as a JSON object to stdout."""
-    parser = argparse.ArgumentParser(
-        prog="python -m codemem.training.pointed",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--base", type=Path, required=True, help="a checkpoint folder in Hugging Face's layout")
-    add("--data", type=Path, required=True)
-    add("--part", type=int, default=0)
-    add("--parts", type=int, default=1)
-    add("--documents", type=int, default=4000, help="of all parts together")
-    add("--seconds", type=float, default=3600.0, help="begin no more after so long")
-    add("--seed", type=int, default=7, help="which documents are drawn")
-    add("--together", type=int, default=TOGETHER, help="documents asked about at once")
-    options = parser.parse_args(arguments)
-    given = drawn(options.data, options.documents, options.seed)[options.part :: options.parts]
-    model = Generating(options.base, prompt_tokens=1536, together=options.together)
-    faults: Counter[str] = Counter()
-    until = time.monotonic() + options.seconds
-    with Writer(options.data / f"explained-statement-{options.part}.jsonl.zst") as writer:
-        for row in pointed(model, given, faults, until=until):
-            writer.write(row)
-            if faults["kept"] <= 20:
-                print(row["question"], "|", row["evidence"], "|", row["answer"], file=sys.stderr)
-    print(json.dumps(faults))
+    options = part_arguments("codemem.training.pointed", __doc__, seed=7).parse_args(arguments)
+    print(json.dumps(write_part(options, KIND, pointed)))
 
 
 if __name__ == "__main__":
