@@ -12,7 +12,7 @@ from codemem.config import RepositoryConfig
 from codemem.definitions import definitions
 from codemem.errors import CodememError, NotIndexedError
 from codemem.find import find, outline_candidates
-from codemem.links import linked
+from codemem.links import linked, spelled_out
 from codemem.mentions import mentions, speaking_places
 from codemem.model.events import Answer, Read, Round, Source, TextPiece
 from codemem.model.evidence import MOST_LINES
@@ -139,7 +139,8 @@ def _reader(recall: Recall, question: str) -> Callable[[int], Source]:
 
 def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.float32]:
     """[documents in the bank] how memory, outline and words rank them: the rule of `find`, document by document, with
-    the outline's weight for names throughout; and what speaks of the question's names, or is named by them, gains."""
+    the outline's weight for names throughout; and what the question spells out gains, what speaks of its names and what
+    is named by them."""
     named: dict[str, float] = {}
     for candidate in outline_candidates(session.snapshots, question, PRIOR_PLACES):
         tree = session.snapshots.index(candidate.snapshot)
@@ -151,8 +152,9 @@ def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.fl
     mixed = mix_files(_by_index(remembered), named, _by_index(worded) if worded.any() else None)
     prior = np.zeros(len(recall), np.float32)
     prior[[int(key) for key in mixed]] = list(mixed.values())
-    for index, gain in mentions(recall, question).items():
-        prior[index] += gain
+    for gains in (mentions(recall, question), spelled_out(recall, question)):
+        for index, gain in gains.items():
+            prior[index] += gain
     for index, gain in linked(recall, question, prior).items():
         prior[index] += gain
     return prior

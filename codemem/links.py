@@ -1,4 +1,4 @@
-"""What the code that a question spells out leads to: definitions that it names, which an answer often needs as well.
+"""The code that a question spells out, and what it leads to: definitions that it names, which answers often need too.
 
 "Which default has `extend` in the function that `group_identifier` calls?" spells out the caller alone. Its text names
 what it calls, and the outline knows where that is defined. Such documents gain, less than what speaks of the question's
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codemem.manifest import DocumentSpan
+from codemem.model.spelled import names_to_find
 from codemem.outline.query import folded, understand
 from codemem.outline.records import SymbolRecord
 from codemem.outline.words import identifiers, parts
@@ -30,6 +31,9 @@ LINKED = 6
 GAIN, STEP = 0.4, 0.04
 """What the first of them gains, where the best of all documents ranks 1: as much as the only document with a name
 (`mentions.WORTH`); each after it less, the last half, because they are less sure and what is read has room for few."""
+SPELLED_GAIN, SPELLED_FALL = 0.3, 0.5
+"""What the document gains in which the only definition begins that bears a name as the question spells it, and the
+power of their number by which each of several gains less."""
 SPELLED = 16
 """Names of a question that are looked up: a report that was pasted has thousands."""
 PARTS = 4
@@ -51,6 +55,22 @@ class _Origin:
     symbol: SymbolRecord
     documents: Sequence[int]
     """In the bank, in their order."""
+
+
+def spelled_out(recall: Recall, question: str) -> dict[int, float]:
+    """Index in the bank -> what a document gains because a definition begins in it that the question spells out.
+
+    Whatever else ranks high, as a file whose path is spelled too does, what is asked about is to be read.
+    """
+    found: dict[int, float] = {}
+    for owner, tree in enumerate(recall.trees):
+        for name in names_to_find(question):
+            named = tree.snapshot.outline.named([folded(name)], most=MOST_BEARERS)
+            bearers = [(record.path, symbol) for record, symbol in named if symbol.name == name]
+            for path, symbol in bearers:
+                for index in _documents(recall, owner, path, symbol)[:1]:
+                    found[index] = max(found.get(index, 0.0), SPELLED_GAIN / len(bearers) ** SPELLED_FALL)
+    return found
 
 
 def linked(recall: Recall, question: str, prior: npt.NDArray[np.float32]) -> dict[int, float]:
@@ -105,11 +125,20 @@ def _shared(origin: str, path: str) -> int:
 
 
 def _origins(recall: Recall, owner: int, names: Sequence[str], prior: npt.NDArray[np.float32]) -> list[_Origin]:
-    """However many bear a name: which of them is meant is what the ranking tells."""
+    """However many bear a name: which of them is meant is what the ranking tells, unless the question spells what it
+    belongs to as well."""
     spelled = recall.trees[owner].snapshot.outline.named(names, most=MOST_BEARERS)
     every = [_Origin(record.path, symbol, _documents(recall, owner, record.path, symbol)) for record, symbol in spelled]
     held = (origin for origin in every if origin.documents)
-    return sorted(held, key=lambda origin: -float(prior[origin.documents[0]]))[:ORIGINS]
+    return sorted(held, key=lambda origin: (not _owned(origin.symbol, names), -float(prior[origin.documents[0]])))[
+        :ORIGINS
+    ]
+
+
+def _owned(symbol: SymbolRecord, names: Sequence[str]) -> bool:
+    """Whether the question spells both a definition and what it belongs to: "the `send` method of `Client`"."""
+    name, owner = folded(symbol.name), folded(symbol.scope.rpartition(".")[2])
+    return name != owner and name in names and owner in names
 
 
 def _leads(recall: Recall, owner: int, origin: _Origin) -> dict[int, Lead]:

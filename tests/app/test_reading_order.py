@@ -11,7 +11,7 @@ from app.conftest import commit, write
 from app.fake_engine import FakeEngine
 from codemem import mentions as reading
 from codemem.ask import ask
-from codemem.links import DEEPEST, MOST_NAMED, gains, lead_of, linked, nearest
+from codemem.links import DEEPEST, MOST_NAMED, SPELLED_GAIN, gains, lead_of, linked, nearest, spelled_out
 from codemem.mentions import mentions
 from codemem.model.spelled import names_to_find
 from codemem.passages import Passages
@@ -118,6 +118,46 @@ def test_of_a_file_the_documents_gain_that_hold_the_name(bench: Bench, shop: Pat
         (found,) = [document for document in held if document.path == "shop/parts.py"]
         assert "vat_of(value)" in found.text
         assert "def part_0" not in found.text
+
+
+def test_what_a_question_spells_gains_where_it_begins_the_more_the_fewer_bear_the_name(
+    bench: Bench, shop: Path
+) -> None:
+    body = "".join(f"    def step_{n}(self):\n        return {n} * self.size\n\n" for n in range(60))
+    write(shop, {"shop/query.py": f"def query(x):\n    return x\n\n\nclass Query(Base):\n{body}"})
+    with bench_of(bench, shop) as session:
+        recall = session.recall
+        assert recall is not None
+        (index,) = found = spelled_out(recall, "Take `Query` as `index.py` offers it: which type stands above it?")
+        tree, document = recall.where(index)
+        assert (
+            "class Query(Base)" in tree.passages.document(document).text
+        )  # and not its later parts, nor `query` alone
+        assert found[index] == SPELLED_GAIN
+        assert spelled_out(recall, "Where are Query objects made?") == {}
+        assert spelled_out(recall, "What is `nowhere_defined`?") == {}
+    write(shop, {f"more/f{n}.py": "class Query:\n    pass\n" for n in range(3)})
+    with bench_of(bench, shop) as session:
+        assert session.recall is not None
+        assert set(spelled_out(session.recall, "What is `Query`?").values()) == {SPELLED_GAIN / 2}
+
+
+def test_the_method_of_the_class_that_is_spelled_is_followed(bench: Bench, shop: Path) -> None:
+    methods = "    def send(self, order):\n        return {name}(order)\n"
+    files = {f"shop/f{n}.py": f"class Other{n}:\n{methods.format(name='unlikely_target')}" for n in range(4)}
+    files["shop/client.py"] = f"class Client:\n{methods.format(name='wanted_target')}"
+    files["shop/targets.py"] = "def unlikely_target(order):\n    return 1\n"
+    files["shop/wanted.py"] = "def wanted_target(order):\n    return 2\n"
+    write(shop, files)
+    with bench_of(bench, shop) as session:
+        recall = session.recall
+        assert recall is not None
+        prior = np.zeros(len(recall), np.float32)
+        for index in range(len(recall)):  # what the ranking likes best is not what was asked about
+            tree, document = recall.where(index)
+            prior[index] = "Other" in tree.passages.document(document).text
+        led = gains_by_path(recall, linked(recall, "Which value does the `send` method of `Client` lead to?", prior))
+    assert "shop/wanted.py" in led
 
 
 def test_without_an_answer_the_places_that_speak_of_a_name_are_listed(bench: Bench, shop: Path) -> None:
