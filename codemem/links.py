@@ -69,8 +69,13 @@ def spelled_out(recall: Recall, question: str) -> dict[int, float]:
             bearers = [(record.path, symbol) for record, symbol in named if symbol.name == name]
             for path, symbol in bearers:
                 for index in _documents(recall, owner, path, symbol)[:1]:
-                    found[index] = max(found.get(index, 0.0), SPELLED_GAIN / len(bearers) ** SPELLED_FALL)
+                    found[index] = max(found.get(index, 0.0), spelled_gain(len(bearers)))
     return found
+
+
+def spelled_gain(bearers: int) -> float:
+    """What each of the definitions gains that bear a name which the question spells."""
+    return SPELLED_GAIN / bearers**SPELLED_FALL
 
 
 def linked(recall: Recall, question: str, prior: npt.NDArray[np.float32]) -> dict[int, float]:

@@ -30,6 +30,7 @@ from codemem.links import (
     gains,
     lead_of,
     nearest,
+    spelled_gain,
 )
 from codemem.mentions import gains_of
 from codemem.model.spelled import names_to_find
@@ -87,7 +88,7 @@ class Spoken:
     def read(self, question: int, ranked: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
         """[N] how a question's documents rank with what is read besides, `ranked` [N] as they do by memory and names.
 
-        Of those chosen [N]; in the order of `codemem.ask`: mentions, then what the highest lead to.
+        Of those chosen [N]; in the order of `codemem.ask`: mentions, what is spelled out, what the highest lead to.
         """
         prior = ranked.copy()
         for name in names_to_find(self.questions[question]):
@@ -96,6 +97,9 @@ class Spoken:
             found = {int(d): kind_weight(_kind(_path(self.documents[d][0])), kinds) for d in held}
             for document, gain in gains_of(found).items():
                 prior[document] += gain
+            bearers = _held(self.defined.get(name), chosen)
+            if 0 < len(bearers) <= MOST_BEARERS:
+                prior[bearers] += spelled_gain(len(bearers))
         for document, gain in self._linked(question, prior, chosen).items():
             prior[document] += gain
         return prior

@@ -5,7 +5,7 @@ import pytest
 
 from codemem.benchmarks.scaling.names import Named
 from codemem.benchmarks.scaling.spoken import Spoken
-from codemem.links import GAIN, MOST_NAMED, STEP
+from codemem.links import GAIN, MOST_NAMED, SPELLED_GAIN, STEP
 from codemem.mentions import MOST, WORTH
 
 SHOP = [
@@ -38,9 +38,12 @@ def test_documents_that_hold_a_name_gain_and_a_test_less() -> None:
     assert alone == {0: pytest.approx(WORTH)}
 
 
-def test_a_name_that_many_documents_of_a_memory_hold_leads_nowhere_there() -> None:
+def test_a_name_that_many_documents_of_a_memory_hold_leads_to_what_defines_it_alone() -> None:
     many = [(f"other/f{n}.py\n", "x = vat_of(3)\n") for n in range(MOST)]
-    assert gained([*SHOP, *many], "Who calls `vat_of`?") == {}
+    assert gained([*SHOP, *many], "Who calls `vat_of`?") == {1: pytest.approx(SPELLED_GAIN)}
+    others = [(f"other/g{n}.py\n", "def vat_of(x):\n    return x\n") for n in range(3)]
+    found = gained([*SHOP, *many, *others], "Who calls `vat_of`?")
+    assert list(found.values()) == pytest.approx([SPELLED_GAIN / 2] * 4)
     assert gained([*SHOP, *many], "Who calls `vat_of`?", [True] * 4 + [False] * MOST).keys() == {0, 1, 3}
 
 
