@@ -5,6 +5,7 @@ what it calls, and the outline knows where that is defined. Such documents gain,
 own names does (docs/outline.md, "Links and mentions").
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +32,9 @@ LINKED = 6
 GAIN, STEP = 0.4, 0.04
 """What the first of them gains, where the best of all documents ranks 1: as much as the only document with a name
 (`mentions.WORTH`); each after it less, the last half, because they are less sure and what is read has room for few."""
-SPELLED_GAIN, SPELLED_FALL = 0.3, 0.5
-"""What the document gains in which the only definition begins that bears a name as the question spells it, and the
-power of their number by which each of several gains less."""
+SPELLED_GAIN = 0.3
+"""What the document gains in which the only definition begins that bears a name as the question spells it; of n each
+gains so much / sqrt(n)."""
 SPELLED = 16
 """Names of a question that are looked up: a report that was pasted has thousands."""
 PARTS = 4
@@ -75,7 +76,7 @@ def spelled_out(recall: Recall, question: str) -> dict[int, float]:
 
 def spelled_gain(bearers: int) -> float:
     """What each of the definitions gains that bear a name which the question spells."""
-    return SPELLED_GAIN / bearers**SPELLED_FALL
+    return SPELLED_GAIN / math.sqrt(bearers)
 
 
 def linked(recall: Recall, question: str, prior: npt.NDArray[np.float32]) -> dict[int, float]:
