@@ -69,7 +69,7 @@ def spelled_out(recall: Recall, question: str) -> dict[int, float]:
             named = tree.snapshot.outline.named([folded(name)], most=MOST_BEARERS)
             bearers = [(record.path, symbol) for record, symbol in named if symbol.name == name]
             for path, symbol in bearers:
-                for index in _documents(recall, owner, path, symbol)[:1]:
+                if (index := next(_held(recall, owner, path, symbol), None)) is not None:
                     found[index] = max(found.get(index, 0.0), spelled_gain(len(bearers)))
     return found
 
@@ -136,9 +136,8 @@ def _origins(recall: Recall, owner: int, names: Sequence[str], prior: npt.NDArra
     spelled = recall.trees[owner].snapshot.outline.named(names, most=MOST_BEARERS)
     every = [_Origin(record.path, symbol, _documents(recall, owner, record.path, symbol)) for record, symbol in spelled]
     held = (origin for origin in every if origin.documents)
-    return sorted(held, key=lambda origin: (not _owned(origin.symbol, names), -float(prior[origin.documents[0]])))[
-        :ORIGINS
-    ]
+    meant = sorted(held, key=lambda origin: (not _owned(origin.symbol, names), -float(prior[origin.documents[0]])))
+    return meant[:ORIGINS]
 
 
 def _owned(symbol: SymbolRecord, names: Sequence[str]) -> bool:

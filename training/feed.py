@@ -102,6 +102,8 @@ class Draw:
 
     def _memories(self, prompts: Prompts, recipe: Recipe, seed: int, own: int, *, rank: int, count: int) -> None:
         corpus, phase = self._corpus, self._phase
+        if phase.held and not corpus.answers:
+            raise ValueError("the recipe holds the lower half by conversations, and the data have no answer record")
         shared = recipe.gather and count > 1
         self._routing = RoutingBatches(
             corpus,

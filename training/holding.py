@@ -1,8 +1,8 @@
 """What is read stays as it was while what finds is trained: the lower half is held to states that it had before.
 
 The layers above learnt to read what the lower half of an adapter gives them, and read nothing of one that has moved
-(decision 0033). So a run that trains the lower half alone shows it conversations as well and
-descends the distance between what it gives and what it gave.
+(decision 0033). So a run that trains the lower half alone shows it conversations as well and descends the distance
+between what it gives and what it gave.
 """
 
 from collections.abc import Sequence

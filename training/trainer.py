@@ -295,6 +295,8 @@ class Trainer:
         file = AdapterFile(path)
         if file.memory.routed_layers != self.recipe.memory.routed_layers:
             raise ValueError(f"{path} routes at layers {file.memory.routed_layers}: the run must, too")
+        if file.memory.bidirectional and not self.recipe.memory.bidirectional:
+            raise ValueError(f"{path} encodes documents in both directions: the run must, too (--memory)")
         for name, parameter in self._parameters().items():
             matrix = file.matrix(name)
             if matrix.shape != parameter.shape:

@@ -33,3 +33,11 @@ def test_what_is_held_is_the_start(tmp_path: Path, base: Path, data: Path) -> No
     other = begun(tmp_path, base, data)
     log = run(base, data, tmp_path / "held", 1, "--hold-to", str(other), **LOWER)
     assert log[0]["losses"]["held"] > 0.01  # a run from the base is not yet where the other adapter ended
+
+
+def test_a_run_does_not_silently_read_in_one_direction_what_it_begins_with_reads_in_both(
+    tmp_path: Path, base: Path, data: Path
+) -> None:
+    run(base, data, tmp_path / "both", 1, "--memory", '{"bidirectional": true}')
+    with pytest.raises(ValueError, match="both directions"):
+        run(base, data, tmp_path / "causal", 1, "--from-adapter", str(tmp_path / "both/codemem-adapter.safetensors"))
