@@ -1,7 +1,8 @@
 """`codemem ask`: a question answered from the memory, with citations that were checked against the files."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import numpy.typing as npt
 from codemem.absence import Absent, absent
 from codemem.config import RepositoryConfig
 from codemem.definitions import definitions
+from codemem.draft import Draft, led
 from codemem.errors import CodememError, NotIndexedError
 from codemem.find import find, outline_candidates
 from codemem.links import linked, spelled_out
 from codemem.mentions import mentions, speaking_places
-from codemem.model.events import Answer, Read, Round, Source, TextPiece
+from codemem.model.events import Answer, AnswerEvent, Read, Round, Source, TextPiece
 from codemem.model.evidence import MOST_LINES
 from codemem.model.spelled import names_to_find
 from codemem.outline.mix import mix_files
@@ -86,17 +88,7 @@ def ask(
     if seen.lost.decisive:
         yield _nothing_here(session, recall, question, seen)
         return
-    events = recall.memory.engine.answer(
-        question,
-        recall.bank,
-        _reader(recall, question),
-        prior=_prior(session, recall, question),
-        max_rounds=config.max_rounds,
-        source_tokens=config.source_tokens,
-        max_tokens=config.max_tokens,
-        cancelled=cancelled,
-    )
-    for event in events:
+    for event in _interleaved(recall, question, _prior(session, recall, question), config, cancelled):
         if isinstance(event, Round):
             seen.last = event
             seen.rounds.append(_round(recall, event, len(seen.rounds) + 1))
@@ -105,6 +97,45 @@ def ask(
             yield Piece(event.text)
         elif isinstance(event, Answer):
             yield _result(session, recall, question, event, seen)
+
+
+def _interleaved(
+    recall: Recall,
+    question: str,
+    prior: npt.NDArray[np.float32],
+    config: RepositoryConfig,
+    cancelled: Callable[[], bool],
+) -> Iterator[AnswerEvent]:
+    """The engine's events. Where the answer that it begins speaks of code that it has not read, another round reads
+    that, and nothing of what was begun is told; `max_rounds = 1` leaves it as it is."""
+    began, draft = time.perf_counter(), Draft(recall, question)
+
+    def answered(ranked: npt.NDArray[np.float32], stopped: Callable[[], bool]) -> Iterator[AnswerEvent]:
+        return recall.memory.engine.answer(
+            question,
+            recall.bank,
+            _reader(recall, question),
+            prior=ranked,
+            max_rounds=config.max_rounds,
+            source_tokens=config.source_tokens,
+            max_tokens=config.max_tokens,
+            cancelled=stopped,
+        )
+
+    if config.max_rounds == 1:
+        draft.let_go()
+    for event in draft.watched(answered(prior, lambda: cancelled() or bool(draft.leads)), cancelled):
+        yield event
+        if isinstance(event, Answer):
+            return
+    waited = (time.perf_counter() - began) * 1e3
+    for event in answered(led(prior, draft.leads), cancelled):
+        if isinstance(event, Round):
+            yield replace(event, named=draft.leads, by_model=True)
+        elif isinstance(event, Answer):
+            yield replace(event, first_token_ms=round(event.first_token_ms + waited, 1))
+        else:
+            yield event
 
 
 def _nothing_here(session: Session, recall: Recall, question: str, seen: _Progress) -> AskResult:

@@ -134,7 +134,9 @@ def _origins(recall: Recall, owner: int, names: Sequence[str], prior: npt.NDArra
     """However many bear a name: which of them is meant is what the ranking tells, unless the question spells what it
     belongs to as well."""
     spelled = recall.trees[owner].snapshot.outline.named(names, most=MOST_BEARERS)
-    every = [_Origin(record.path, symbol, _documents(recall, owner, record.path, symbol)) for record, symbol in spelled]
+    every = [
+        _Origin(record.path, symbol, documents_of(recall, owner, record.path, symbol)) for record, symbol in spelled
+    ]
     held = (origin for origin in every if origin.documents)
     meant = sorted(held, key=lambda origin: (not _owned(origin.symbol, names), -float(prior[origin.documents[0]])))
     return meant[:ORIGINS]
@@ -158,14 +160,14 @@ def _leads(recall: Recall, owner: int, origin: _Origin) -> dict[int, Lead]:
     for name, places in bearers.items():
         near = nearest(origin.path, [path for path, _ in places])
         for place in near if len(near) <= MOST_NAMED else ():
-            for index in _documents(recall, owner, *places[place])[:1]:
+            for index in documents_of(recall, owner, *places[place])[:1]:
                 lead = lead_of(name, len(near))
                 found[index] = min(lead, found.get(index, lead))
     return found
 
 
-def _documents(recall: Recall, owner: int, path: str, symbol: SymbolRecord) -> list[int]:
-    """The documents in the bank that hold a definition, the first of them first."""
+def documents_of(recall: Recall, owner: int, path: str, symbol: SymbolRecord) -> list[int]:
+    """The documents in the bank that hold a definition of a tree (its number): the first `PARTS`, in their order."""
     return list(_held(recall, owner, path, symbol))
 
 

@@ -33,8 +33,11 @@ others() { # CORES GPU NAME: packages from after the base's time beside BM25, an
         answers "$1" 12 "$2" "$3-$tongue" dev --system memory --tongue $tongue --adapter "/tmp/r/$3.safetensors"
     done
 }
-growth() { # CORES GPU NAME: answers while the memory grows; goes on beside the next jobs
-    bash training/lease/scale.sh main "/tmp/r/$3.safetensors" "${GROWTH_ANSWERS:-40}"
+growth() { # CORES GPU NAME: answers while the memory grows; goes on beside the next jobs, in a folder of its own but for the best
+    (
+        [ "$3" = "$BEST" ] || export R="/tmp/r/scale-$3" WORK="/tmp/s/scale-work-$3"
+        bash training/lease/scale.sh main "/tmp/r/$3.safetensors" "${GROWTH_ANSWERS:-40}"
+    )
 }
 prose() { NAMES=$3 ON=$2 EACH=$((EACH - 4)) timeout "${PROSE_SECONDS:-150}" sh training/lease/prose.sh > "/tmp/r/prose-$3.log" 2>&1; } # CORES GPU NAME
 reads() { case " $READERS " in *" $1 "*) ;; *) false ;; esac; } # NAME: whether that reader is trained

@@ -2,6 +2,7 @@
 # The lower half on all GPUs together, from the shipped file or from LOWER_FROM, held to what the shipped one reads (training/holding.py); MEMORY are
 # further settings of the memory. What comes out has the upper half that it began with: `low` for JOBS, and START for `train`.
 . training/lease/there.sh
+. training/lease/asking.sh
 SHIPPED=/tmp/c/shipped.safetensors
 FROM=${LOWER_FROM:-$SHIPPED}
 export NCCL_NVLS_ENABLE=0 # NVLink multicast is not to be used on a lent machine
@@ -16,3 +17,4 @@ cp /tmp/s/low/log.jsonl /tmp/r/low.jsonl
 cp /tmp/s/low/codemem-adapter.safetensors /tmp/r/low.part && mv /tmp/r/low.part /tmp/r/low.safetensors # `train` waits for the name
 touch /tmp/r/low.done
 date +%T
+[ ! -e /tmp/s/evals.tar.joined ] || finding $((GPUS - 1)) low # while the medium model writes, or the upper half loads

@@ -11,7 +11,8 @@ from codemem.model.weights import checkpoint_folder
 Path("/tmp/s/medium").symlink_to(checkpoint_folder(Path(sys.argv[1])))
 P
 echo "$(date +%T) dequantised"
-await /tmp/s/course.tar.joined
+# shellcheck disable=SC2086
+await /tmp/s/course.tar.joined $WORDS_AFTER
 INTO=${WRITE_INTO:-/tmp/s/course}
 [ -z "$WRITE_INTO" ] || { mkdir -p "$INTO" && ln -s /tmp/s/course/documents.jsonl.zst /tmp/s/course/how.jsonl.zst "$INTO/"; }
 ON=${WRITE_ON:-$(seq 0 $((GPUS - 1)))}
@@ -21,11 +22,11 @@ for gpu in $ON; do
     for _ in $(seq 1 "${WRITERS:-1}"); do
         (
             export CUDA_VISIBLE_DEVICES=$gpu
-            python3 -m codemem.training.dialogues --base /tmp/s/medium --data "$INTO" --part $part --parts "$PARTS" \
+            [ "${DIALOGUES:-12000}" = 0 ] || python3 -m codemem.training.dialogues --base /tmp/s/medium --data "$INTO" --part $part --parts "$PARTS" \
                 --documents "${DIALOGUES:-12000}" --seconds "${DIALOGUE_SECONDS:-60}" --seed "${WORDS_SEED:-5}"
             [ -z "$POINTED" ] || python3 -m codemem.training.pointed --base /tmp/s/medium --data "$INTO" --part $part --parts "$PARTS" \
                 --documents "$POINTED" --seconds "${POINTED_SECONDS:-60}" --seed "$((${WORDS_SEED:-5} + 100))"
-            python3 -m codemem.training.explain --base /tmp/s/medium --data "$INTO" --part $part --parts "$PARTS" \
+            [ "${EXPLAINED:-600}" = 0 ] || python3 -m codemem.training.explain --base /tmp/s/medium --data "$INTO" --part $part --parts "$PARTS" \
                 --limit "${EXPLAINED:-600}"
         ) > "/tmp/r/words-$part.log" 2>&1 &
         part=$((part + 1))
