@@ -2,7 +2,7 @@
 
 Memory Interleave (arXiv:2603.23516, section 3) lets a model name the documents that it needs before it answers. A small
 model names well what it is already writing about: "`DFont` inherits from `TTF`; `TTF.embed` raises" is a claim about
-`TTF.embed`, right or made up. So the first sentence is watched as it is written (docs/outline.md, "The draft").
+`TTF.embed`, right or made up. So a first sentence that begins with a name is watched (docs/outline.md, "The draft").
 """
 
 import re
@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from codemem.links import MOST_BEARERS, MOST_NAMED, documents_of
 from codemem.model.events import Answer, AnswerEvent, Read, TextPiece
-from codemem.model.quotes import OPENING
 from codemem.outline.query import folded
 from codemem.outline.records import SymbolRecord
 from codemem.recall import Recall
@@ -73,13 +72,14 @@ class Draft:
                 yield event
 
     def push(self, piece: str) -> str:
-        """What can be shown now that a piece has come: nothing while the first sentence is being written."""
+        """What can be shown now that a piece has come: nothing while a first sentence is written that begins with a name;
+        prose and quotations (decision 0036) come as they are written."""
         self._text, self._held = self._text + piece, self._held + piece
         if self._watching:
-            quotes, ended = self._text.startswith(OPENING), _SENTENCE_END.search(_SPAN.sub("", self._text))
-            if quotes or len(self._text) > WATCHED:
+            begun = self._text.lstrip()
+            if not begun.startswith("`"[: len(begun)]) or len(begun) > WATCHED:
                 self._watching = False
-            elif ended:
+            elif _SENTENCE_END.search(_SPAN.sub("", begun)):
                 self.end()
         return "" if self._watching or self.leads else self.release()
 

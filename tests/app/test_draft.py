@@ -184,14 +184,15 @@ def test_who_stops_an_answer_gets_no_second_one(bench: Bench, fonts: Path) -> No
 def test_the_first_sentence_comes_when_it_has_ended_and_the_rest_at_once(bench: Bench, fonts: Path) -> None:
     recall = recall_of(bench, fonts)
     draft = Draft(recall, QUESTION)
-    assert draft.push("Fonts are ") == ""
-    assert draft.push("embedded. ") == "Fonts are embedded. "
+    assert [draft.push(" "), draft.push("`DFont` is "), draft.push("embedded. ")] == ["", "", " `DFont` is embedded. "]
     assert draft.push("`TTF.embed` raises ") == "`TTF.embed` raises "
     quoting = Draft(recall, QUESTION)
     assert quoting.push("See `raise") == "See `raise", "a quotation is shown as it comes"
+    prose = Draft(recall, QUESTION)
+    assert prose.push("Fonts are ") == "Fonts are ", "so is prose"
     endless = Draft(recall, QUESTION)
-    assert endless.push("x" * WATCHED) == ""
-    assert endless.push("y") == "x" * WATCHED + "y"
+    assert endless.push("`" * WATCHED) == ""
+    assert endless.push("y") == "`" * WATCHED + "y"
 
 
 def test_a_name_leads_to_what_it_means(bench: Bench, fonts: Path) -> None:
