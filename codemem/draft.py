@@ -72,8 +72,9 @@ class Draft:
                 yield event
 
     def push(self, piece: str) -> str:
-        """What can be shown now that a piece has come: nothing while a first sentence is written that begins with a name;
-        prose and quotations (decision 0036) come as they are written."""
+        """What can be shown now that a piece has come: nothing while a first sentence that begins with a name is written.
+
+        Prose and quotations (decision 0036) come as they are written."""
         self._text, self._held = self._text + piece, self._held + piece
         if self._watching:
             begun = self._text.lstrip()
