@@ -72,7 +72,7 @@ class Draft:
                 yield event
 
     def push(self, piece: str) -> str:
-        """What can be shown now that a piece has come: nothing while a first sentence that begins with a name is written.
+        """What can be shown now that a piece has come: nothing of a first sentence that begins with a name before its end.
 
         Prose and quotations (decision 0036) come as they are written."""
         self._text, self._held = self._text + piece, self._held + piece
