@@ -72,7 +72,7 @@ class Draft:
                 yield event
 
     def push(self, piece: str) -> str:
-        """What can be shown now that a piece has come: nothing of a first sentence that begins with a name before its end.
+        """What can be shown now that a piece has come: a first sentence that begins with a name when it ends.
 
         Prose and quotations (decision 0036) come as they are written."""
         self._text, self._held = self._text + piece, self._held + piece
