@@ -11,7 +11,7 @@ SHORTEST = 8
 """Characters of a statement that is quoted, without its indentation, at least."""
 _IMPORT = re.compile(
     r"(?:import\b|from\s+\S+\s+import\b|export\s.*\bfrom\b|#\s*include\b|use\s|using\s|package\s|require\b"
-    r"|(?:const|let|var)\s.*=\s*require\()"
+    r"|(?:const|let|var)\s.*=\s*require\(|(?:if\s+[\w.]+|try|else)\s*:\s*(?:import|from)\b)"
 )
 """How a line begins that says where a name comes from, and nothing of what is done."""
 _QUOTED = re.compile(re.escape(OPENING) + r"([^`\n]+)`(?: in `[^`\n]*`)?\.?\s*")

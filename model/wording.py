@@ -32,7 +32,7 @@ class KnownWords:
             code = text.count("`") % 2 == 1 or _CODE.search(word)
             return not code or not _WORD.fullmatch(word) or self._knows(word)
         if not piece.isascii():
-            return True
+            return piece[0].isascii() or self.allows(text, "")  # letters of another script end a name, like a blank
         whole = text + piece
         quoted = text.count("`") % 2 == 1
         start = len(text) - len(_trailing_word(text))

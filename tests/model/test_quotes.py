@@ -99,8 +99,11 @@ def test_imports_are_not_quoted_and_what_merely_looks_so_is() -> None:
         "package main",
         "require 'mustache'",
         "const cart = require('./cart');",
+        "if TYPE_CHECKING: from collections.abc import Callable",
+        "try: import zstandard",
     ]
     code = ["imported = 12345", "used = fetch()", "packages.append(1)", "const cart = new Cart();", "user.save(now)"]
+    code += ["if limit: importer(path)", "else: from_start = 12345"]
     assert not any(map(can_be_quoted, imports))
     assert all(map(can_be_quoted, code))
 

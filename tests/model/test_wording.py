@@ -22,6 +22,8 @@ KNOWN = KnownWords(["def find_damage(store, rows): raise StoreError", "How does 
         ("`Session", ".get"),
         ("On Git", "Hub"),
         ("`", "größe"),
+        ("prose gr", "öße"),
+        ("In `rows", "之"),
         ("after `rows` any ", "word"),
     ],
 )
@@ -41,6 +43,8 @@ def test_words_that_were_read_may_be_written(text: str, piece: str) -> None:
         ("and raises Store", "Fault"),
         ("uses find", "_everything"),
         ("`rows` and `", "columns"),
+        ("It calls `find_dam", "消费"),
+        ("and uses find_dam", "だろう"),
     ],
 )
 def test_names_that_nobody_wrote_may_not(text: str, piece: str) -> None:
