@@ -1,11 +1,14 @@
-"""What a file is for, told from its path: tests, documentation, configuration, data, examples, or code."""
+"""What a file is for, told from its path: tests, documentation, configuration, data, examples, or code.
+
+Benchmarks count as tests: they lie beside what they measure.
+"""
 
 import re
 
 from .languages import TEXT
 
 _TEST = re.compile(
-    r"(?:^|/)(?:tests?|testing|__tests__|specs?|testdata|test_data|fixtures|e2e|testsuite)/"
+    r"(?:^|/)(?:tests?|testing|__tests__|specs?|testdata|test_data|fixtures|e2e|testsuite|benchmarks?|benches)/"
     r"|(?:^|/)(?:test_[^/]*|conftest|[^/]*[._-](?:test|tests|spec))\.[^/]+\Z",
     re.IGNORECASE,
 )

@@ -15,9 +15,10 @@ _PATH = re.compile(r"[\w.@~+-]*(?:[/\\][\w.@~+-]+)+|[\w-]+\.[A-Za-z]{1,4}\b")
 _HYPHENATED = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)+")
 _QUALIFIED = re.compile(r"[^\W\d]\w*(?:(?:::|->|[.#\\])[^\W\d]\w*)+")
 _COMPOUND = re.compile(r"[a-z0-9][A-Z]|[A-Za-z0-9]_+[A-Za-z0-9]|^_+[A-Za-z]")
-_TEST_WORDS = frozenset(
-    {"test", "tests", "testing", "tested", "spec", "unittest", "fixture", "fixtures", "mock", "mocks"}
-)
+_TEST_WORDS = frozenset((
+    "test", "tests", "testing", "tested", "spec", "unittest", "fixture", "fixtures", "mock", "mocks", "bench",
+    "benchmark", "benchmarks",
+))  # fmt: skip
 _DOC_WORDS = frozenset({"doc", "docs", "documentation", "readme", "changelog", "tutorial", "guide"})
 _EXAMPLE_WORDS = frozenset({"example", "examples", "demo", "sample", "samples"})
 _CONFIG_WORDS = frozenset(

@@ -86,8 +86,8 @@ def test_a_test_as_good_as_what_it_tests_comes_behind_it_unless_tests_are_asked_
     assert int(weighed.argmax()) == 1
     assert weighed[0] == pytest.approx(0.3 + 0.6 * FILE_WEIGHTS["test"] ** 0.5)
     assert weighed[2:].tolist() == scores[2:].tolist(), "what lies at the median or below it keeps its place"
-    asked = asked_kinds("which test covers the parser?")
-    assert weigh_documents(scores, kinds, alone, asked) == pytest.approx(scores)
+    for question in ("which test covers the parser?", "which benchmark measures the parser?"):
+        assert weigh_documents(scores, kinds, alone, asked_kinds(question)) == pytest.approx(scores)
 
 
 def test_the_best_document_of_a_file_gains_by_the_others() -> None:
