@@ -124,10 +124,12 @@ def _interleaved(
 
     if config.max_rounds == 1:
         draft.let_go()
+    told = False
     for event in draft.watched(answered(prior, lambda: cancelled() or bool(draft.leads)), cancelled):
+        told = told or isinstance(event, Answer)
         yield event
-        if isinstance(event, Answer):
-            return
+    if told:
+        return
     waited = (time.perf_counter() - began) * 1e3
     for event in answered(led(prior, draft.leads), cancelled):
         if isinstance(event, Round):
