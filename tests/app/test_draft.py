@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,10 +47,8 @@ class Reader(FakeEngine):
         read: Callable[[int], Source],
         *,
         prior: npt.NDArray[np.float32] | None = None,
-        max_rounds: int | None,
-        source_tokens: int,
-        max_tokens: int,
         cancelled: Callable[[], bool],
+        **limits: Any,
     ) -> Iterator[AnswerEvent]:
         assert prior is not None
         self.asked += 1
