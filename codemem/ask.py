@@ -128,7 +128,7 @@ def _interleaved(
     for event in draft.watched(answered(prior, lambda: cancelled() or bool(draft.leads)), cancelled):
         told = told or isinstance(event, Answer)
         yield event
-    if told:
+    if told or not draft.leads:
         return
     waited = (time.perf_counter() - began) * 1e3
     for event in answered(led(prior, draft.leads), cancelled):

@@ -78,7 +78,7 @@ class Draft:
         self._text, self._held = self._text + piece, self._held + piece
         if self._watching:
             begun = self._text.lstrip()
-            if not begun.startswith("`"[: len(begun)]) or len(begun) > WATCHED:
+            if (begun and not begun.startswith("`")) or len(begun) > WATCHED:
                 self._watching = False
             elif _SENTENCE_END.search(_SPAN.sub("", begun)):
                 self.end()
