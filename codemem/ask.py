@@ -74,8 +74,11 @@ def ask(
     config: RepositoryConfig,
     *,
     cancelled: Callable[[], bool] = lambda: False,
+    hops: bool = True,
 ) -> Iterator[AskEvent]:
     """Yields rounds and pieces of the answer as they come, and an AskResult at the end.
+
+    Without `hops` nothing that is read leads on to other code: for evaluations, to tell what hops bring.
 
     Raises NotIndexedError if nothing is in memory, CodememError if what is there serves `find` alone.
     """
@@ -88,7 +91,10 @@ def ask(
     if seen.lost.decisive:
         yield _nothing_here(session, recall, question, seen)
         return
-    for event in _interleaved(recall, question, _prior(session, recall, question), config, cancelled):
+    prior = _prior(session, recall, question, follow=hops)
+    if not hops:
+        config = replace(config, max_rounds=1)
+    for event in _interleaved(recall, question, prior, config, cancelled):
         if isinstance(event, Round):
             seen.last = event
             seen.rounds.append(_round(recall, event, len(seen.rounds) + 1))
@@ -170,10 +176,10 @@ def _reader(recall: Recall, question: str) -> Callable[[int], Source]:
     return read
 
 
-def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.float32]:
+def _prior(session: Session, recall: Recall, question: str, *, follow: bool = True) -> npt.NDArray[np.float32]:
     """[documents in the bank] how memory, outline and words rank them: the rule of `find`, document by document, with
-    the outline's weight for names throughout; and what the question spells out gains, what speaks of its names and what
-    is named by them."""
+    the outline's weight for names throughout; and what the question spells out gains, what speaks of its names and, to
+    `follow`, what is named by them."""
     named: dict[str, float] = {}
     for candidate in outline_candidates(session.snapshots, question, PRIOR_PLACES):
         tree = session.snapshots.index(candidate.snapshot)
@@ -188,7 +194,7 @@ def _prior(session: Session, recall: Recall, question: str) -> npt.NDArray[np.fl
     for gains in (mentions(recall, question), spelled_out(recall, question)):
         for index, gain in gains.items():
             prior[index] += gain
-    for index, gain in linked(recall, question, prior).items():
+    for index, gain in linked(recall, question, prior).items() if follow else ():
         prior[index] += gain
     return prior
 

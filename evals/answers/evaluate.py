@@ -158,8 +158,8 @@ def make_system(name: str, engine: Engine, settings: Settings, options: Options)
             engine = without(engine, attention="attention" in name, naming="naming" in name)
         if name == "memory-one-round":
             limits = replace(limits, rounds=1)
-        told, best = name != "memory-references-off", name == "memory-best-chunks"
-        return ProductSystem(name, engine, settings, limits, silent=silent, told=told, best_chunks=best)
+        told, best, hops = name != "memory-references-off", name == "memory-best-chunks", name != "memory-no-hops"
+        return ProductSystem(name, engine, settings, limits, silent=silent, told=told, best_chunks=best, hops=hops)
     pieces = _pieces(reader.pieces, options.work / "minilm.sqlite", engine.device)
     return ReaderSystem(name, pieces, without(engine, attention=True, naming=True), limits, silent=silent)
 

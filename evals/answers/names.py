@@ -13,6 +13,7 @@ PRODUCT = (
     "memory-best-chunks",
     "memory-references-off",
     "memory-one-round",
+    "memory-no-hops",
 )
 REFERENCES = "-references"
 RETRIEVAL = ("bm25-chunks", "bm25-files", "minilm", "fusion", "bm25-chunks" + REFERENCES)

@@ -14,7 +14,7 @@ from app.conftest import write
 from app.fake_engine import FakeEngine
 from codemem.ask import Piece, RoundDone, ask
 from codemem.draft import WATCHED, Draft, claimed, led, unread
-from codemem.links import MOST_NAMED
+from codemem.links import GAIN, MOST_NAMED
 from codemem.model.events import Answer, AnswerEvent, LayerChoice, Read, Round, Source, TextPiece
 from codemem.model.store import LoadedEntries
 from codemem.recall import Recall
@@ -39,6 +39,7 @@ class Reader(FakeEngine):
         self.asked = 0
         self.by_model = False
         self.written: list[str] = []
+        self.priors: list[npt.NDArray[np.float32]] = []
 
     def answer(
         self,
@@ -52,6 +53,7 @@ class Reader(FakeEngine):
     ) -> Iterator[AnswerEvent]:
         assert prior is not None
         self.asked += 1
+        self.priors.append(prior)
         first = int(np.argmax(prior))
         yield Round([LayerChoice(0, [first], [1.0])], [first], self.by_model)
         source = read(first)
@@ -132,6 +134,23 @@ def test_one_round_leaves_the_first_answer_as_it_is(bench: Bench, fonts: Path) -
     assert isinstance(result, AskResult)
     assert result.answer.startswith(DRAFT)
     assert (engine.asked, len(result.rounds)) == (1, 1)
+
+
+def test_without_hops_neither_a_draft_nor_a_name_leads_on(bench: Bench, fonts: Path) -> None:
+    bench.engine = engine = Reader(fonts_of)
+    bench.index(fonts)
+    with bench.session(fonts, answering=True) as session:
+        result = [*ask(session, QUESTION, session.config, hops=False)][-1]
+        assert isinstance(result, AskResult)
+        assert result.answer.startswith(DRAFT)
+        assert (engine.asked, len(result.rounds)) == (1, 1)
+        for hops in (False, True):
+            [*ask(session, "What is `DFont` for?", replace(session.config, max_rounds=1), hops=hops)]
+        assert session.recall is not None
+        behind = index_of(session.recall, "fonts/ttf.py")
+    gained = engine.priors[-1] - engine.priors[-2]
+    assert np.flatnonzero(gained).tolist() == [behind], "`DFont` names `TTF`"
+    assert gained[behind] == pytest.approx(GAIN)
 
 
 def test_a_model_that_names_documents_itself_is_left_alone(bench: Bench, fonts: Path) -> None:

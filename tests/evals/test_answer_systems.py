@@ -79,6 +79,7 @@ def root(tmp_path: Path) -> Path:
         "memory-best-chunks",
         "memory-references-off",
         "memory-one-round",
+        "memory-no-hops",
         "bm25-chunks",
         "bm25-chunks-references",
         "bm25-files",

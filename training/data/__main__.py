@@ -17,7 +17,7 @@ from pathlib import Path
 from .answer_shards import answer_shard
 from .build import gather, keep_share, write
 from .choosing import chosen
-from .download import ECOSYSTEMS, MANIFEST, PackageName, Pin, download, fetch, listed, pinned
+from .download import ECOSYSTEMS, FURTHER_MANIFEST, MANIFEST, PackageName, Pin, download, fetch, listed, pinned
 from .exclusion import is_excluded, listed_projects
 from .extract import ShardHead
 from .never import gather_never
@@ -29,13 +29,14 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     out: Path = options.out
     projects = listed_projects(options.never_train_on)
-    packages = {ecosystem: _wanted(ecosystem, projects, options.limit) for ecosystem in ECOSYSTEMS}
+    manifest = FURTHER_MANIFEST if options.further else MANIFEST
+    packages = {ecosystem: _wanted(ecosystem, projects, options) for ecosystem in ECOSYSTEMS}
     if options.packages:
-        some = set(chosen([name for names in packages.values() for name in names], options.packages, MANIFEST))
+        some = set(chosen([name for names in packages.values() for name in names], options.packages, manifest))
         packages = {ecosystem: [name for name in names if name in some] for ecosystem, names in packages.items()}
-    pins = {} if options.newest else pinned()
+    pins = {} if options.newest else pinned(manifest)
     never_names = (
-        [name for ecosystem in ECOSYSTEMS for name in listed(ecosystem, never=True)] if not options.limit else []
+        [name for ecosystem in ECOSYSTEMS for name in listed(ecosystem, "never")] if not options.limit else []
     )
     by_hash = sorted(packages["pypi"], key=lambda name: hashlib.sha256(name.id.encode()).digest())
     answering = by_hash[: options.answer_packages]
@@ -76,6 +77,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--limit", type=int, help="at most this many packages of each ecosystem")
     add("--packages", type=int, help="about this many packages of all languages, for less time")
+    add("--further", action="store_true", help="the further lists' packages, none of which the first ones name")
     add("--answer-packages", type=int, default=120, help="Python packages that answer records are made from")
     add("--pairs", type=int, help="keep about this many training pairs and the documents they need")
     add("--seed", type=int, default=0, help="seed of the order in the result")
@@ -85,8 +87,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _wanted(ecosystem: str, projects: frozenset[str], limit: int | None) -> list[PackageName]:
-    return [name for name in listed(ecosystem) if not is_excluded(name.name, projects)][:limit]
+def _wanted(ecosystem: str, projects: frozenset[str], options: argparse.Namespace) -> list[PackageName]:
+    names = listed(ecosystem, "further" if options.further else "")
+    return [name for name in names if not is_excluded(name.name, projects)][: options.limit]
 
 
 def _read(

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 ECOSYSTEMS = ("pypi", "npm", "debian-binary", "debian-source")
 MAX_ARCHIVE_BYTES = 64 * 2**20
@@ -23,7 +24,7 @@ TOGETHER = {"pypi": 10, "npm": 10, "debian-binary": 30, "debian-source": 6}
 """Packages asked for in one call of a client: starting npm takes longer than most downloads."""
 
 _HERE = Path(__file__).parent
-MANIFEST = _HERE / "manifest.json"
+MANIFEST, FURTHER_MANIFEST = _HERE / "manifest.json", _HERE / "manifest-further.json"
 _APT_SOURCES = """\
 deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main
 deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main
@@ -46,9 +47,12 @@ class PackageName:
         return raw / self.ecosystem / self.name.replace("/", "__")
 
 
-def listed(ecosystem: str, *, never: bool = False) -> list[PackageName]:
-    """Read the names of one ecosystem's list, in file order; with `never` those that are only to be recognised."""
-    path = _HERE / "sources" / f"{'never-' if never else ''}{ecosystem}.txt"
+def listed(ecosystem: str, which: Literal["", "further", "never"] = "") -> list[PackageName]:
+    """Read the names of one ecosystem's list, in file order; 'further' are those of a second corpus, 'never' those that
+    are only to be recognised. None where there is no such list."""
+    path = _HERE / "sources" / f"{which}{'-' if which else ''}{ecosystem}.txt"
+    if which == "further" and not path.exists():
+        return []
     lines = path.read_text(encoding="utf-8").splitlines()
     return [PackageName(ecosystem, line) for line in lines if line and not line.startswith("#")]
 
@@ -63,7 +67,9 @@ class Pin:
 
 
 def pinned(manifest: Path = MANIFEST) -> dict[str, Pin]:
-    """Return package id -> pin from the committed manifest."""
+    """Return package id -> pin from a committed manifest; nothing where it is still to be made."""
+    if not manifest.exists():
+        return {}
     rows = json.loads(manifest.read_text(encoding="utf-8"))
     return {row["id"]: Pin(row["version"], row["sha256"]) for row in rows}
 
