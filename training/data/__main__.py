@@ -35,9 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
         some = set(chosen([name for names in packages.values() for name in names], options.packages, manifest))
         packages = {ecosystem: [name for name in names if name in some] for ecosystem, names in packages.items()}
     pins = {} if options.newest else pinned(manifest)
-    never_names = (
-        [name for ecosystem in ECOSYSTEMS for name in listed(ecosystem, "never")] if not options.limit else []
-    )
+    never_names = [name for ecosystem in ECOSYSTEMS for name in listed(ecosystem, "never")] if not options.limit else []
     by_hash = sorted(packages["pypi"], key=lambda name: hashlib.sha256(name.id.encode()).digest())
     answering = by_hash[: options.answer_packages]
     with Workers(options.processes) as workers:
