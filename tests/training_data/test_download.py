@@ -9,6 +9,7 @@ import tarfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -19,10 +20,12 @@ from codemem.training.data.choosing import chosen
 from codemem.training.data.download import ECOSYSTEMS, PackageName, Pin, download, listed, mismatches, pinned
 from codemem.training.data.exclusion import is_excluded, listed_projects
 
+WHICH: tuple[Literal["", "further"], ...] = ("", "further")
+
 
 def test_every_list_names_packages_once() -> None:
     for ecosystem in ECOSYSTEMS:
-        names = [package.name for package in listed(ecosystem)]
+        names = [package.name for which in WHICH for package in listed(ecosystem, which)]
         assert names
         assert len(names) == len(set(names))
 
@@ -31,12 +34,14 @@ def test_lists_hold_nothing_that_evaluations_use(tmp_path: Path) -> None:
     never = tmp_path / "never.txt"
     never.write_text("psf/requests\nserde-rs/serde\nexpressjs/express\nnlohmann/json\n")
     projects = listed_projects(never)
-    assert [name.id for e in ECOSYSTEMS for name in listed(e) if is_excluded(name.name, projects)] == []
+    assert [
+        name.id for e in ECOSYSTEMS for which in WHICH for name in listed(e, which) if is_excluded(name.name, projects)
+    ] == []
 
 
 def test_the_committed_manifest_pins_versions_and_hashes() -> None:
-    pins = pinned()
-    known = {package.id for ecosystem in ECOSYSTEMS for package in listed(ecosystem)}
+    pins = pinned() | pinned(downloads.FURTHER_MANIFEST)
+    known = {package.id for ecosystem in ECOSYSTEMS for which in WHICH for package in listed(ecosystem, which)}
     assert set(pins) <= known
     assert all(pin.version and pin.sha256 for pin in pins.values())
     assert all(len(digest) == 64 for pin in pins.values() for digest in pin.sha256.values())
@@ -104,7 +109,7 @@ def test_a_smaller_choice_keeps_every_language_and_what_is_held_out() -> None:
 
 def test_what_the_answers_evaluation_is_made_of_is_recognised() -> None:
     pins = tomllib.loads((Path(__file__).parents[2] / "evals/answers/packages.toml").read_text(encoding="utf-8"))
-    never = {name.id for ecosystem in ECOSYSTEMS for name in listed(ecosystem, never=True)}
+    never = {name.id for ecosystem in ECOSYSTEMS for name in listed(ecosystem, "never")}
     source = {"debian": "debian-binary"}
     assert {f"{source.get(row['source'], row['source'])}:{name}" for name, row in pins.items()} <= never
 
