@@ -68,6 +68,16 @@ def test_a_third_course_asks_the_answers_questions_and_keeps_what_competes(data:
     assert third_course(data).pairs == third_course(data).pairs
 
 
+def test_languages_can_be_left_out(data: Path, tmp_path: Path) -> None:
+    main(["fourth", "--data", str(data), "--out", str(tmp_path / "course"), "--without", "python", "ruby"])
+    asked = list(rows(tmp_path / "course" / PAIRS))
+    assert {row["language"] for row in asked} == {"go"}
+    assert len(asked) == 120
+    after = list(rows(tmp_path / "course" / DOCUMENTS))
+    assert {after[row["pos"][0]]["text"].split("(")[0] for row in asked} == {f"def f{i}" for i in range(0, 240, 2)}
+    assert not list(rows(tmp_path / "course" / QA))
+
+
 def test_a_fifth_course_answers_as_often_about_other_languages_as_about_python(data: Path) -> None:
     record = {"distractors": [], "answer": "So.", "evidence": "", "kind": "raises"}
     with Writer(data / QA) as writer:

@@ -14,7 +14,7 @@ import json
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -260,14 +260,24 @@ COURSES: dict[str, Callable[[Path], Course]] = {
 }  # fmt: skip
 
 
+def _without(course: Course, languages: Sequence[str]) -> Course:
+    """The course without questions and answers about some languages; `how` are about any."""
+
+    def kept(found: Iterable[Row]) -> list[Row]:
+        return [row for row in found if row["language"] not in languages]
+
+    return replace(course, pairs=kept(course.pairs), answers=kept(course.answers)) if languages else course
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Writes one course; counts as a JSON object to stdout."""
     parser = argparse.ArgumentParser(prog="python -m codemem.training.data.courses", description=__doc__)
     parser.add_argument("course", choices=sorted(COURSES))
     parser.add_argument("--data", type=Path, required=True, help="what `python -m codemem.training.data` wrote")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--without", nargs="*", default=(), metavar="LANGUAGE", help="whose questions are left out")
     options = parser.parse_args(arguments)
-    course = COURSES[options.course](options.data)
+    course = _without(COURSES[options.course](options.data), options.without)
     print(json.dumps(write_course(options.data, course, options.out)))
 
 

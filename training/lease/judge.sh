@@ -21,9 +21,10 @@ both() { # CORES GPU NAME: everything, and how well it finds
     asked "$@"
     finding "$2" "$3"
 }
-held() { # CORES GPU NAME
-    # shellcheck disable=SC2086
-    answers "$1" 12 "$2" "$3" held-out ${HELD_SYSTEMS:---system memory} --adapter "/tmp/r/$3.safetensors"
+held() { # CORES GPU NAME [SYSTEM]
+    system=${4:-memory}
+    [ "$system" = memory ] && out=$3 || out=$3-$system
+    answers "$1" 12 "$2" "$out" held-out --system "$system" --adapter "/tmp/r/$3.safetensors"
 }
 dev() { answers "$1" 12 "$2" "$3" dev --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
 told() { # CORES GPU NAME: the same adapter not told where names stand, and told it of what BM25 ranks first
