@@ -12,7 +12,7 @@ memory() { # CORES PROCESSES GPUS NAME
     for split in held-out dev; do answers "$1" "$2" "$3" "$4" $split --system memory --adapter "/tmp/r/$4.safetensors"; done
 }
 finding() { # GPU NAME
-    CUDA_VISIBLE_DEVICES=$1 python3 -m codemem.training.evaluate --base $SMALL --adapter "/tmp/r/$2.safetensors" --pool $E/pool \
+    CUDA_VISIBLE_DEVICES=$1 python3 -m codemem.training.evaluate --base $SMALL --adapter "/tmp/r/$2.safetensors" --pool $E/pool --out "/tmp/r/best-$2.npz" \
         > "/tmp/r/pool-$2.txt" 2>&1
     CUDA_VISIBLE_DEVICES=$1 python3 -m codemem.training.carried.score --base $SMALL --adapter "/tmp/r/$2.safetensors" \
         --worlds $E/worlds/carry --out "/tmp/r/worlds-$2" > "/tmp/r/worlds-$2.txt" 2>&1
