@@ -8,6 +8,7 @@ START=${START:-$SHIPPED}
 await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED "$START" /tmp/r/words.done $TRAIN_AFTER
 dequantised $SMALL
 mkdir -p /tmp/r && cp $SHIPPED /tmp/r/shipped.safetensors
+case " $STAGES " in *" shipped "*) ;; *) touch /tmp/r/shipped.done ;; esac # for jobs that ask it; otherwise when all is asked
 date +%T
 LAYERS=$(python3 -c 'import sys; from pathlib import Path; from codemem.model.adapter import AdapterFile
 m = AdapterFile(Path(sys.argv[1])).memory; print("--layers", ",".join(map(str, m.routed_layers)), "--find-layers", m.find_layers, *(["--memory", "{\"bidirectional\":true}"] if m.bidirectional else []))' "$START")
