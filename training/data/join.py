@@ -18,7 +18,8 @@ PLACES = ("pos", "neg", "same", "gold", "distractors")
 
 
 def join(courses: Sequence[Path], out: Path) -> dict[str, int]:
-    """Writes every file that any of the courses has; rows of each. Raises ValueError where `out` is one of them."""
+    """Writes every file that any of the courses has; rows of each. Raises ValueError where `out` is one of them or a
+    package stands in two."""
     if out.resolve() in {course.resolve() for course in courses}:
         raise ValueError(f"{out} is one of the courses that are to be joined: name another folder")
     out.mkdir(parents=True, exist_ok=True)
