@@ -7,6 +7,7 @@ import pytest
 
 from codemem.training.data.courses import (
     HOW,
+    eighteenth_course,
     fifth_course,
     first_course,
     how_questions,
@@ -87,6 +88,14 @@ def test_a_fifth_course_answers_as_often_about_other_languages_as_about_python(d
     kept = fifth_course(data).answers
     assert Counter(row["language"] for row in kept) == {"python": 1500, "go": 1500}
     assert Counter(row["language"] for row in third_course(data).answers)["python"] > 1700
+
+
+def test_an_eighteenth_course_has_room_for_every_package(data: Path) -> None:
+    with Writer(data / PAIRS) as writer:
+        for i in range(240):
+            question = {"q": f"where do we add {i}?", "pos": [i], "neg": []}
+            writer.write({**question, "kind": "prose", "language": "python"})
+    assert third_course(data, python=1).packages < eighteenth_course(data).packages == {"p0", "p1"}
 
 
 def test_python_is_held_to_its_share(data: Path) -> None:

@@ -31,9 +31,9 @@ def run(
     names: tuple[str, ...] = ("tiles", "copyleft", "flask"),
     processes: str = "1",
 ) -> None:
-    def listed(ecosystem: str, which: str = "") -> list[PackageName]:
+    def listed(ecosystem: str, which: str = "first") -> list[PackageName]:
         here = {"pypi": names, "npm": ("tile-address",)}.get(ecosystem, ())
-        return [] if which else [PackageName(ecosystem, name) for name in here]
+        return [] if which != "first" else [PackageName(ecosystem, name) for name in here]
 
     monkeypatch.setattr(command, "listed", listed)
     forbidden, held = tmp_path / "never.txt", tmp_path / "held.jsonl"

@@ -9,7 +9,6 @@ import tarfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -17,15 +16,23 @@ from codemem.training.data import download as downloads
 from codemem.training.data.archive import members
 from codemem.training.data.build import DEV_PACKAGES
 from codemem.training.data.choosing import chosen
-from codemem.training.data.download import ECOSYSTEMS, PackageName, Pin, download, listed, mismatches, pinned
+from codemem.training.data.download import (
+    CORPORA,
+    ECOSYSTEMS,
+    PackageName,
+    Pin,
+    download,
+    listed,
+    manifest_of,
+    mismatches,
+    pinned,
+)
 from codemem.training.data.exclusion import is_excluded, listed_projects
-
-WHICH: tuple[Literal["", "further"], ...] = ("", "further")
 
 
 def test_every_list_names_packages_once() -> None:
     for ecosystem in ECOSYSTEMS:
-        names = [package.name for which in WHICH for package in listed(ecosystem, which)]
+        names = [package.name for corpus in CORPORA for package in listed(ecosystem, corpus)]
         assert names
         assert len(names) == len(set(names))
 
@@ -35,13 +42,17 @@ def test_lists_hold_nothing_that_evaluations_use(tmp_path: Path) -> None:
     never.write_text("psf/requests\nserde-rs/serde\nexpressjs/express\nnlohmann/json\n")
     projects = listed_projects(never)
     assert [
-        name.id for e in ECOSYSTEMS for which in WHICH for name in listed(e, which) if is_excluded(name.name, projects)
+        name.id
+        for e in ECOSYSTEMS
+        for corpus in CORPORA
+        for name in listed(e, corpus)
+        if is_excluded(name.name, projects)
     ] == []
 
 
 def test_the_committed_manifest_pins_versions_and_hashes() -> None:
-    pins = pinned() | pinned(downloads.FURTHER_MANIFEST)
-    known = {package.id for ecosystem in ECOSYSTEMS for which in WHICH for package in listed(ecosystem, which)}
+    pins = {name: pin for corpus in CORPORA for name, pin in pinned(manifest_of(corpus)).items()}
+    known = {package.id for ecosystem in ECOSYSTEMS for corpus in CORPORA for package in listed(ecosystem, corpus)}
     assert set(pins) <= known
     assert all(pin.version and pin.sha256 for pin in pins.values())
     assert all(len(digest) == 64 for pin in pins.values() for digest in pin.sha256.values())
@@ -97,9 +108,9 @@ def test_pinned_packages_are_fetched_together_and_a_missing_one_costs_no_other(
 
 def test_a_smaller_choice_keeps_every_language_and_what_is_held_out() -> None:
     every = [name for ecosystem in ECOSYSTEMS for name in listed(ecosystem)]
-    rows = {row["id"]: row["languages"] for row in json.loads(downloads.MANIFEST.read_text())}
-    some = chosen(every, 200, downloads.MANIFEST)
-    assert some == chosen(every, 200, downloads.MANIFEST)
+    rows = {row["id"]: row["languages"] for row in json.loads(manifest_of("first").read_text())}
+    some = chosen(every, 200, manifest_of("first"))
+    assert some == chosen(every, 200, manifest_of("first"))
     assert len(some) == 200
     assert DEV_PACKAGES & {name.id for name in every} <= {name.id for name in some}
     main = [max(rows[name.id], key=rows[name.id].__getitem__) for name in some if name.id in rows]
@@ -115,9 +126,9 @@ def test_what_the_answers_evaluation_is_made_of_is_recognised() -> None:
 
 
 def test_the_manifest_is_small() -> None:
-    path = Path(downloads.__file__).with_name("manifest.json")
-    assert path.stat().st_size < 300_000
-    assert json.loads(path.read_text())
+    for path in map(manifest_of, CORPORA):
+        assert path.stat().st_size < 400_000
+        assert json.loads(path.read_text())
 
 
 def test_debian_archives_are_read_without_dpkg(tmp_path: Path) -> None:

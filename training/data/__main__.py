@@ -17,7 +17,7 @@ from pathlib import Path
 from .answer_shards import answer_shard
 from .build import gather, keep_share, write
 from .choosing import chosen
-from .download import ECOSYSTEMS, FURTHER_MANIFEST, MANIFEST, PackageName, Pin, download, fetch, listed, pinned
+from .download import CORPORA, ECOSYSTEMS, PackageName, Pin, download, fetch, listed, manifest_of, pinned
 from .exclusion import is_excluded, listed_projects
 from .extract import ShardHead
 from .never import gather_never
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     out: Path = options.out
     projects = listed_projects(options.never_train_on)
-    manifest = FURTHER_MANIFEST if options.further else MANIFEST
+    manifest = manifest_of(options.corpus)
     packages = {ecosystem: _wanted(ecosystem, projects, options) for ecosystem in ECOSYSTEMS}
     if options.packages:
         some = set(chosen([name for names in packages.values() for name in names], options.packages, manifest))
@@ -75,7 +75,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--limit", type=int, help="at most this many packages of each ecosystem")
     add("--packages", type=int, help="about this many packages of all languages, for less time")
-    add("--further", action="store_true", help="the further lists' packages, none of which the first ones name")
+    add("--corpus", choices=CORPORA, default="first", help="whose lists and manifest; no package is in two of them")
     add("--answer-packages", type=int, default=120, help="Python packages that answer records are made from")
     add("--pairs", type=int, help="keep about this many training pairs and the documents they need")
     add("--seed", type=int, default=0, help="seed of the order in the result")
@@ -86,7 +86,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _wanted(ecosystem: str, projects: frozenset[str], options: argparse.Namespace) -> list[PackageName]:
-    names = listed(ecosystem, "further" if options.further else "")
+    names = listed(ecosystem, options.corpus)
     return [name for name in names if not is_excluded(name.name, projects)][: options.limit]
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 ECOSYSTEMS = ("pypi", "npm", "debian-binary", "debian-source")
 MAX_ARCHIVE_BYTES = 64 * 2**20
@@ -24,7 +24,8 @@ TOGETHER = {"pypi": 10, "npm": 10, "debian-binary": 30, "debian-source": 6}
 """Packages asked for in one call of a client: starting npm takes longer than most downloads."""
 
 _HERE = Path(__file__).parent
-MANIFEST, FURTHER_MANIFEST = _HERE / "manifest.json", _HERE / "manifest-further.json"
+Corpus = Literal["first", "further", "third"]
+CORPORA: tuple[Corpus, ...] = get_args(Corpus)
 _APT_SOURCES = """\
 deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main
 deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main
@@ -47,11 +48,16 @@ class PackageName:
         return raw / self.ecosystem / self.name.replace("/", "__")
 
 
-def listed(ecosystem: str, which: Literal["", "further", "never"] = "") -> list[PackageName]:
-    """Read the names of one ecosystem's list, in file order; 'further' are those of a second corpus, 'never' those that
-    are only to be recognised. None where there is no such list."""
-    path = _HERE / "sources" / f"{which}{'-' if which else ''}{ecosystem}.txt"
-    if which == "further" and not path.exists():
+def manifest_of(corpus: Corpus) -> Path:
+    """Where a corpus' packages are pinned, each with its version, hash and licence."""
+    return _HERE / ("manifest.json" if corpus == "first" else f"manifest-{corpus}.json")
+
+
+def listed(ecosystem: str, which: Corpus | Literal["never"] = "first") -> list[PackageName]:
+    """Read the names of one ecosystem's list, in file order: a corpus' own, 'never' those that are only to be
+    recognised. None where a later corpus has no such list."""
+    path = _HERE / "sources" / (f"{ecosystem}.txt" if which == "first" else f"{which}-{ecosystem}.txt")
+    if which in CORPORA[1:] and not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
     return [PackageName(ecosystem, line) for line in lines if line and not line.startswith("#")]
@@ -66,7 +72,7 @@ class Pin:
     """Archive file name -> sha256."""
 
 
-def pinned(manifest: Path = MANIFEST) -> dict[str, Pin]:
+def pinned(manifest: Path) -> dict[str, Pin]:
     """Return package id -> pin from a committed manifest; nothing where it is still to be made."""
     if not manifest.exists():
         return {}

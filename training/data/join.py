@@ -1,7 +1,8 @@
 """Courses made from several corpora as one: `python -m codemem.training.data.join COURSE COURSE ... --out FOLDER`.
 
 Documents stand one course behind the other, and whatever names them by their place is moved with them. Corpora are to
-be of different packages (`python -m codemem.training.data --further`): no question is looked up in another course.
+be of different packages (`python -m codemem.training.data --corpus further`, say): no question is looked up in another
+course.
 """
 
 import argparse

@@ -17,3 +17,10 @@ finding() { # GPU NAME
     CUDA_VISIBLE_DEVICES=$1 python3 -m codemem.training.carried.score --base $SMALL --adapter "/tmp/r/$2.safetensors" \
         --worlds $E/worlds/carry --out "/tmp/r/worlds-$2" > "/tmp/r/worlds-$2.txt" 2>&1
 }
+functions() { # CORES GPU NAME: functions through the product, in 8 bits, by the memory and with the words of bodies; goes on beside what comes next
+    (
+        CUDA_VISIBLE_DEVICES=$2 taskset -c "$1" python3 -m codemem eval functions $E/pool --system words --system memory --system bm25 \
+            --model $SMALL --adapter "/tmp/r/$3.safetensors" --device cuda --out "/tmp/r/functions-$3" > "/tmp/r/functions-$3.txt" 2>&1
+        touch "/tmp/r/functions-$3.done"
+    ) &
+}

@@ -37,6 +37,7 @@ fi
 touch /tmp/r/low.done
 date +%T
 [ -e /tmp/s/evals.tar.joined ] || exit 0
+[ -z "$FUNCTIONS" ] || functions "$FUNCTIONS" $((GPUS - 1)) low # on the cores that FUNCTIONS names
 finding $((GPUS - 1)) low # while the medium model writes, or the upper half loads
 [ -z "$LOWER_CHANGED" ] || for gpu in $(seq 0 $((GPUS - 1))); do finding "$gpu" "low-$gpu" & done
 wait
