@@ -8,7 +8,7 @@ import numpy as np
 
 from codemem.model.events import Ranking
 from codemem.outline import Outline
-from codemem.outline.mix import mix_files, mix_without_memory, outline_weight
+from codemem.outline.mix import mix_files, mix_without_memory, outline_weight, words_weight
 from codemem.passages import FileChangedError, Lines, enclosing_symbol
 from codemem.recall import Recall, file_key
 from codemem.results import FindResult, FoundPlace
@@ -150,8 +150,9 @@ def mixed_candidates(
     words = words_of_files(session.snapshots, query)
     weight = outline_weight(query)
     named, remembered = mix_files({}, _scores(outline), weight=weight), mix_files(memory, {}, weight=weight)
+    mixed = mix_files(memory, _scores(outline), _scores(words), weight=weight, by_words=words_weight(query))
     places = []
-    for key, score in list(mix_files(memory, _scores(outline), _scores(words), weight=weight).items())[:k]:
+    for key, score in list(mixed.items())[:k]:
         if key in outline and (key not in best or named[key] > remembered[key]):
             places.append(replace(outline[key], score=score))
         elif key not in best:

@@ -23,7 +23,7 @@ from codemem.evals.errors import BadCasesError
 from codemem.evals.metrics import bootstrap, paired_difference
 from codemem.evals.report import Report, Table, write_report
 from codemem.outline.bodies import Bodies, file_words
-from codemem.outline.mix import mix_files
+from codemem.outline.mix import mix_files, words_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class WordedFunctions:
     def scores(self, query: str) -> npt.NDArray[np.float64]:
         sides = (self._scorer.scores(query).tolist(), self._bodies.scores(query).tolist())
         scored, words = (dict(zip(self._names, side, strict=True)) for side in sides)
-        mixed = mix_files(scored, {}, words, weight=0.0)
+        mixed = mix_files(scored, {}, words, weight=0.0, by_words=words_weight(query))
         return np.array([mixed[name] for name in self._names])
 
 

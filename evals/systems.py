@@ -11,7 +11,7 @@ from codemem.evals.checkouts import Checkout
 from codemem.evals.retrieval import Hit
 from codemem.indexer import SourceFile, index_tree, open_tree
 from codemem.outline import Outline
-from codemem.outline.mix import best_of_files, mix_files, mix_without_memory, outline_weight
+from codemem.outline.mix import best_of_files, mix_files, mix_without_memory, outline_weight, words_weight
 from codemem.outline.query import asked_kinds
 from codemem.outline.records import FileRecord, record
 
@@ -124,6 +124,7 @@ class MixedRetriever:
             {path: hit.score for path, hit in by_outline.items()},
             words,
             weight=outline_weight(query) if self._weight is None else self._weight,
+            by_words=words_weight(query),
         )
         return [
             (by_outline.get(path) or by_memory.get(path) or Hit(path, 1, 1, 0.0))._replace(score=score)

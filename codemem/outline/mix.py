@@ -18,13 +18,17 @@ import numpy.typing as npt
 from codemem.indexer.document import FILE_KINDS
 from codemem.outline.query import understand
 from codemem.outline.ranking import FILE_WEIGHTS
+from codemem.outline.words import identifiers
 
 OUTLINE_WEIGHT, PROSE_WEIGHT = 0.55, 0.25
 """w above, where a question spells a name, and where it is prose alone. Above a half, so that a name that the outline
 alone knows outweighs whatever the memory likes best; low, because functions that nobody documented are found by what
 they do, which the memory knows (docs/outline.md)."""
 WORDS_WEIGHT = 0.35
-"""u above, the share of the words of bodies; from 0.2 to 0.4 semble ranks alike, SWE-QA the better the more."""
+"""u above, the share of the words of bodies, where the question is not asked how long it is."""
+FEW_WORDS, FEW_WEIGHT, MANY_WORDS, MANY_WEIGHT = 6, 0.15, 20, 0.4
+"""u of a question to `find` that has so few words or fewer, and so many or more: half a dozen words stand in many a
+file by chance, twenty hardly (docs/outline.md)."""
 
 PARTS, PART_SHARE = 5, 0.5
 """So many documents of a file count, each half as much as the one before."""
@@ -70,6 +74,11 @@ def outline_weight(query: str) -> float:
     return OUTLINE_WEIGHT if understand(query, ()).names else PROSE_WEIGHT
 
 
+def words_weight(query: str) -> float:
+    """u for a question, by how many words it has."""
+    return float(np.interp(len(identifiers(query)), (FEW_WORDS, MANY_WORDS), (FEW_WEIGHT, MANY_WEIGHT)))
+
+
 def best_of_files(places: Iterable[tuple[str, float]]) -> dict[str, float]:
     """Highest score of each path."""
     best: dict[str, float] = {}
@@ -85,23 +94,25 @@ def mix_files(
     words: Mapping[str, float] | None = None,
     *,
     weight: float = OUTLINE_WEIGHT,
+    by_words: float = WORDS_WEIGHT,
 ) -> dict[str, float]:
     """Score of every file that any side knows, in 0..1, by falling score.
 
     `memory` holds the best document of every file in the bank, not of the first few alone, and `words` that of every
     file that was read: their medians are used. `outline` may hold only the files that match; the others count as 0.
-    `weight` is the outline's share beside the memory; without `words` these two are all there is.
+    `weight` is the outline's share beside the memory; without `words` these two are all there is, with them `by_words`
+    is theirs.
     """
-    if not 0 <= weight <= 1:
-        raise ValueError(f"the outline's weight is a share between 0 and 1, not {weight}")
+    if not (0 <= weight <= 1 and 0 <= by_words <= 1):
+        raise ValueError(f"a weight is a share between 0 and 1, not {weight} (outline) or {by_words} (words)")
     by_outline, by_memory = _above(outline, 0.0), _above(memory, _median(memory.values()))
     # A file that holds none is thought beside those that are there: the only file of a tree may be meant, too.
-    by_words = _above(words or {}, _median([0.0, *(words or {}).values()]))
-    share = WORDS_WEIGHT if words else 0.0
+    worded = _above(words or {}, _median([0.0, *(words or {}).values()]))
+    share = by_words if words else 0.0
     mixed = {
         path: (1 - share) * (weight * by_outline.get(path, 0.0) + (1 - weight) * by_memory.get(path, 0.0))
-        + share * by_words.get(path, 0.0)
-        for path in memory.keys() | outline.keys() | by_words.keys()
+        + share * worded.get(path, 0.0)
+        for path in memory.keys() | outline.keys() | worded.keys()
     }
     return dict(sorted(mixed.items(), key=lambda item: (-item[1], item[0])))
 

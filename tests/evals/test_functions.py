@@ -111,12 +111,12 @@ def test_words_decide_where_the_memory_cannot_and_not_where_it_is_sure() -> None
     assert int(np.argmax(unsure.scores("drop the oldest"))) == 1
     assert int(np.argmax(sure.scores("drop it"))) == 2
     assert unsure.scores("nothing known").argmax() == 2  # without a word the memory's order is kept
-    # By hand: the median of the memory's scores is its floor, 0 that of the words; shares .65 and .35.
+    # By hand: the median of the memory's scores is its floor, 0 that of the words; shares .85 and .15 for one word.
     words = unsure._bodies.scores("drop")
     assert words[1] > 0
     assert np.count_nonzero(words) == 1
     found = unsure.scores("drop")
-    assert found.tolist() == pytest.approx([0, 0.65 * (0.8 - 0.45) / (0.81 - 0.45) + 0.35, 0.65, 0])
+    assert found.tolist() == pytest.approx([0, 0.85 * (0.8 - 0.45) / (0.81 - 0.45) + 0.15, 0.85, 0])
 
 
 def test_the_command_writes_a_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

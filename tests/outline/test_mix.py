@@ -5,6 +5,8 @@ import pytest
 
 from codemem.indexer.document import FILE_KINDS
 from codemem.outline.mix import (
+    FEW_WEIGHT,
+    MANY_WEIGHT,
     OUTLINE_WEIGHT,
     PROSE_WEIGHT,
     WORDS_WEIGHT,
@@ -13,6 +15,7 @@ from codemem.outline.mix import (
     mix_without_memory,
     outline_weight,
     weigh_documents,
+    words_weight,
 )
 from codemem.outline.query import asked_kinds
 from codemem.outline.ranking import FILE_WEIGHTS
@@ -68,10 +71,21 @@ def test_names_lead_to_definitions_and_prose_to_what_code_does() -> None:
     assert outline_weight("where is a damaged entry found?") == PROSE_WEIGHT
 
 
+def test_many_words_of_a_question_weigh_more_than_few() -> None:
+    assert words_weight("retry") == words_weight("where do we retry a request") == FEW_WEIGHT
+    assert words_weight(" ".join(["word"] * 13)) == pytest.approx((FEW_WEIGHT + MANY_WEIGHT) / 2)
+    assert words_weight("word " * 20) == words_weight("word " * 900) == MANY_WEIGHT
+    memory, words = {"a": 1.0, "b": 0.8, "c": 0.0, "d": 0.0}, {"b": 5.0}
+    found = [list(mix_files(memory, {}, words, weight=0.0, by_words=share)) for share in (FEW_WEIGHT, MANY_WEIGHT)]
+    assert [order[0] for order in found] == ["a", "b"]
+
+
 @pytest.mark.parametrize("weight", [-0.1, 1.1])
-def test_the_weight_is_a_share(weight: float) -> None:
+def test_a_weight_is_a_share(weight: float) -> None:
     with pytest.raises(ValueError, match="share"):
         mix_files({}, {}, weight=weight)
+    with pytest.raises(ValueError, match="share"):
+        mix_files({}, {}, by_words=weight)
 
 
 def test_best_of_files() -> None:

@@ -22,7 +22,7 @@ from codemem.evals.answers.questions import Question, SetName, read_questions, s
 from codemem.evals.answers.reading import Given, Piece, lines_of_bytes
 from codemem.evals.answers.scoring import MEASURES, Record, invented_share, mean, score
 from codemem.evals.cases import Case, read_all
-from codemem.outline.mix import best_of_files, mix_files, outline_weight
+from codemem.outline.mix import best_of_files, mix_files, outline_weight, words_weight
 from codemem.training.carried.worlds import World, WorldDocument, read_documents, read_worlds
 
 Scores = npt.NDArray[np.float32]
@@ -74,9 +74,8 @@ def judge_files(
             memory = best_of_files(by_document)
             rankings = {name: sorted(memory, key=lambda path: (-memory[path], path))}
             if outline is not None:
-                rankings[f"{name}, mixed"] = list(
-                    mix_files(memory, *outline[identifier], weight=outline_weight(case.query))
-                )
+                rule = {"weight": outline_weight(case.query), "by_words": words_weight(case.query)}
+                rankings[f"{name}, mixed"] = list(mix_files(memory, *outline[identifier], **rule))
             for ranking, files in rankings.items():
                 measured = {"NDCG@10": metrics.ndcg(files, case.files), "R@5": metrics.recall(files, case.files, 5)}
                 yield ranking, case, {**measured, "R@10": metrics.recall(files, case.files, 10)}
