@@ -148,7 +148,8 @@ def mixed_candidates(
     memory = {key: float(ranking.scores[index]) for key, index in best.items()}
     outline = _outline_of_files(session.snapshots, query, k)
     words = words_of_files(session.snapshots, query)
-    weight = outline_weight(query)
+    told = max(snapshot.outline.scores(query).told for snapshot in session.snapshots)
+    weight = outline_weight(query, told)
     named, remembered = mix_files({}, _scores(outline), weight=weight), mix_files(memory, {}, weight=weight)
     mixed = mix_files(memory, _scores(outline), _scores(words), weight=weight, by_words=words_weight(query))
     places = []

@@ -55,6 +55,10 @@ class OutlineRetriever:
         mixed = mix_without_memory({path: hit.score for path, hit in named.items()}, words)
         return [named.get(path, Hit(path, 1, 1, 0.0))._replace(score=score) for path, score in list(mixed.items())[:k]]
 
+    def told(self, query: str) -> float:
+        """How much of the question the best file's names say."""
+        return self.outline.scores(query).told
+
     def sides(self, query: str) -> tuple[dict[str, Hit], dict[str, float]]:
         """By path, of all files: the definitions that are named, and scores of the words of bodies."""
         hits = self.outline.search(query, len(self.outline))
@@ -123,7 +127,7 @@ class MixedRetriever:
             best_of_files((place.path, place.score) for place in places),
             {path: hit.score for path, hit in by_outline.items()},
             words,
-            weight=outline_weight(query) if self._weight is None else self._weight,
+            weight=outline_weight(query, self._outline.told(query)) if self._weight is None else self._weight,
             by_words=words_weight(query),
         )
         return [

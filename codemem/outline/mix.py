@@ -20,10 +20,13 @@ from codemem.outline.query import understand
 from codemem.outline.ranking import FILE_WEIGHTS
 from codemem.outline.words import identifiers
 
-OUTLINE_WEIGHT, PROSE_WEIGHT = 0.55, 0.25
+OUTLINE_WEIGHT, PROSE_WEIGHT = 0.55, 0.4
 """w above, where a question spells a name, and where it is prose alone. Above a half, so that a name that the outline
-alone knows outweighs whatever the memory likes best; low, because functions that nobody documented are found by what
-they do, which the memory knows (docs/outline.md)."""
+alone knows outweighs whatever the memory likes best."""
+LITTLE_TOLD, MUCH_TOLD = 0.2, 0.6
+"""How much of the question the outline's best file must say (`Scores.told`) for w to begin, and to be whole: functions
+that nobody documented are found by what they do, which the memory knows, and a word that some name shares with the
+question is no reason to prefer it (docs/outline.md)."""
 WORDS_WEIGHT = 0.35
 """u above, the share of the words of bodies, where the question is not asked how long it is."""
 FEW_WORDS, FEW_WEIGHT, MANY_WORDS, MANY_WEIGHT = 6, 0.15, 20, 0.4
@@ -69,9 +72,10 @@ def weigh_documents(
     return weighed
 
 
-def outline_weight(query: str) -> float:
-    """w for a question."""
-    return OUTLINE_WEIGHT if understand(query, ()).names else PROSE_WEIGHT
+def outline_weight(query: str, told: float) -> float:
+    """w for a question, of which the outline's best file says as much as `Scores.told`."""
+    most = OUTLINE_WEIGHT if understand(query, ()).names else PROSE_WEIGHT
+    return most * float(np.interp(told, (LITTLE_TOLD, MUCH_TOLD), (0.0, 1.0)))
 
 
 def words_weight(query: str) -> float:

@@ -74,6 +74,7 @@ class Outline:
         self._weights = weights
         self._index: Index | None = None
         self._bodies: Bodies | None = None
+        self._last: tuple[str, Index, Scores] | None = None
         self._order: list[FileRecord] = []
         self._changed = set(self._records)
         self._removed: set[str] = set()
@@ -170,9 +171,13 @@ class Outline:
         return WordScores(index.paths, bodies.starts, bodies.scores(query), kinds)
 
     def scores(self, query: str) -> Scores:
-        """Scores of all files and symbols, in the order of `paths`."""
+        """Scores of all files and symbols, in the order of `paths`; the last question's are kept."""
         index = self._ready()
-        return score(index, understand(query, index.vocabulary, common=self._common), self._weights)
+        last = self._last
+        if last is None or last[0] != query or last[1] is not index:
+            scores = score(index, understand(query, index.vocabulary, common=self._common), self._weights)
+            last = self._last = (query, index, scores)
+        return last[2]
 
     @property
     def paths(self) -> list[str]:

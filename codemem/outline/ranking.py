@@ -63,6 +63,8 @@ class Weights:
 
 
 DEFAULT_WEIGHTS = Weights()
+TOLD_TERMS = 5
+"""Words of a question that a file may be expected to have among its names: of a longer one, so many of mean rarity."""
 BODY_TERMS = 64
 """Words of a long report, beside those of its first line, that are looked for."""
 
@@ -155,6 +157,9 @@ class Scores:
 
     files: Floats
     symbols: Floats
+    told: float
+    """What the best file scores beside the rarity of all that was asked: about 1 where its names say most of it, below
+    0.2 where a word or two stand somewhere among many."""
 
 
 def score(index: Index, query: Query, weights: Weights = DEFAULT_WEIGHTS) -> Scores:
@@ -165,14 +170,16 @@ def score(index: Index, query: Query, weights: Weights = DEFAULT_WEIGHTS) -> Sco
     norm = (
         1 - weights.length + weights.length * index.symbol_counts / max(1.0, len(index.file_of) / max(1, index.files))
     )
-    for term in _telling(index, query.terms):
+    terms, asked = _telling(index, query.terms), 0.0
+    for term in terms:
         rows, in_name, evidence, fit = _in_symbols(index, term.variants, weights)
         in_stem, in_folder = _in_paths(index, term.variants)
         count = np.bincount(index.file_of[rows], weights=evidence * kind_weight[rows], minlength=index.files) / norm
         matched = int(np.count_nonzero(count + in_stem + in_folder))
+        rarity = term.weight * math.log(1 + (index.files - matched + 0.5) / (matched + 0.5))
+        asked += rarity
         if not matched:
             continue
-        rarity = term.weight * math.log(1 + (index.files - matched + 0.5) / (matched + 0.5))
         files += rarity * (count / (count + weights.saturation) + weights.folder * in_folder)
         stems += rarity * in_stem
         stem_hits += in_stem
@@ -182,7 +189,10 @@ def score(index: Index, query: Query, weights: Weights = DEFAULT_WEIGHTS) -> Sco
     files += weights.best_symbol * index.best_of_files(symbols)
     files += weights.stem * stems * (0.5 + 0.5 * np.minimum(1.0, stem_hits / np.maximum(1.0, index.stem_sizes)))
     _exact(index, query, weights, files, symbols)
-    return Scores(files * _priors(index, query, weights), symbols)
+    files *= _priors(index, query, weights)
+    asked *= min(1.0, TOLD_TERMS / max(1, len(terms)))
+    best = float(files.max(initial=0.0))
+    return Scores(files, symbols, best / asked if asked else float(best > 0))
 
 
 def _telling(index: Index, terms: Sequence[Term]) -> list[Term]:

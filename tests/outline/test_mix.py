@@ -6,7 +6,9 @@ import pytest
 from codemem.indexer.document import FILE_KINDS
 from codemem.outline.mix import (
     FEW_WEIGHT,
+    LITTLE_TOLD,
     MANY_WEIGHT,
+    MUCH_TOLD,
     OUTLINE_WEIGHT,
     PROSE_WEIGHT,
     WORDS_WEIGHT,
@@ -67,8 +69,14 @@ def test_a_single_file_and_equal_scores_are_no_error() -> None:
 
 def test_names_lead_to_definitions_and_prose_to_what_code_does() -> None:
     for named in ("Session.get", "where is `retry` configured?", "who calls split_words?", "retry"):
-        assert outline_weight(named) == OUTLINE_WEIGHT
-    assert outline_weight("where is a damaged entry found?") == PROSE_WEIGHT
+        assert outline_weight(named, 1.0) == OUTLINE_WEIGHT
+    assert outline_weight("where is a damaged entry found?", 1.0) == PROSE_WEIGHT
+
+
+def test_the_outline_speaks_as_loud_as_it_tells_of_the_question() -> None:
+    assert outline_weight("retry", MUCH_TOLD) == OUTLINE_WEIGHT
+    assert outline_weight("retry", (LITTLE_TOLD + MUCH_TOLD) / 2) == pytest.approx(OUTLINE_WEIGHT / 2)
+    assert outline_weight("retry", LITTLE_TOLD) == outline_weight("retry", 0.0) == 0.0
 
 
 def test_many_words_of_a_question_weigh_more_than_few() -> None:

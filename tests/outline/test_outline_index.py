@@ -6,6 +6,7 @@ import pytest
 from helpers import SHOP, read_tree
 
 from codemem.outline import Outline
+from codemem.outline.mix import LITTLE_TOLD, MUCH_TOLD
 
 
 @pytest.fixture
@@ -41,6 +42,25 @@ def test_hits_point_at_the_definition(shop: Outline) -> None:
     hit = shop.search("total_price")[0]
     assert SHOP[hit.path].split("\n")[hit.start_line - 1].strip().startswith("def total_price")
     assert hit.start_line <= hit.end_line <= SHOP[hit.path].count("\n")
+
+
+def test_how_much_of_a_question_names_tell(shop: Outline) -> None:
+    exact, most, little = (
+        shop.scores(query).told
+        for query in ("total_price", "how items are added to a cart", "why would parsing of floats round the total up?")
+    )
+    assert exact > most > MUCH_TOLD > LITTLE_TOLD > little > 0
+    assert shop.scores("zyzzyva").told == 0
+    report = "The cart is wrong. " + "nothing of this is anywhere " * 40
+    assert shop.scores(report).told > 0
+    assert Outline.build([]).scores("Cart").told == 0
+
+
+def test_the_scores_of_a_question_follow_what_changes(shop: Outline) -> None:
+    before = shop.scores("Cart")
+    assert shop.scores("Cart") is before
+    shop.remove("shop/cart.py")
+    assert len(shop.scores("Cart").files) == len(before.files) - 1
 
 
 def test_code_comes_before_its_tests_and_documentation(shop: Outline) -> None:

@@ -102,7 +102,7 @@ def test_files_and_lines_are_judged_by_every_way() -> None:
     found = {
         name: measured["NDCG@10"]
         for name, _, measured in judge_files(
-            world, documents, scores, {"s-1": case}, outline={"s-1": [{"b.py": 3.0}, {}]}, chosen=chosen
+            world, documents, scores, {"s-1": case}, outline={"s-1": [{"b.py": 3.0}, {}, 1.0]}, chosen=chosen
         )
     }
     assert found["layer 8"] == 1.0

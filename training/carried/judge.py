@@ -64,7 +64,7 @@ def read_scores(folder: Path) -> tuple[list[int], dict[str, npt.NDArray[np.float
 
 def judge_files(
     world: World, documents: Sequence[WorldDocument], scores: npt.NDArray[np.float32], cases: Mapping[str, Case], *,
-    outline: Mapping[str, Sequence[Mapping[str, float]]] | None, chosen: Mapping[str, Callable[[Scores], Scores]],
+    outline: Mapping[str, Sequence[Any]] | None, chosen: Mapping[str, Callable[[Scores], Scores]],
 ) -> Iterator[tuple[str, Case, dict[str, float]]]:  # fmt: skip
     """(way, case, its measures by file) for the questions of a retrieval set."""
     for row, (identifier, _) in enumerate(world.questions):
@@ -74,8 +74,9 @@ def judge_files(
             memory = best_of_files(by_document)
             rankings = {name: sorted(memory, key=lambda path: (-memory[path], path))}
             if outline is not None:
-                rule = {"weight": outline_weight(case.query), "by_words": words_weight(case.query)}
-                rankings[f"{name}, mixed"] = list(mix_files(memory, *outline[identifier], **rule))
+                named, words, told = outline[identifier]
+                rule = {"weight": outline_weight(case.query, told), "by_words": words_weight(case.query)}
+                rankings[f"{name}, mixed"] = list(mix_files(memory, named, words, **rule))
             for ranking, files in rankings.items():
                 measured = {"NDCG@10": metrics.ndcg(files, case.files), "R@5": metrics.recall(files, case.files, 5)}
                 yield ranking, case, {**measured, "R@10": metrics.recall(files, case.files, 10)}

@@ -118,11 +118,12 @@ def _retrieval(options: argparse.Namespace, say: Callable[[str], None]) -> Itera
             )
 
 
-def _sides(outline: Any, query: str) -> list[dict[str, float]]:
-    """What definitions and what words say of files, as `mix_files` takes them."""
+def _sides(outline: Any, query: str) -> list[Any]:
+    """What definitions and what words say of files, as `mix_files` takes them, and how much of the question is told."""
     named, words = outline.sides(query)
     best = {path: hit.score for path, hit in named.items()}
-    return [{path: round(float(score), 5) for path, score in side.items()} for side in (best, words)]
+    sides = [{path: round(float(score), 5) for path, score in side.items()} for side in (best, words)]
+    return [*sides, round(outline.told(query), 5)]
 
 
 def _answers(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[tuple[World, list[WorldDocument]]]:
