@@ -11,7 +11,8 @@ from codemem.model.tokenizer import Tokenizer
 from codemem.model.wording import KnownWords
 
 CHOICES = 64
-"""Tokens looked at where the likeliest one would invent a name. Within a line that is quoted all are: one goes on."""
+"""Tokens looked at where the likeliest one would invent a name. Within a line that is quoted, and the name of what it
+stands in, all are: one goes on."""
 REPETITION_PENALTY = 1.1
 """Of tokens that the answer already holds (arXiv:1909.05858, section 4.1), as the base model's own settings have it:
 without it greedy decoding of a small model falls into loops. A line that is quoted holds what it holds."""
@@ -23,8 +24,8 @@ class Choosing:
     def __init__(self, tokenizer: Tokenizer, question: str, told: str, sources: Sequence[Source]) -> None:
         self._tokenizer = tokenizer
         self._known = KnownWords([question, told, *(f"{source.header} {source.text}" for source in sources)])
-        quotable = [source.text for source in sources if source.quotable]
-        self._quotes = Quotes(quotable or [source.text for source in sources])
+        quotable = [source for source in sources if source.quotable] or sources
+        self._quotes = Quotes((source.text, source.definitions) for source in quotable)
         self._written: set[int] = set()
 
     def penalise(self, logits: Tensor, text: str) -> None:
@@ -40,7 +41,8 @@ class Choosing:
         best = int(logits.argmax())
         if self._allowed(best, text):
             return best
-        looked_at = len(logits) if self._quotes.on_a_line(text) else CHOICES
+        held = self._quotes.on_a_line(text) or self._quotes.in_place(text)
+        looked_at = len(logits) if held else CHOICES
         likeliest = logits.topk(min(looked_at, len(logits))).indices.tolist()
         return next((token for token in likeliest if self._allowed(token, text)), best)
 
@@ -51,4 +53,4 @@ class Choosing:
 
     def _allowed(self, token: int, text: str) -> bool:
         piece = self._tokenizer.token_bytes(token).decode("utf-8", errors="replace")
-        return self._quotes.allows(text, piece) and self._known.allows(text, piece)
+        return self._quotes.allows(text, piece) and (self._quotes.in_place(text) or self._known.allows(text, piece))

@@ -1,12 +1,17 @@
-"""An answer that begins by quoting a statement quotes one that was read, letter by letter (decision 0036)."""
+"""An answer that begins by quoting a statement quotes one that was read, letter by letter, and says where it stands as
+it is (decision 0036)."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from codemem.model.events import Definition
 from codemem.model.statements import LONGEST, statements
 
-OPENING = "See `"
-"""How an answer that quotes begins; training has it so (training/quoting.py)."""
+OPENING, PLACE = "See `", " in `"
+"""How an answer that quotes begins, and how it goes on; training has it so (training/quoting.py)."""
+LONGEST_NAME = 160
+"""Characters of a definition's name with its scope that is said, at most."""
 SHORTEST = 8
 """Characters of a statement that is quoted, without its indentation, at least."""
 _IMPORT = re.compile(
@@ -26,12 +31,16 @@ def can_be_quoted(line: str) -> bool:
 
 
 class Quotes:
-    """The statements that may be quoted, each in one line."""
+    """The statements that may be quoted, each in one line, and the definitions that each stands in."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        lines = (statement for text in texts for statement in statements(text))
-        known = dict.fromkeys(filter(can_be_quoted, lines))
-        self._lines = "\n" + "\n".join(known) + "\n" if known else ""
+    def __init__(self, texts: Iterable[tuple[str, Sequence[Definition]]]) -> None:
+        """`texts`: each with what it defines; where that is nothing, no place is said."""
+        self._names: dict[str, set[str]] = defaultdict(set)
+        for text, definitions in texts:
+            for at, statement in enumerate(statements(text)):
+                if can_be_quoted(statement):
+                    self._names[statement].update(_innermost(definitions, at))
+        self._lines = "\n" + "\n".join(self._names) + "\n" if self._names else ""
 
     def open(self, text: str) -> bool:
         """Whether the text so far ends within its opening quotation."""
@@ -42,23 +51,56 @@ class Quotes:
         with it."""
         return self.open(text) and f"\n{text[len(OPENING) :]}" in self._lines
 
+    def in_place(self, text: str) -> bool:
+        """Whether the text so far ends within the name of the definition that the quotation stands in."""
+        _, closed, behind = text[len(OPENING) :].partition("`")
+        begun = bool(closed) and text.startswith(OPENING) and behind.startswith(PLACE)
+        return begun and "`" not in behind[len(PLACE) :]
+
     def allows(self, text: str, piece: str) -> bool:
-        """Whether the text so far may go on with a piece: within the quotation alone by what goes on with a line.
+        """Whether the text so far may go on with a piece: within the quotation alone by what goes on with a line, and
+        behind it with the name of a definition that the line stands in.
 
         No piece: whether it may end here.
         """
         whole = text + piece
-        if not whole.startswith(OPENING) or "`" in text[len(OPENING) :]:
+        if not whole.startswith(OPENING):
             return True
+        if "`" in text[len(OPENING) :]:
+            quoted, _, behind = text[len(OPENING) :].partition("`")
+            return self._allows_place(quoted, behind, piece)
         if "\ufffd" in piece:  # a part of a letter that is not ASCII, which the next token ends
             return self._goes_on_beyond_ascii(text[len(OPENING) :])
-        inside, closed, _ = whole[len(OPENING) :].partition("`")
+        inside, closed, behind = whole[len(OPENING) :].partition("`")
         wanted = f"\n{inside}\n" if closed else f"\n{inside}"
-        return bool(piece) and "\n" not in inside and wanted in self._lines
+        fits = bool(piece) and "\n" not in inside and wanted in self._lines
+        return fits and (not behind or self._allows_place(inside, "", behind))
+
+    def _allows_place(self, quoted: str, behind: str, piece: str) -> bool:
+        """Whether what stands behind a quotation may go on with a piece."""
+        names, whole = self._names.get(quoted, set()), behind + piece
+        if "`" in behind[len(PLACE) :] or not (behind.startswith(PLACE) or PLACE.startswith(behind)):
+            return True  # it has been said, or is not said
+        if not whole.startswith(PLACE):
+            return bool(names) or not whole.strip() or not PLACE.startswith(whole)
+        name, closed, _ = whole[len(PLACE) :].partition("`")
+        if closed:
+            return name in names
+        begun = name.rstrip("\ufffd")  # which stands for a part of a letter that is not ASCII
+        going_on = (known[len(begun) :] for known in names if known.startswith(begun))
+        return bool(piece) and any(begun == name or not rest[:1].isascii() for rest in going_on)
 
     def _goes_on_beyond_ascii(self, inside: str) -> bool:
         """Whether on some line a letter follows that takes several bytes."""
         return re.search(f"\n{re.escape(inside)}[^\x00-\x7f]", self._lines) is not None
+
+
+def _innermost(definitions: Sequence[Definition], line: int) -> list[str]:
+    """The name of the definition that a line of a text stands in; none where there is none that can be said."""
+    holding = [each for each in definitions if each.start_line <= line < each.end_line]
+    best = max(holding, key=lambda each: (each.start_line, -each.end_line), default=None)
+    said = best is not None and len(best.name) <= LONGEST_NAME and "`" not in best.name and best.name.isprintable()
+    return [best.name] if best is not None and said else []
 
 
 def quotation_end(text: str) -> int | None:

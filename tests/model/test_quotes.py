@@ -7,7 +7,7 @@ import torch
 
 from codemem.model.choosing import REPETITION_PENALTY, Choosing
 from codemem.model.citations import citations
-from codemem.model.events import Source
+from codemem.model.events import Definition, Source
 from codemem.model.evidence import deciding_span
 from codemem.model.quotes import OPENING, Quotes, can_be_quoted, line_of, quoted_first, split_quotation
 from codemem.model.statements import LONGEST
@@ -19,7 +19,8 @@ TEXT = (
     f"def decode(text, encoding=None):\n    {LINE}\n    return text  # done\n    s = `x` + 'long enough'\n"
     "    gr\u00fc\u00dfe = 12345\n"
 )
-QUOTES = Quotes([TEXT])
+DEFINED = (Definition("Codec.decode", 0, 6), Definition("Codec", -3, 9))
+QUOTES = Quotes([(TEXT, DEFINED)])
 VOCABULARY = 300
 """Single bytes are among the first 256 tokens of the tiny model."""
 
@@ -37,7 +38,8 @@ VOCABULARY = 300
         (OPENING + "text = text.decode(", "enc", True),
         (OPENING + "text = text.decode(", "text", False),
         (OPENING + LINE, "`", True),
-        (OPENING + LINE, "` in `decode`.", True),
+        (OPENING + LINE, "` in `Codec.decode`.", True),
+        (OPENING + LINE, "` in `decode`.", False),
         (OPENING + LINE[:-1], "`", False),  # ends before the line does
         (OPENING + LINE, "\n", False),
         (OPENING + LINE[:-1], ")`. Then", True),
@@ -45,7 +47,18 @@ VOCABULARY = 300
         (OPENING + "return text", "", False),  # the answer may not end within it
         (OPENING, "", False),
         (OPENING + LINE + "`", "", True),
-        (OPENING + LINE + "` in `", "nothing of this", True),  # other judges' business
+        (OPENING + LINE + "`", ". It", True),  # no place is said
+        (OPENING + LINE + "`", " in", True),
+        (OPENING + LINE + "` in", " `", True),
+        (OPENING + LINE + "` in `", "Cod", True),
+        (OPENING + LINE + "` in `", "encode", False),
+        (OPENING + LINE + "` in `", "", False),  # the answer may not end within it
+        (OPENING + LINE + "` in `Codec", ".", True),
+        (OPENING + LINE + "` in `Codec.", "\ufffd", False),  # a part of a letter that is not there
+        (OPENING + LINE + "` in `Codec", "`", False),  # that is around it, not where it stands
+        (OPENING + LINE + "` in `Codec.decode", "`. So", True),
+        (OPENING + LINE + "` in `Codec.decode`", " in `anything", True),  # other judges' business
+        (OPENING + LINE + "`.", " In `anything", True),
         (OPENING + "text", "\ufffd", False),  # a part of a letter that is not there
         (OPENING + "gr", "\ufffd", True),
         (OPENING + "gr\u00fc", "\u00dfe", True),
@@ -57,13 +70,13 @@ def test_within_a_quotation_only_a_line_goes_on(text: str, piece: str, allowed: 
 
 
 def test_neither_fragments_nor_endless_lines_are_quoted() -> None:
-    quotes = Quotes(["}\n" + "x" * (LONGEST + 1) + "\n"])
+    quotes = Quotes([("}\n" + "x" * (LONGEST + 1) + "\n", ())])
     assert not quotes.allows(OPENING, "}")
     assert not quotes.allows(OPENING, "x")
 
 
 def test_where_no_line_can_be_quoted_none_is_begun() -> None:
-    quotes = Quotes(["}\n"])
+    quotes = Quotes([("}\n", ())])
     assert not quotes.allows("See ", "`")
     assert not quotes.allows("", OPENING)
     assert quotes.allows("See ", "the")
@@ -75,7 +88,7 @@ def test_a_statement_of_several_lines_is_quoted_as_a_whole() -> None:
         "def open(self):\n    self.limit = (\n        limit or\n        1024\n    )\n"
         "    if self.limit < 0:\n        fail()\n"
     )
-    quotes = Quotes([text])
+    quotes = Quotes([(text, ())])
     whole = "self.limit = (limit or 1024)"
     assert quotes.allows(OPENING + "self.limit = (", "limit or 1024)`")
     assert not quotes.allows(OPENING + "self.limit = (", "`")
@@ -86,6 +99,23 @@ def test_a_statement_of_several_lines_is_quoted_as_a_whole() -> None:
     assert quoted_first(["nothing", text], [0], whole) == [1, 0]
     cited = citations([Source(4, "a.py\n", text)], [], f"See `{whole}` in `open`. It is limited.", "What is the limit?")
     assert [(read.document, text[read.start_byte : read.end_byte].count("1024")) for read in cited] == [(4, 1)]
+
+
+def test_a_line_of_several_definitions_may_stand_in_any_and_one_of_none_in_none() -> None:
+    line = "return self.limit or 1024"
+    text = f"limit = read_limit()\ndef a(self):\n    {line}\ndef b(self):\n    {line}\n"
+    quotes = Quotes([(text, [Definition("A.a", 1, 3), Definition("A.b", 3, 5), Definition("\x1b[2J", 0, 0)])])
+    assert quotes.allows(f"{OPENING}{line}` in `A.", "a`")
+    assert quotes.allows(f"{OPENING}{line}` in `A.", "b`")
+    beyond = Quotes([(text, [Definition("gr\u00fc\u00dfe", 1, 3)])])
+    assert beyond.allows(f"{OPENING}{line}` in `gr", "\ufffd")
+    assert not beyond.allows(f"{OPENING}{line}` in `", "\ufffd")
+    outside = f"{OPENING}limit = read_limit()`"
+    assert not quotes.allows(outside, " in")
+    assert not quotes.allows(outside[:-1], "` in `A.a`")
+    assert quotes.allows(outside, ". It")
+    commanding = Quotes([(text, [Definition("\x1b[2J", 0, 5), Definition("x" * 999, 0, 5)])])
+    assert not commanding.allows(outside, " in")
 
 
 def test_imports_are_not_quoted_and_what_merely_looks_so_is() -> None:
@@ -119,7 +149,7 @@ def test_what_is_beside_is_quoted_only_where_nothing_else_is(tokenizer: Tokenize
 
 
 def test_what_would_command_a_terminal_is_not_quoted() -> None:
-    quotes = Quotes(["print('\x1b[2J cleared')\nprint('\u202e turned')\nname\t= 'with a tab'\n"])
+    quotes = Quotes([("print('\x1b[2J cleared')\nprint('\u202e turned')\nname\t= 'with a tab'\n", ())])
     assert not quotes.allows(OPENING, "p")
     assert quotes.allows(OPENING, "name\t= ")
 
