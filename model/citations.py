@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from codemem.model.events import Read, Source
 from codemem.model.evidence import deciding_span, files_first, supporting, surroundings
-from codemem.model.quotes import line_of, quoted_first, split_quotation
+from codemem.model.quotes import line_of, quoted_first, said_place, split_quotation
 
 CITATIONS = 3
 EXPLAINING = 0.25
@@ -21,13 +21,13 @@ def citations(sources: Sequence[Source], cited: Sequence[int], text: str, questi
     answer the sources of the definitions that it names. Sources stand as they were read: the best is the last, and
     `cited` counts from 1 on.
     """
-    quoted, said = split_quotation(text)
+    (quoted, said), place = split_quotation(text), said_place(text)
     ranked = sources[::-1]
     texts = [f"{source.header} {source.text}" for source in ranked]
     numbers = [len(sources) - number for number in cited]
     if quoted:
         carrying = supporting(texts, f"{said} {question}", cited=numbers, share=EXPLAINING)
-        carrying = quoted_first([source.text for source in ranked], carrying, quoted)
+        carrying = quoted_first([(source.text, source.definitions) for source in ranked], carrying, quoted, place)
         carrying = files_first([source.path for source in ranked], carrying)
     else:
         statement = f"{text} {question}"
@@ -38,7 +38,7 @@ def citations(sources: Sequence[Source], cited: Sequence[int], text: str, questi
     spans = []
     for index in list(dict.fromkeys(carrying))[:CITATIONS]:
         source = ranked[index]
-        holding = line_of(source.text, quoted)
+        holding = line_of(source.text, quoted, source.definitions, place)
         start, end = deciding_span(source.text, f"{text} {question}", holding=holding, definitions=source.definitions)
         spans.append(Read(source.document, start, end))
     return spans

@@ -19,7 +19,7 @@ _IMPORT = re.compile(
     r"|(?:const|let|var)\s.*=\s*require\(|(?:if\s+[\w.]+|try|else)\s*:\s*(?:import|from)\b)"
 )
 """How a line begins that says where a name comes from, and nothing of what is done."""
-_QUOTED = re.compile(re.escape(OPENING) + r"([^`\n]+)`(?: in `[^`\n]*`)?\.?\s*")
+_QUOTED = re.compile(re.escape(OPENING) + r"([^`\n]+)`(?: in `([^`\n]*)`)?\.?\s*")
 
 
 def can_be_quoted(line: str) -> bool:
@@ -115,14 +115,27 @@ def split_quotation(text: str) -> tuple[str, str]:
     return (found[1].strip(), text[found.end() :]) if found else ("", text)
 
 
-def line_of(text: str, quoted: str) -> int | None:
-    """The first line of a text, counted from 0, that begins the statement quoted; None without it, or where nothing is
-    quoted."""
-    begun = enumerate(statements(text)) if quoted else ()
-    return next((at for at, statement in begun if statement == quoted), None)
+def said_place(text: str) -> str:
+    """The definition that an answer says its quotation stands in, or ''."""
+    found = _QUOTED.match(text)
+    return (found and found[2]) or ""
 
 
-def quoted_first(texts: Sequence[str], carrying: Sequence[int], quoted: str) -> list[int]:
-    """Indices of the texts that carry an answer, the first one that holds the quoted line before all others."""
-    holding = next((at for at, text in enumerate(texts) if line_of(text, quoted) is not None), None)
-    return list(carrying) if holding is None else [holding, *(at for at in carrying if at != holding)]
+def line_of(text: str, quoted: str, definitions: Sequence[Definition] = (), place: str = "") -> int | None:
+    """The first line of a text, counted from 0, that begins the statement quoted, before others one that stands in the
+    definition `place`; None without it, or where nothing is quoted."""
+    begun = [at for at, statement in enumerate(statements(text)) if statement == quoted] if quoted else []
+    there = [at for at in begun if place in _innermost(definitions, at)]
+    return next(iter(there or begun), None)
+
+
+def quoted_first(
+    sources: Sequence[tuple[str, Sequence[Definition]]], carrying: Sequence[int], quoted: str, place: str = ""
+) -> list[int]:
+    """Indices of the sources that carry an answer, each a text and what it defines: before all others the first that
+    holds the quoted line in the definition `place`, or the first that holds it."""
+    lines = [line_of(text, quoted, definitions, place) for text, definitions in sources]
+    holding = [at for at, line in enumerate(lines) if line is not None]
+    there = [at for at in holding if place in _innermost(sources[at][1], lines[at] or 0)]
+    best = next(iter(there or holding), None)
+    return list(carrying) if best is None else [best, *(at for at in carrying if at != best)]

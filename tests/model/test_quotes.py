@@ -9,7 +9,15 @@ from codemem.model.choosing import REPETITION_PENALTY, Choosing
 from codemem.model.citations import citations
 from codemem.model.events import Definition, Source
 from codemem.model.evidence import deciding_span
-from codemem.model.quotes import OPENING, Quotes, can_be_quoted, line_of, quoted_first, split_quotation
+from codemem.model.quotes import (
+    OPENING,
+    Quotes,
+    can_be_quoted,
+    line_of,
+    quoted_first,
+    said_place,
+    split_quotation,
+)
 from codemem.model.statements import LONGEST
 from codemem.model.testing import tiny_engine
 from codemem.model.tokenizer import Tokenizer
@@ -96,7 +104,7 @@ def test_a_statement_of_several_lines_is_quoted_as_a_whole() -> None:
     assert quotes.allows(OPENING + "if self.limit < 0: fail()", "`")
     assert line_of(text, whole) == 1
     assert line_of(text, "if self.limit < 0: fail()") == 5
-    assert quoted_first(["nothing", text], [0], whole) == [1, 0]
+    assert quoted_first([("nothing", ()), (text, ())], [0], whole) == [1, 0]
     cited = citations([Source(4, "a.py\n", text)], [], f"See `{whole}` in `open`. It is limited.", "What is the limit?")
     assert [(read.document, text[read.start_byte : read.end_byte].count("1024")) for read in cited] == [(4, 1)]
 
@@ -179,7 +187,7 @@ def test_an_answer_is_what_it_quotes_and_what_it_says(text: str, parts: tuple[st
 
 
 def test_the_first_text_that_holds_the_line_comes_first() -> None:
-    texts = ["nothing", TEXT, TEXT]
+    texts = [("nothing", ()), (TEXT, ()), (TEXT, ())]
     assert quoted_first(texts, [0, 2], LINE) == [1, 0, 2]
     assert quoted_first(texts, [2, 1], LINE) == [1, 2]
     assert quoted_first(texts, [0, 2], "not there") == [0, 2]
@@ -187,6 +195,21 @@ def test_the_first_text_that_holds_the_line_comes_first() -> None:
     assert line_of(TEXT, LINE) == 1
     assert line_of(TEXT, "text") is None
     assert line_of("one\n\ntwo\n", "") is None
+
+
+def test_what_is_cited_is_where_the_answer_says_that_it_stands() -> None:
+    line = "return self.limit or 1024"
+    text = f"def a(self):\n    {line}\ndef b(self):\n    {line}\n"
+    here, there = [Definition("A.a", 0, 2), Definition("A.b", 2, 4)], [Definition("B.a", 0, 2), Definition("B.b", 2, 4)]
+    assert said_place(f"See `{line}` in `B.b`. It limits.") == "B.b"
+    assert said_place(f"See `{line}`. It limits.") == said_place("It limits in `B.b`.") == ""
+    assert [line_of(text, line, here, place) for place in ("A.a", "A.b", "", "C")] == [1, 3, 1, 1]
+    both = [(text, here), (text, there)]
+    assert [quoted_first(both, [0, 1], line, place)[0] for place in ("A.b", "B.b", "", "C")] == [0, 1, 0, 0]
+    sources = [Source(7, "b.py\n", text, there), Source(8, "a.py\n", text, here)]
+    (first, *_) = citations(sources, [], f"See `{line}` in `B.b`. It limits.", "What limits it?")
+    assert first.document == 7
+    assert "def b" in text[first.start_byte : first.end_byte]
 
 
 def test_a_cited_span_holds_the_quoted_line() -> None:
