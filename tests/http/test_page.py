@@ -97,7 +97,7 @@ def test_layers_and_rounds_are_shown_one_by_one(page: Page) -> None:
 
 
 def test_what_was_not_found_is_said_with_places(page: Page) -> None:
-    ask(page, "evict entries")
+    ask(page, "Cache.evict")
     expect(page.locator("#answer")).to_contain_text("does not hold the answer")
     expect(page.locator("#sources-title")).to_have_text("Nearest places")
     expect(page.locator("#sources button").first).to_contain_text("src/cache.py")
