@@ -28,7 +28,7 @@ LITTLE_TOLD, MUCH_TOLD = 0.2, 0.6
 that nobody documented are found by what they do, which the memory knows, and a word that some name shares with the
 question is no reason to prefer it (docs/outline.md)."""
 WORDS_WEIGHT = 0.35
-"""u above, the share of the words of bodies, where the question is not asked how long it is."""
+"""u above, the share of the words of bodies, in `ask` and where there is no memory, as both were measured."""
 FEW_WORDS, FEW_WEIGHT, MANY_WORDS, MANY_WEIGHT = 6, 0.15, 20, 0.4
 """u of a question to `find` that has so few words or fewer, and so many or more: half a dozen words stand in many a
 file by chance, twenty hardly (docs/outline.md)."""
