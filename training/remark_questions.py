@@ -63,7 +63,7 @@ _WHY = tuple(
     )
 )
 """How a clause begins, and the question for its reason."""
-_COMMAND = re.compile(
+COMMAND = re.compile(
     rf"(?P<how>only |never |also |just |then )?(?P<verb>{_COMMANDS})(?P<rest> .*)", re.IGNORECASE | re.DOTALL
 )
 _FORBIDDEN = re.compile(r"(?:don't|do not) (?P<rest>.*)", re.IGNORECASE)
@@ -151,7 +151,7 @@ def _done(clause: str, name: str) -> str:
     """'drop the oldest' -> '`name` drops the oldest'; what is no command stays as it is."""
     if found := _FORBIDDEN.fullmatch(clause):
         return f"`{name}` does not {found['rest']}"
-    if found := _COMMAND.fullmatch(clause):
+    if found := COMMAND.fullmatch(clause):
         return f"`{name}` {(found['how'] or '').lower()}{_third_person(found['verb'].lower())}{found['rest']}"
     return clause
 

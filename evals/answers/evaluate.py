@@ -56,6 +56,8 @@ class Options:
     """Measure what would be read, and answer nothing."""
     sizes: tuple[int, ...] = ()
     """Tokens of grown repositories; none: every package by itself."""
+    worlds: tuple[int, ...] = ()
+    """Of grown repositories, those of these alone, by number."""
     models: Models = field(default_factory=Models)
 
     @property
@@ -133,6 +135,8 @@ def _worlds(options: Options, size: int | None) -> list[World]:
     else:
         worlds = []
         for number, growth_ in enumerate(read_growth(options.split)):
+            if options.worlds and number not in options.worlds:
+                continue
             questions = _wanted(options, grown_questions(options.name, options.split, growth_))
             if questions and (options.most is None or sum(len(q) for q, _ in worlds) < options.most):
                 for package in dict.fromkeys(file.package for file in growth_.prefix(size)):

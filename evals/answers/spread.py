@@ -2,7 +2,8 @@
 
     python -m codemem.evals.answers.spread facts hops --split held-out --processes 12 --gpus 0 1 2 --out FOLDER [...]
 
-A job is one system and one package; long ones first. What each process recorded is put together in
+A job is one system and one package; where the repository grows (`--tokens`), one world of it with all sets and sizes,
+because what is encoded once serves them all. Long ones first. What each process recorded is put together in
 `FOLDER/work/records`, where `codemem eval facts|hops --out FOLDER` with the same options finds it: it asks what is
 missing and writes the report.
 """
@@ -25,6 +26,7 @@ from queue import Empty
 from codemem.config import Settings
 from codemem.evals.answers.engines import Engines, Models, refuse_lacking
 from codemem.evals.answers.evaluate import Options, collect, kept_in
+from codemem.evals.answers.growth import grown_questions, read_growth
 from codemem.evals.answers.names import SYSTEMS, offered, reader_of, refuse_unknown
 from codemem.evals.answers.questions import TONGUES, read_questions, set_path
 from codemem.evals.answers.run import Asking
@@ -37,24 +39,37 @@ jobs alone."""
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One system's questions about one package."""
+    """What one process asks at a stretch: a system's questions about a package, or a grown world's of every set."""
 
-    options: Options
+    evaluations: tuple[Options, ...]
     cost: int
 
 
-def jobs_of(options: Options) -> list[Job]:
-    """The jobs of an evaluation, the longest first, so that the last to end are short."""
-    refuse_unknown(options.systems)
-    refuse_lacking(options.systems, options.models)
+def jobs_of(evaluations: Sequence[Options]) -> list[Job]:
+    """The jobs of some evaluations, the longest first, so that the last to end are short."""
+    for options in evaluations:
+        refuse_unknown(options.systems)
+        refuse_lacking(options.systems, options.models)
+    jobs = _worlds(evaluations) if evaluations[0].sizes else [job for one in evaluations for job in _packages(one)]
+    return sorted(jobs, key=lambda job: -job.cost)
+
+
+def _worlds(evaluations: Sequence[Options]) -> list[Job]:
+    jobs = []
+    for number, world in enumerate(read_growth(evaluations[0].split)):
+        asking = [options for options in evaluations if grown_questions(options.name, options.split, world)]
+        jobs.append(Job(tuple(replace(options, worlds=(number,)) for options in asking), len(world.questions)))
+    return jobs
+
+
+def _packages(options: Options) -> list[Job]:
     asked = read_questions(set_path(options.name, options.split))
     count = Counter(q.package for q in asked if not options.packages or q.package in options.packages)
-    jobs = [
-        Job(replace(options, packages=(package,), systems=(system,)), n * _cost(system))
+    return [
+        Job((replace(options, packages=(package,), systems=(system,)),), n * _cost(system))
         for package, n in count.items()
         for system in options.systems
     ]
-    return sorted(jobs, key=lambda job: -job.cost)
 
 
 def _cost(system: str) -> int:
@@ -94,7 +109,7 @@ class _Work:
     gpus: tuple[str, ...]
 
 
-def _answer(own: int, work: "_Work", jobs: "Queue[Options]", said: "Queue[str]") -> None:
+def _answer(own: int, work: "_Work", jobs: "Queue[tuple[Options, ...]]", said: "Queue[str]") -> None:
     """What process `own` does: one job after the other, until none is left."""
     first = work.evaluations[0]
     place = first.work / "parts" / str(own)
@@ -108,12 +123,13 @@ def _answer(own: int, work: "_Work", jobs: "Queue[Options]", said: "Queue[str]")
         engines = Engines(settings, first.models)
         parent = multiprocessing.parent_process()
         while parent is None or parent.is_alive():  # who was killed can no longer stop what was started
-            options = replace(jobs.get(timeout=EMPTY_SECONDS), out=place)
-            began = time.perf_counter()
-            runs, _ = collect(options, engines, settings)
-            took = time.perf_counter() - began
-            answered = f"{sum(map(len, runs.values()))} questions, {took:.0f} s"
-            said.put(f"{options.name} {options.systems[0]} {options.packages[0]}: {answered}")
+            for options in (replace(one, out=place) for one in jobs.get(timeout=EMPTY_SECONDS)):
+                began = time.perf_counter()
+                runs, _ = collect(options, engines, settings)
+                took = time.perf_counter() - began
+                answered = f"{sum(map(len, runs.values()))} questions, {took:.0f} s"
+                about = options.packages[0] if options.packages else f"world {options.worlds[0]}"
+                said.put(f"{options.name} {options.systems[0]} {about}: {answered}")
     except Empty:
         pass
     except Exception as error:  # said by the process that waits, which has no other way to know
@@ -131,10 +147,10 @@ def spread(
     """
     work = _Work(tuple(evaluations), settings, processes, tuple(gpus))
     context = multiprocessing.get_context("spawn")
-    jobs: Queue[Options] = context.Queue()
+    jobs: Queue[tuple[Options, ...]] = context.Queue()
     said: Queue[str] = context.Queue()
-    for job in sorted((job for options in evaluations for job in jobs_of(options)), key=lambda job: -job.cost):
-        jobs.put(job.options)
+    for job in jobs_of(evaluations):
+        jobs.put(job.evaluations)
     workers = [context.Process(target=_answer, args=(n, work, jobs, said), daemon=False) for n in range(processes)]
     for worker in workers:
         worker.start()
@@ -176,6 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--split", choices=("dev", "held-out", "recent"), default="dev")
     add("--system", action="append", choices=SYSTEMS)
     add("--package", action="append", default=[])
+    add("--tokens", type=int, action="append", default=[], help="grow the repository to so many; repeat for a curve")
     add("--tongue", choices=TONGUES, default="en", help="language of the questions")
     add("--repositories", type=Path, default=Path(".work/repositories"))
     add("--out", type=Path, default=Path("reports"))
@@ -206,6 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             split=options.split,
             systems=tuple(options.system or given),
             packages=tuple(options.package),
+            sizes=tuple(options.tokens),
             asking=Asking(options.tongue),
             models=models,
         )

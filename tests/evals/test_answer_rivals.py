@@ -124,14 +124,14 @@ def test_what_a_system_lacks_is_said_before_anything_is_asked(
     with pytest.raises(EvaluationError, match=f"{system}.*{option}"):
         evaluate_answers(lacking, settings)
     with pytest.raises(EvaluationError, match=option):
-        spread.jobs_of(lacking)
+        spread.jobs_of([lacking])
     assert not options.records.exists()
 
 
 def test_jobs_of_a_larger_model_come_first(options: Options) -> None:
-    jobs = spread.jobs_of(options)
+    jobs = spread.jobs_of([options])
     assert [job.cost for job in jobs] == [3, 3, 2, 1, 1]
-    assert {job.options.models for job in jobs} == {options.models}
+    assert {one.models for job in jobs for one in job.evaluations} == {options.models}
 
 
 def record(question: int, *, right: bool) -> Record:

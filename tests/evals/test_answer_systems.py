@@ -12,6 +12,7 @@ from codemem.evals.answers import engines, evaluate, spread
 from codemem.evals.answers import swe_qa as open_questions
 from codemem.evals.answers.engines import open_engine, without
 from codemem.evals.answers.evaluate import Options, evaluate_answers, make_system, summary
+from codemem.evals.answers.growth import grown_questions, read_growth
 from codemem.evals.answers.judge import Span
 from codemem.evals.answers.plots import bars
 from codemem.evals.answers.questions import Line, Question
@@ -255,12 +256,31 @@ def test_open_questions_count_the_names_of_the_reference(
     assert (record.named, record.invented, record.cited) == (0.5, ("helper_x", "retry_call"), 1.0)
 
 
+def test_a_grown_world_is_one_job_of_every_set_that_asks_there(tmp_path: Path) -> None:
+    sizes = (16_000, 1_000_000)
+    evaluations = [
+        Options(name, tmp_path, tmp_path / "out", split="held-out", systems=("memory",), sizes=sizes, limits=LIMITS)
+        for name in ("facts", "hops")
+    ]
+    jobs = spread.jobs_of(evaluations)
+    worlds = read_growth("held-out")
+    assert sorted(one.worlds for job in jobs for one in job.evaluations if one.name == "facts") == [
+        (number,) for number in range(len(worlds))
+    ]
+    assert [job.cost for job in jobs] == sorted((len(world.questions) for world in worlds), reverse=True)
+    for job in jobs:
+        assert {one.worlds for one in job.evaluations} == {job.evaluations[0].worlds}
+        (number,) = job.evaluations[0].worlds
+        asked = {one.name for one in job.evaluations if grown_questions(one.name, one.split, worlds[number])}
+        assert asked == {one.name for one in job.evaluations}
+
+
 def test_processes_share_an_evaluation_and_their_records_are_put_together(
     engine: Engine, settings: Settings, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spread, "read_questions", lambda _: QUESTIONS)
     options = Options("facts", root.parent, tmp_path / "out", systems=("memory", "bm25-chunks"), limits=LIMITS)
-    assert [(job.options.systems, job.cost) for job in spread.jobs_of(options)] == [
+    assert [(job.evaluations[0].systems, job.cost) for job in spread.jobs_of([options])] == [
         (("memory",), 6),
         (("bm25-chunks",), 3),
     ]

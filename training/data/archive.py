@@ -92,7 +92,7 @@ def wheel_licence(archive: Path) -> str:
         head = wheel.read(name).decode("utf-8", "replace").split("\n\n", 1)[0]
     if found := re.search(r"^License-Expression: (.+)$", head, re.MULTILINE):
         return found[1].strip()
-    classifiers = re.findall(r"^Classifier: License :: (?:OSI Approved :: )?(.+)$", head, re.MULTILINE)
+    classifiers = re.findall(r"^Classifier: License :: (?:OSI Approved :: )?(.+?)\r?$", head, re.MULTILINE)
     if classifiers and classifiers != ["OSI Approved"]:
         return " AND ".join(sorted(classifiers))
     found = re.search(r"^License: (.+)$", head, re.MULTILINE)

@@ -24,7 +24,7 @@ TOGETHER = {"pypi": 10, "npm": 10, "debian-binary": 30, "debian-source": 6}
 """Packages asked for in one call of a client: starting npm takes longer than most downloads."""
 
 _HERE = Path(__file__).parent
-Corpus = Literal["first", "further", "third"]
+Corpus = Literal["first", "further", "third", "fourth"]
 CORPORA: tuple[Corpus, ...] = get_args(Corpus)
 _APT_SOURCES = """\
 deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main

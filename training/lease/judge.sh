@@ -43,6 +43,13 @@ growth() { # CORES GPU NAME: answers while the memory grows; goes on beside the 
         bash training/lease/scale.sh main "/tmp/r/$3.safetensors" "${GROWTH_ANSWERS:-40}"
     )
 }
+grown() { # CORES GPU NAME: the product's own answers while a repository grows, a process a world; goes on beside the next jobs
+    (
+        ANSWER_SECONDS=${GROWN_SECONDS:-400} answers "$1" 5 "$(seq -s ' ' 0 $((GPUS - 1)))" "$3-grown" held-out --system memory \
+            --adapter "/tmp/r/$3.safetensors" $(for size in ${GROWN:-16000 250000 1000000}; do echo "--tokens $size"; done)
+        touch "/tmp/r/$3-grown.done"
+    ) &
+}
 prose() { NAMES=$3 ON=$2 EACH=$((EACH - 4)) timeout "${PROSE_SECONDS:-150}" sh training/lease/prose.sh > "/tmp/r/prose-$3.log" 2>&1; } # CORES GPU NAME
 reads() { case " $READERS " in *" $1 "*) ;; *) false ;; esac; } # NAME: whether that reader is trained
 jobs() { # each: what does it, of which adapter, and what else that wants to know
