@@ -20,7 +20,7 @@ from codemem.outline.query import understand
 from codemem.outline.ranking import FILE_WEIGHTS
 from codemem.outline.words import identifiers
 
-OUTLINE_WEIGHT, PROSE_WEIGHT = 0.55, 0.4
+OUTLINE_WEIGHT, PROSE_WEIGHT = 0.55, 0.3
 """w above, where a question spells a name, and where it is prose alone. Above a half, so that a name that the outline
 alone knows outweighs whatever the memory likes best."""
 LITTLE_TOLD, MUCH_TOLD = 0.2, 0.6
@@ -29,7 +29,7 @@ that nobody documented are found by what they do, which the memory knows, and a 
 question is no reason to prefer it (docs/outline.md)."""
 WORDS_WEIGHT = 0.35
 """u above, the share of the words of bodies, in `ask` and where there is no memory, as both were measured."""
-FEW_WORDS, FEW_WEIGHT, MANY_WORDS, MANY_WEIGHT = 6, 0.15, 20, 0.4
+FEW_WORDS, FEW_WEIGHT, MANY_WORDS, MANY_WEIGHT = 6, 0.15, 28, 0.55
 """u of a question to `find` that has so few words or fewer, and so many or more: half a dozen words stand in many a
 file by chance, twenty hardly (docs/outline.md)."""
 

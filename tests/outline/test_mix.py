@@ -81,8 +81,8 @@ def test_the_outline_speaks_as_loud_as_it_tells_of_the_question() -> None:
 
 def test_many_words_of_a_question_weigh_more_than_few() -> None:
     assert words_weight("retry") == words_weight("where do we retry a request") == FEW_WEIGHT
-    assert words_weight(" ".join(["word"] * 13)) == pytest.approx((FEW_WEIGHT + MANY_WEIGHT) / 2)
-    assert words_weight("word " * 20) == words_weight("word " * 900) == MANY_WEIGHT
+    assert words_weight(" ".join(["word"] * 17)) == pytest.approx((FEW_WEIGHT + MANY_WEIGHT) / 2)
+    assert words_weight("word " * 28) == words_weight("word " * 900) == MANY_WEIGHT
     memory, words = {"a": 1.0, "b": 0.8, "c": 0.0, "d": 0.0}, {"b": 5.0}
     found = [list(mix_files(memory, {}, words, weight=0.0, by_words=share)) for share in (FEW_WEIGHT, MANY_WEIGHT)]
     assert [order[0] for order in found] == ["a", "b"]

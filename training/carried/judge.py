@@ -4,7 +4,8 @@
 
 Reads `scores-*.npz` and `answers-*.jsonl` of FOLDER and `carry/` and `here/` of OUT (codemem.training.carried.worlds).
 Ways to rank: each layer alone, 'find' (the lowest three, summed), 'all' (summed), and with `--ways all` every depth and
-maxima over layers; each of them alone and, where the outline's ranks are here, mixed with it as `codemem find` does.
+maxima over layers; each of them alone, documents weighed by their files as the product's are (`weigh_documents`), and,
+where the outline's ranks are here, mixed with it as `codemem find` does.
 """
 
 import argparse
@@ -22,7 +23,11 @@ from codemem.evals.answers.questions import Question, SetName, read_questions, s
 from codemem.evals.answers.reading import Given, Piece, lines_of_bytes
 from codemem.evals.answers.scoring import MEASURES, Record, invented_share, mean, score
 from codemem.evals.cases import Case, read_all
-from codemem.outline.mix import best_of_files, mix_files, outline_weight, words_weight
+from codemem.indexer import detect_language
+from codemem.indexer.document import FILE_KINDS
+from codemem.indexer.kinds import file_kind
+from codemem.outline.mix import best_of_files, mix_files, outline_weight, weigh_documents, words_weight
+from codemem.outline.query import asked_kinds
 from codemem.training.carried.worlds import World, WorldDocument, read_documents, read_worlds
 
 Scores = npt.NDArray[np.float32]
@@ -67,11 +72,16 @@ def judge_files(
     outline: Mapping[str, Sequence[Any]] | None, chosen: Mapping[str, Callable[[Scores], Scores]],
 ) -> Iterator[tuple[str, Case, dict[str, float]]]:  # fmt: skip
     """(way, case, its measures by file) for the questions of a retrieval set."""
+    paths = [document.path for document in documents]
+    number = {path: at for at, path in enumerate(dict.fromkeys(paths))}
+    owners = np.array([number[path] for path in paths])
+    kinds = np.array([FILE_KINDS.index(file_kind(path, detect_language(path))) for path in paths])
     for row, (identifier, _) in enumerate(world.questions):
         case = cases[identifier]
+        asked = asked_kinds(case.query)
         for name, way in chosen.items():
-            by_document = zip((d.path for d in documents), way(scores[row]).tolist(), strict=True)
-            memory = best_of_files(by_document)
+            weighed = weigh_documents(way(scores[row]), kinds, owners, asked)
+            memory = best_of_files(zip(paths, weighed.tolist(), strict=True))
             rankings = {name: sorted(memory, key=lambda path: (-memory[path], path))}
             if outline is not None:
                 named, words, told = outline[identifier]
