@@ -10,7 +10,8 @@ from codemem.training.data.definition import split_name
 from codemem.training.remark_questions import COMMAND
 
 _UNFIT = re.compile(
-    r"\b(?:todo|fixme|xxx|hack|noqa|type:|pylint|mypy|eslint|nolint|https?:|www\.|deprecated|rfc|magic)\b|[;{}<>|\\`=@\[\]]|::|->|\w\(\w|_",
+    r"\b(?:todo|fixme|xxx|hack|noqa|type:|pylint|mypy|eslint|nolint|https?:|www\.|deprecated|rfc|magic)\b"
+    r"|[;{}<>|\\`=@\[\]]|::|->|\w\(\w|_",
     re.IGNORECASE,
 )
 _WORDS = range(3, 17)
@@ -46,34 +47,57 @@ _THING = re.compile(
 )
 _HEADS = re.compile(
     r"(?:the )?(?:max(?:imum)?|min(?:imum)?|number|default|time|size|length|seconds|path|directory|name of|interval|"
-    r"delay|"
-    r"threshold|limit|amount|ratio|fraction|probability|port|host|address|period|rate|factor|maximal|minimal|largest|"
-    r"smallest|initial|how) ",
+    r"delay|threshold|limit|amount|ratio|fraction|probability|port|host|address|period|rate|factor|maximal|minimal|"
+    r"largest|smallest|initial|how) ",
     re.IGNORECASE,
 )
 _VERBS = re.compile(r"\b(?:is|are|was|will|should|must|can|could|has|have|does|do|we|you|i)\b", re.IGNORECASE)
-_DURATIONS = frozenset(
-    [
-        "timeout",
-        "delay",
-        "interval",
-        "ttl",
-        "wait",
-        "expiry",
-        "expiration",
-        "period",
-        "duration",
-        "seconds",
-        "sleep",
-        "lifetime",
-        "age",
-        "backoff",
-    ]
-)
+_DURATIONS = frozenset((
+    "timeout", "delay", "interval", "ttl", "wait", "expiry", "expiration", "period", "duration", "seconds", "sleep",
+    "lifetime", "age", "backoff",
+))  # fmt: skip
 _SIZES = frozenset(["size", "length", "depth", "bytes", "width", "height", "limit", "threshold", "capacity", "weight"])
 _BOUNDS = frozenset(["max", "min", "maximum", "minimum", "num", "number", "n", "default"])
 _SWITCHES = frozenset(("is", "has", "use", "enable", "enabled", "allow", "should", "do", "need", "with"))
 _TRUTHS = frozenset(("true", "false"))
+_BY_MEASURE = {
+    "switch": (
+        "Is {0} on by default{in}?",
+        "Is {0} enabled{for}, if I say nothing?",
+        "{0} on or off by default{in}",
+    ),
+    "duration": (
+        "How long is the {0}{of}?",
+        "How long is the {0}{of} by default?",
+        "default {0}{of}",
+        "After how long does the {0}{of} end?",
+        "What is the {0}{of}, if I set none?",
+    ),
+    "limit": (
+        "How many {0} may there be{in}?",
+        "What is the limit for {0}{of}?",
+        "largest {0}{of}",
+        "Above what is {0} too much{for}?",
+    ),
+    "size": (
+        "How large is the {0}{of}?",
+        "How large is the {0}{of} by default?",
+        "What is the {0}{of}, if nothing is set?",
+        "{0}{of}",
+    ),
+    "count": (
+        "How many {0} does {it} use by default?",
+        "How many {0} are there{in}?",
+        "number of {0}{of}",
+    ),
+    "other": (
+        "Which {0} does {it} use by default?",
+        "What is the {0}{of}, if nothing else is said?",
+        "default {0}{of}",
+        "Which {0} is taken{by}?",
+    ),
+}
+"""How a value is asked for by the words of its name; behind the prepositions what it belongs to, if that is said."""
 
 
 def asked(name: str, value: str, said: str, belongs: str, draw: random.Random) -> str | None:
@@ -168,52 +192,23 @@ def _of_words(words: list[str], value: str, belongs: str, draw: random.Random) -
     plain = [word for word in words if word not in _BOUNDS and len(word) > 1 and not word.isdecimal()]
     if not plain or (len(plain) == 1 and not belongs):
         return None
-    of = f" of the {belongs}" if belongs else ""
-    by = f" the {belongs}" if belongs else " it"
-    w = " ".join(plain)
-    forms: tuple[str, ...]
+    measure = _measure(words, plain, value)
+    if measure == "switch" and plain[0] in _SWITCHES and len(plain) > 1:
+        plain = plain[1:]
+    prepositions = ("of", "in", "for", "by")
+    places = {word: f" {word} the {belongs}" if belongs else "" for word in prepositions}
+    it = f"the {belongs}" if belongs else "it"
+    return draw.choice(_BY_MEASURE[measure]).format(" ".join(plain), it=it, **places)
+
+
+def _measure(words: list[str], plain: list[str], value: str) -> str:
+    """What the words of a name measure: a key of `_BY_MEASURE`."""
     if value.lower() in _TRUTHS:
-        w = " ".join(plain[1:] if plain[0] in _SWITCHES and len(plain) > 1 else plain)
-        forms = (
-            f"Is {w} on by default{' in the ' + belongs if belongs else ''}?",
-            f"Does{by} {w} unless told otherwise?"
-            if plain[0] == "do"
-            else f"Is {w} enabled{of and ' for' + by}, if I say nothing?",
-            f"{w} on or off by default",
-        )
-    elif set(plain) & _DURATIONS:
-        forms = (
-            f"How long is the {w}{of}?",
-            f"How long is the {w}{of} by default?",
-            f"{w} of{by} in seconds" if belongs else f"{w} default",
-            f"After how long does the {w}{of} end?",
-            f"What is the {w}{of}, if I set none?",
-        )
-    elif "max" in words or "maximum" in words:
-        forms = (
-            f"How many {w} may there be{' in the ' + belongs if belongs else ''}?",
-            f"What is the limit for {w}{of}?",
-            f"largest {w}{of}",
-            f"Above what is {w} too much{' for the ' + belongs if belongs else ''}?",
-        )
-    elif set(plain) & _SIZES:
-        forms = (
-            f"How large is the {w}{of}?",
-            f"How large is the {w}{of} by default?",
-            f"What is the {w}{of}, if nothing is set?",
-            f"{w}{of}",
-        )
-    elif plain[-1].endswith("s") and not plain[-1].endswith("ss"):
-        forms = (
-            f"How many {w} does{by} use by default?",
-            f"How many {w} are there{' in the ' + belongs if belongs else ''}?",
-            f"number of {w}{of}",
-        )
-    else:
-        forms = (
-            f"Which {w} does{by} use by default?",
-            f"What is the {w}{of}, if nothing else is said?",
-            f"default {w}{of}",
-            f"Which {w} is taken{of and ' by' + by}?",
-        )
-    return draw.choice(forms)
+        return "switch"
+    if set(plain) & _DURATIONS:
+        return "duration"
+    if "max" in words or "maximum" in words:
+        return "limit"
+    if set(plain) & _SIZES:
+        return "size"
+    return "count" if plain[-1].endswith("s") and not plain[-1].endswith("ss") else "other"
