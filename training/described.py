@@ -8,8 +8,6 @@ what the value may be for. Writes `explained-described-0.jsonl.zst`, which a run
 `described`.
 """
 
-import argparse
-import json
 import random
 import re
 from collections import Counter, defaultdict
@@ -20,12 +18,11 @@ from typing import Any, NamedTuple
 from codemem.indexer.kinds import file_kind
 from codemem.training.corpus import path_alone
 from codemem.training.data.definition import split_name
-from codemem.training.data.read import DOCUMENTS, Writer, rows
 from codemem.training.definition_names import definition_name
 from codemem.training.described_questions import asked
+from codemem.training.explained_part import among_others, by_language, write_part
 
 KIND = "described"
-DISTRACTORS = 4
 MOST, MOST_OF_A_PACKAGE = 9_000, 40
 FEWEST = 4
 """Of a package, questions from the words of names alone, however few are told of."""
@@ -40,7 +37,7 @@ _LITERAL = rf"(?:{_CALL}|{_NUMBER}|{_TEXT}|true|false|True|False|Infinity|math\.
 _WORDS_BEFORE = "export|pub|public|private|protected|static|final|readonly|const|let|var|val|local|mut|define|default"
 _TYPED = r"(?:\s*:\s*[\w.\[\]<>|, ]{1,40}?)?"
 _SET = re.compile(
-    rf"^(?:(?:{_WORDS_BEFORE})\s+)*(?P<self>self\.|this\.|@)?(?P<name>[A-Za-z_]\w*){_TYPED}\s*:?=\s*(?P<value>{_LITERAL})"
+    rf"^(?:(?:{_WORDS_BEFORE})\s+)*(?:self\.|this\.|@)?(?P<name>[A-Za-z_]\w*){_TYPED}\s*:?=\s*(?P<value>{_LITERAL})"
     r"\s*;?\s*(?:(?:#|//|--)\s*(?P<said>.*))?$"
 )
 """A constant, an attribute or a variable that is given a value, and what the comment on its line says."""
@@ -194,15 +191,8 @@ def records(documents: Sequence[dict[str, Any]], *, most: int = MOST, seed: int 
         told = [record for record in kept if record["said"]]
         others = [record for record in kept if not record["said"]]
         for record in [*told, *others[: max(FEWEST, len(told))]][:MOST_OF_A_PACKAGE]:
-            near = [other for other in members if other != record["gold"][0]]
-            distractors = draw.sample(near, min(DISTRACTORS, len(near)))
-            found[record["language"]].append({**record, "distractors": distractors})
-    whole = sum(len(of_language) ** 0.5 for of_language in found.values())
-    chosen = []
-    for of_language in found.values():
-        draw.shuffle(of_language)
-        chosen += of_language[: round(most * len(of_language) ** 0.5 / whole)]
-    draw.shuffle(chosen)
+            found[record["language"]].append(among_others(record, members, draw))
+    chosen = by_language(found, most, draw)
     return [{key: record[key] for key in record if key != "said"} for record in chosen]
 
 
@@ -238,19 +228,7 @@ def _spoken_of(owner: str | None) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Writes the records; how many of each language as a JSON object to stdout."""
-    parser = argparse.ArgumentParser(
-        prog="python -m codemem.training.described",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", type=Path, required=True, help="a course's folder (codemem.training.data.courses)")
-    parser.add_argument("--most", type=int, default=MOST, help="records of all languages together, about")
-    options = parser.parse_args(arguments)
-    found = records(list(rows(options.data / DOCUMENTS)), most=options.most)
-    with Writer(options.data / "explained-described-0.jsonl.zst") as writer:
-        for record in found:
-            writer.write(record)
-    print(json.dumps(Counter(record["language"] for record in found)))
+    write_part("described", __doc__, KIND, records, arguments, most=MOST)
 
 
 if __name__ == "__main__":

@@ -7,25 +7,21 @@ say in words what the code says. Writes `explained-remark-0.jsonl.zst`, which a 
 `remark`.
 """
 
-import argparse
-import json
 import random
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from codemem.model.evidence import words
 from codemem.model.quotes import can_be_quoted
 from codemem.training.data.definition import split_name
-from codemem.training.data.read import DOCUMENTS, Writer, rows
 from codemem.training.definition_names import definition_name
+from codemem.training.explained_part import among_others, by_language, write_part
 from codemem.training.remark_questions import asked, said
 
 KIND = "remark"
-DISTRACTORS = 4
 MOST, MOST_OF_A_PACKAGE = 12_000, 60
 NAMED = 0.75
 """Share of questions that name the definition; the others say only what the comment says."""
@@ -113,16 +109,8 @@ def records(documents: Sequence[dict[str, Any]], *, most: int = MOST, seed: int 
         kept = [record for index in members if (record := _record(index, documents[index], draw))]
         draw.shuffle(kept)
         for record in kept[:MOST_OF_A_PACKAGE]:
-            near = [other for other in members if other != record["gold"][0]]
-            distractors = draw.sample(near, min(DISTRACTORS, len(near)))
-            found[record["language"]].append({**record, "distractors": distractors})
-    whole = sum(len(of_language) ** 0.5 for of_language in found.values())
-    chosen = []
-    for of_language in found.values():
-        draw.shuffle(of_language)
-        chosen += of_language[: round(most * len(of_language) ** 0.5 / whole)]
-    draw.shuffle(chosen)
-    return chosen
+            found[record["language"]].append(among_others(record, members, draw))
+    return by_language(found, most, draw)
 
 
 def _record(index: int, row: dict[str, Any], draw: random.Random) -> dict[str, Any] | None:
@@ -144,19 +132,7 @@ def _record(index: int, row: dict[str, Any], draw: random.Random) -> dict[str, A
 
 def main(arguments: list[str] | None = None) -> None:
     """Writes the records; how many of each language as a JSON object to stdout."""
-    parser = argparse.ArgumentParser(
-        prog="python -m codemem.training.remarks",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", type=Path, required=True, help="a course's folder (codemem.training.data.courses)")
-    parser.add_argument("--most", type=int, default=MOST, help="records of all languages together, about")
-    options = parser.parse_args(arguments)
-    found = records(list(rows(options.data / DOCUMENTS)), most=options.most)
-    with Writer(options.data / "explained-remark-0.jsonl.zst") as writer:
-        for record in found:
-            writer.write(record)
-    print(json.dumps(Counter(record["language"] for record in found)))
+    write_part("remarks", __doc__, KIND, records, arguments, most=MOST)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ from queue import Empty
 from codemem.config import Settings
 from codemem.evals.answers.engines import Engines, Models, refuse_lacking
 from codemem.evals.answers.evaluate import Options, collect, kept_in
-from codemem.evals.answers.growth import grown_questions, read_growth
+from codemem.evals.answers.growth import Growth, grown_questions, read_growth
 from codemem.evals.answers.names import SYSTEMS, offered, reader_of, refuse_unknown
-from codemem.evals.answers.questions import TONGUES, read_questions, set_path
+from codemem.evals.answers.questions import TONGUES, Question, read_questions, set_path
 from codemem.evals.answers.run import Asking
 from codemem.evals.errors import EvaluationError
 
@@ -57,9 +57,16 @@ def jobs_of(evaluations: Sequence[Options]) -> list[Job]:
 def _worlds(evaluations: Sequence[Options]) -> list[Job]:
     jobs = []
     for number, world in enumerate(read_growth(evaluations[0].split)):
-        asking = [options for options in evaluations if grown_questions(options.name, options.split, world)]
-        jobs.append(Job(tuple(replace(options, worlds=(number,)) for options in asking), len(world.questions)))
+        count = {options: len(_wanted(options, world)) for options in evaluations}
+        asking = tuple(replace(options, worlds=(number,)) for options in evaluations if count[options])
+        if asking:  # an evaluation refuses a world that it asks nothing of
+            jobs.append(Job(asking, sum(count.values())))
     return jobs
+
+
+def _wanted(options: Options, world: Growth) -> list[Question]:
+    asked = grown_questions(options.name, options.split, world)
+    return [question for question in asked if not options.packages or question.package in options.packages]
 
 
 def _packages(options: Options) -> list[Job]:
@@ -128,7 +135,7 @@ def _answer(own: int, work: "_Work", jobs: "Queue[tuple[Options, ...]]", said: "
                 runs, _ = collect(options, engines, settings)
                 took = time.perf_counter() - began
                 answered = f"{sum(map(len, runs.values()))} questions, {took:.0f} s"
-                about = options.packages[0] if options.packages else f"world {options.worlds[0]}"
+                about = f"world {options.worlds[0]}" if options.worlds else options.packages[0]
                 said.put(f"{options.name} {options.systems[0]} {about}: {answered}")
     except Empty:
         pass
