@@ -1,10 +1,12 @@
-"""Greedy decoding of an answer's text: the likeliest token that neither loops nor says what was not read."""
+"""Greedy decoding of an answer's text: the likeliest token that neither loops nor says what was not read, nor of one
+definition what another holds."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from codemem.model.claims import Claims
 from codemem.model.events import Source
 from codemem.model.quotes import Quotes
 from codemem.model.tokenizer import Tokenizer
@@ -13,6 +15,9 @@ from codemem.model.wording import KnownWords
 CHOICES = 64
 """Tokens looked at where the likeliest one would invent a name. Within a line that is quoted, and the name of what it
 stands in, all are: one goes on."""
+MARGIN = 6.0
+"""Nats that a token lies behind the likeliest at most where that says of a definition what it does not hold: what a
+definition holds is told by rules of text, and what the model is sure of against them may be right."""
 REPETITION_PENALTY = 1.1
 """Of tokens that the answer already holds (arXiv:1909.05858, section 4.1), as the base model's own settings have it:
 without it greedy decoding of a small model falls into loops. A line that is quoted holds what it holds."""
@@ -26,6 +31,7 @@ class Choosing:
         self._known = KnownWords([question, told, *(f"{source.header} {source.text}" for source in sources)])
         quotable = [source for source in sources if source.quotable] or sources
         self._quotes = Quotes((source.text, source.definitions) for source in quotable)
+        self._claims = Claims(sources)
         self._written: set[int] = set()
 
     def penalise(self, logits: Tensor, text: str) -> None:
@@ -37,20 +43,29 @@ class Choosing:
         logits[seen] = torch.where(held > 0, held / REPETITION_PENALTY, held * REPETITION_PENALTY)
 
     def choose(self, logits: Tensor, text: str) -> int:
-        """The likeliest token behind the text that invents nothing; the likeliest of all where many would."""
+        """The likeliest token behind the text that invents nothing, and of a definition claims what it holds; the
+        likeliest of all where many would invent, and of those that do not where none nearly as likely would do."""
         best = int(logits.argmax())
-        if self._allowed(best, text):
+        if self._allowed(best, text) and self._held(best, text):
             return best
-        held = self._quotes.on_a_line(text) or self._quotes.in_place(text)
-        looked_at = len(logits) if held else CHOICES
+        quoted = self._quotes.on_a_line(text) or self._quotes.in_place(text)
+        looked_at = len(logits) if quoted else CHOICES
         likeliest = logits.topk(min(looked_at, len(logits))).indices.tolist()
-        return next((token for token in likeliest if self._allowed(token, text)), best)
+        best = next((token for token in likeliest if self._allowed(token, text)), best)
+        near = (token for token in likeliest if logits[token] >= logits[best] - MARGIN)
+        return next((token for token in near if self._allowed(token, text) and self._held(token, text)), best)
 
     def wrote(self, token: int, text: str) -> None:
         """`token` goes on the text so far. What explains a line may repeat its words."""
         if not self._quotes.open(text):
             self._written.add(token)
 
+    def _piece(self, token: int) -> str:
+        return self._tokenizer.token_bytes(token).decode("utf-8", errors="replace")
+
+    def _held(self, token: int, text: str) -> bool:
+        return self._claims.allows(text, self._piece(token))
+
     def _allowed(self, token: int, text: str) -> bool:
-        piece = self._tokenizer.token_bytes(token).decode("utf-8", errors="replace")
+        piece = self._piece(token)
         return self._quotes.allows(text, piece) and (self._quotes.in_place(text) or self._known.allows(text, piece))

@@ -65,8 +65,8 @@ def _line(name: str, numbered: Sequence[Numbered], spelled: Set[str]) -> str:
     defined = [(number, found) for number, source in numbered for found in _named(source, name)]
     meant = [(number, found) for number, found in defined if not spelled.isdisjoint(found.name.split(".")[:-1])]
     defined = meant or defined
-    callers = list(islice(_unique(_users(name, numbered, calls=True)), USED))
-    others = [] if callers else list(islice(_unique(_users(name, numbered, calls=False)), USED))
+    callers = list(islice(_unique(map(_told, users(name, numbered, calls=True))), USED))
+    others = [] if callers else list(islice(_unique(map(_told, users(name, numbered, calls=False))), USED))
     used = list(islice(_uses(name, numbered, {found for _, found in defined}), USES)) if defined else []
     heads = _Heads(numbered)
     told = {
@@ -106,8 +106,17 @@ def _named(source: Source, name: str) -> list[Definition]:
     return [definition for definition in source.definitions if definition.own_name == name]
 
 
-def _users(name: str, numbered: Sequence[Numbered], *, calls: bool) -> Iterator[str]:
-    """Definitions of other names around the lines where a name stands by itself, with number and path.
+User = tuple[Definition, int, str]
+"""A definition, with the number and path of the source that it stands in."""
+
+
+def _told(user: User) -> str:
+    definition, number, path = user
+    return f"`{definition.name}` [{number}] {path}"
+
+
+def users(name: str, numbered: Sequence[Numbered], *, calls: bool) -> Iterator[User]:
+    """Definitions of other names around the lines where a name stands by itself, one for every such line.
 
     `calls`: only lines that call it, as far as can be told. Where there are such, who merely speaks of it is passed
     over: comments, and parameters of the same name.
@@ -119,7 +128,7 @@ def _users(name: str, numbered: Sequence[Numbered], *, calls: bool) -> Iterator[
         lines = _lines_with(pattern, source.text, comments=not calls) if source.definitions else ()
         for around in _innermost(source.definitions, lines):
             if around.own_name != name:
-                yield f"`{around.name}` [{number}] {source.path}"
+                yield around, number, source.path
 
 
 def _lines_with(pattern: re.Pattern[str], text: str, *, comments: bool) -> Iterator[int]:

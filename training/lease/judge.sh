@@ -12,7 +12,7 @@ small() { # CORES GPU NAME
     answers "$1" 12 "$2" "$3" held-out ${SMALL_SYSTEMS:---system bm25-chunks-tuned --system fusion-tuned} \
         --reader "/tmp/r/$3.safetensors" --adapter /tmp/r/shipped.safetensors
 }
-medium() { # CORES GPU NAME SYSTEM
+medium() { # CORES GPU NAME SYSTEM: what is bolted on
     answers "$1" 10 "$2" "$3-$4" held-out --system "$4-larger-tuned" --adapter /tmp/r/shipped.safetensors \
         --rival-model $MEDIUM --rival-reader "/tmp/r/$3.safetensors"
 }
@@ -31,10 +31,13 @@ told() { # CORES GPU NAME: the same adapter not told where names stand, and told
     answers "$1" 12 "$2" "$3-told" held-out --system memory-references-off --system bm25-chunks-references \
         --adapter "/tmp/r/$3.safetensors"
 }
-others() { # CORES GPU NAME: packages from after the base's time beside BM25, and dev in other tongues
+recent() { # CORES GPU NAME: packages from after the base's time, beside BM25
     answers "$1" 12 "$2" "$3" recent --system memory --system bm25-chunks --system closed-book --adapter "/tmp/r/$3.safetensors"
-    for tongue in de es zh; do
-        answers "$1" 12 "$2" "$3-$tongue" dev --system memory --tongue $tongue --adapter "/tmp/r/$3.safetensors"
+}
+tongues() { # CORES GPU NAME TONGUES...: dev in other tongues
+    cores=$1 on=$2 name=$3; shift 3
+    for tongue in "$@"; do
+        answers "$cores" 12 "$on" "$name-$tongue" dev --system memory --tongue "$tongue" --adapter "/tmp/r/$name.safetensors"
     done
 }
 growth() { # CORES GPU NAME: answers while the memory grows; goes on beside the next jobs, in a folder of its own but for the best
