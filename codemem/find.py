@@ -8,6 +8,7 @@ import numpy as np
 
 from codemem.model.events import Ranking
 from codemem.outline import Outline
+from codemem.outline.alike import space_out
 from codemem.outline.mix import mix_files, mix_without_memory, outline_weight, words_weight
 from codemem.passages import FileChangedError, Lines, enclosing_symbol
 from codemem.recall import Recall, file_key
@@ -110,7 +111,7 @@ def lexical_candidates(snapshots: Sequence[Snapshot], query: str, k: int) -> lis
     the outline names, else at the document whose words fit best."""
     outline = _outline_of_files(snapshots, query, k)
     words = words_of_files(snapshots, query)
-    mixed = mix_without_memory(_scores(outline), _scores(words))
+    mixed = space_out(mix_without_memory(_scores(outline), _scores(words)))
     return [
         replace(outline[key], score=score) if key in outline else _at_words(words[key], score)
         for key, score in list(mixed.items())[:k]
@@ -151,7 +152,7 @@ def mixed_candidates(
     told = max(snapshot.outline.scores(query).told for snapshot in session.snapshots)
     weight = outline_weight(query, told)
     named, remembered = mix_files({}, _scores(outline), weight=weight), mix_files(memory, {}, weight=weight)
-    mixed = mix_files(memory, _scores(outline), _scores(words), weight=weight, by_words=words_weight(query))
+    mixed = space_out(mix_files(memory, _scores(outline), _scores(words), weight=weight, by_words=words_weight(query)))
     places = []
     for key, score in list(mixed.items())[:k]:
         if key in outline and (key not in best or named[key] > remembered[key]):

@@ -11,6 +11,7 @@ from codemem.evals.checkouts import Checkout
 from codemem.evals.retrieval import Hit
 from codemem.indexer import SourceFile, index_tree, open_tree
 from codemem.outline import Outline
+from codemem.outline.alike import space_out
 from codemem.outline.mix import best_of_files, mix_files, mix_without_memory, outline_weight, words_weight
 from codemem.outline.query import asked_kinds
 from codemem.outline.records import FileRecord, record
@@ -52,7 +53,7 @@ class OutlineRetriever:
     def rank(self, query: str, k: int) -> list[Hit]:
         """A place a file: the definition that the outline names there, else the file's first line."""
         named, words = self.sides(query)
-        mixed = mix_without_memory({path: hit.score for path, hit in named.items()}, words)
+        mixed = space_out(mix_without_memory({path: hit.score for path, hit in named.items()}, words))
         return [named.get(path, Hit(path, 1, 1, 0.0))._replace(score=score) for path, score in list(mixed.items())[:k]]
 
     def told(self, query: str) -> float:
@@ -132,5 +133,5 @@ class MixedRetriever:
         )
         return [
             (by_outline.get(path) or by_memory.get(path) or Hit(path, 1, 1, 0.0))._replace(score=score)
-            for path, score in list(mixed.items())[:k]
+            for path, score in list(space_out(mixed).items())[:k]
         ]

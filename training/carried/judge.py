@@ -26,6 +26,7 @@ from codemem.evals.cases import Case, read_all
 from codemem.indexer import detect_language
 from codemem.indexer.document import FILE_KINDS
 from codemem.indexer.kinds import file_kind
+from codemem.outline.alike import space_out
 from codemem.outline.mix import best_of_files, mix_files, outline_weight, weigh_documents, words_weight
 from codemem.outline.query import asked_kinds
 from codemem.training.carried.worlds import World, WorldDocument, read_documents, read_worlds
@@ -86,7 +87,7 @@ def judge_files(
             if outline is not None:
                 named, words, told = outline[identifier]
                 rule = {"weight": outline_weight(case.query, told), "by_words": words_weight(case.query)}
-                rankings[f"{name}, mixed"] = list(mix_files(memory, named, words, **rule))
+                rankings[f"{name}, mixed"] = list(space_out(mix_files(memory, named, words, **rule)))
             for ranking, files in rankings.items():
                 measured = {"NDCG@10": metrics.ndcg(files, case.files), "R@5": metrics.recall(files, case.files, 5)}
                 yield ranking, case, {**measured, "R@10": metrics.recall(files, case.files, 10)}
