@@ -70,6 +70,7 @@ def says(answer: str, sources: list[Source] = SOURCES) -> bool:
         ('`label` defaults to `"a, b"` in `ProgressBar`.', True),
         ("`label` defaults to `None`", False),  # behind the comma
         ('`char` defaults to `"#"` in `progressbar`.', True),
+        ("`label` defaults to `'a, b'` in `ProgressBar`.", True),  # quoted the other way
         ("`depth` defaults to `7`", True),  # set nowhere as far as is known here
         ("`LIMIT` is `64 * 1024`, set in `ui/make.py`.", True),
         ("`LIMIT` is `64 * 1024`, set in `ui/bar.py`.", False),
@@ -81,6 +82,11 @@ def says(answer: str, sources: list[Source] = SOURCES) -> bool:
         ("`progressbar` raises `errors.UsageError`.", True),
         ("`main` calls `progressbar`, which raises `UsageError`.", True),
         ("`main` calls `progressbar`, which raises `ValueError`.", False),
+        ("`main` calls `ProgressBar.render`", False),
+        ("`ProgressBar.render` calls `self.draw`.", True),
+        ("`progressbar` creates `ProgressBar`, whose `width`", True),
+        ("`progressbar` calls `ProgressBar.__init__`, where `width` defaults to `30`.", True),
+        ("`main` uses `LIMIT`", False),
         ("`main` calls `progressbar`, where `width` defaults to `36`.", True),
         ("`main` calls `progressbar`, where `width` defaults to `30`.", False),
         ("`progressbar` creates `ProgressBar`, whose `width` defaults to `30`.", True),
@@ -126,9 +132,14 @@ def test_a_piece_may_hold_the_end_of_one_span_and_the_next() -> None:
     assert claims.allows("`width` defaults to `36", "` in `pro")
     assert not claims.allows("`width` defaults to `36", "` in `Pro")
     assert not claims.allows("`width` defaults to `3", "` in")
-    assert claims.within("`width` defaults to `3")
-    assert not claims.within("`width` defaults to `36` in ")
-    assert not claims.within("Of `wid")
+
+
+def test_who_holds_what_is_said_is_known_by_name() -> None:
+    claims = Claims(SOURCES)
+    assert claims.by_name("`width` defaults to `36` in `pro")
+    assert not claims.by_name("`width` defaults to `3"), "a value may stand otherwise than is known here"
+    assert not claims.by_name("`width` defaults to `36` in ")
+    assert not claims.by_name("Of `wid")
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +150,13 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 def test_the_likeliest_token_gives_way_to_one_that_is_nearly_as_likely(tokenizer: Tokenizer) -> None:
     choosing = Choosing(tokenizer, "How wide is it?", "", SOURCES)
-    text = "`width` defaults to `36` in `"
     wrong, right = (tokenizer.encode_text(sign)[0] for sign in "Pp")
+    value, other = (tokenizer.encode_text(sign)[0] for sign in "36")
     logits = torch.full((300,), -50.0)
-    logits[wrong], logits[right] = 0.0, -MARGIN + 0.5
-    assert choosing.choose(logits, text) == right
-    logits[right] = -MARGIN - 0.5  # the model is sure
-    assert choosing.choose(logits, text) == wrong
+    logits[wrong], logits[right], logits[other], logits[value] = 0.0, -40.0, 0.0, -MARGIN + 0.5
+    assert choosing.choose(logits, "`width` defaults to `") == value
+    logits[value] = -MARGIN - 0.5  # the model is sure of another value
+    assert choosing.choose(logits, "`width` defaults to `") in (wrong, other)
+    assert choosing.choose(logits, "`width` defaults to `36` in `") == right, "who has it is known"
+    logits[other] = -1.0
     assert choosing.choose(logits, "How `") == wrong  # nothing is said of anything
