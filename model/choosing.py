@@ -13,8 +13,10 @@ from codemem.model.tokenizer import Tokenizer
 from codemem.model.wording import KnownWords
 
 CHOICES = 64
-"""Tokens looked at where the likeliest one would invent a name. Within a line that is quoted, and the name of what that
-or a fact stands in, all are: one goes on."""
+"""Tokens looked at where the likeliest one would invent a name. Within a line that is quoted, and the name of what it
+stands in, all are: one goes on."""
+NAMED_CHOICES = 2048
+"""Within the name of what holds a fact: one of these goes on unless the model thinks of something else altogether."""
 MARGIN = 6.0
 """Nats that a token lies behind the likeliest at most where that says of a definition what it does not hold: what a
 definition holds is told by rules of text, and what the model is sure of against them may be right."""
@@ -49,8 +51,8 @@ class Choosing:
         if self._allowed(best, text) and self._held(best, text):
             return best
         named = self._claims.by_name(text)
-        held = named or self._quotes.on_a_line(text) or self._quotes.in_place(text)
-        looked_at = len(logits) if held else CHOICES
+        quoted = self._quotes.on_a_line(text) or self._quotes.in_place(text)
+        looked_at = len(logits) if quoted else NAMED_CHOICES if named else CHOICES
         likeliest = logits.topk(min(looked_at, len(logits))).indices.tolist()
         best = next((token for token in likeliest if self._allowed(token, text)), best)
         near = (token for token in likeliest if named or logits[token] >= logits[best] - MARGIN)
