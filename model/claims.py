@@ -19,7 +19,6 @@ LONGEST = 160
 _SPAN = r"`([^`\n]+)`"
 _LIST = r"(?:`[^`\n]*`(?:, | and ))*`$"
 """Up to the opening of a code span, behind others of a list."""
-_WORD = re.compile(r"[^\W\d]\w*")
 _START = re.compile(r"(?<!\w)\w|[^\w\s]")
 """Where a value may begin in a text."""
 _RAISED = re.compile(r"\b(?:raise|throw)\s+(?:new\s+)?([A-Za-z_][\w.:]*)")
@@ -27,7 +26,6 @@ _BUILT_ON = "(?:extends|inherits from|embeds|requires|derives from|derives|imple
 _RAISES, _RETURNS_ERROR = r"(?:raises|throws)", r"returns the errors?"
 _ABOVE = 8
 """Lines above a definition in which decorators and derived traits are looked for."""
-_CONSTRUCTOR = re.compile(r"\.(?:__init__|__new__|initialize|constructor|__construct|new)$")
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _SIGN = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|.", re.DOTALL)
 """A string, or one sign of what stands outside of strings."""
@@ -219,18 +217,6 @@ def _files(sources: Sequence[Source], name: str, value: str) -> Allowed | None:
     return Allowed(frozenset(source.path for source, _ in _places(sources, name, value)))
 
 
-def _called_by(sources: Sequence[Source], name: str) -> Allowed | None:
-    """What stands in a definition, by the names of its scope too, where that was read."""
-    said = _said_of(sources, name)
-    if said is None or not said.tails:
-        return None
-    words = {word for source, each in _named(sources, name) for word in _WORD.findall(_lines(source, each))}
-    known = {each.name for source in sources for each in source.definitions}
-    # What makes an object is called by the name of its class.
-    names = (name for name in known if _own(_CONSTRUCTOR.sub("", name)) in words)
-    return Allowed(_suffixes(names), said.tails)
-
-
 def _callers(sources: Sequence[Source], name: str) -> Allowed | None:
     pattern = re.compile(standing_alone([_own(name)]))
     if any(not source.definitions and pattern.search(source.text) for source in sources):
@@ -262,7 +248,6 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[..., Allowed | None]], ...] = (
     (re.compile(rf"takes {_SPAN} from `?[^`;]+`?; it {_BUILT_ON} {_LIST}"), _declared_of),
     (re.compile(rf"{_SPAN} {_BUILT_ON} {_LIST}"), _declared_of),
     (re.compile(rf"{_SPAN} is decorated with {_LIST}"), _declared_of),
-    (re.compile(rf"{_SPAN} (?:calls|creates|uses) {_LIST}"), _called_by),
     (re.compile(rf"{_SPAN} is called by (?:`[^`\n]+` in `[^`\n]+`,? and by )*`$"), _callers),
     (re.compile(rf"{_SPAN} is called by (?:`[^`\n]+` in `[^`\n]+`,? and by )*{_SPAN} in `$"), _files_of_callers),
     (re.compile(rf"{_SPAN}, (?:where|whose) {_SPAN} defaults to `$"), _value_in),
