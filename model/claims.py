@@ -37,6 +37,7 @@ class Allowed:
 
     names: frozenset[str] = frozenset()
     tails: tuple[str, ...] = ()
+    """With strings quoted one way (`_quoted`)."""
 
     def begins(self, inside: str) -> bool:
         return any(name.startswith(inside) for name in self.names) or any(_starts(tail, inside) for tail in self.tails)
@@ -45,9 +46,13 @@ class Allowed:
         return inside in self.names or any(_starts(tail, inside) and _ends(tail, inside) for tail in self.tails)
 
 
+def _quoted(text: str) -> str:
+    """With every string in the same quotes: it may be told in others than it stands in."""
+    return text.replace('"', "'")
+
+
 def _starts(tail: str, inside: str) -> bool:
-    """Strings may be quoted either way."""
-    return tail.replace('"', "'").startswith(inside[:LONGEST].replace('"', "'"))
+    return tail.startswith(_quoted(inside[:LONGEST]))
 
 
 def _ends(tail: str, inside: str) -> bool:
@@ -122,7 +127,7 @@ def _lines(source: Source, definition: Definition, above: int = 0) -> str:
 
 
 def _tails(text: str) -> Iterator[str]:
-    flat = " ".join(text.split())
+    flat = _quoted(" ".join(text.split()))
     for match in _START.finditer(flat):
         yield flat[match.start() : match.start() + LONGEST]
 
