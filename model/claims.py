@@ -22,6 +22,8 @@ _LIST = r"(?:`[^`\n]*`(?:, | and ))*`$"
 _START = re.compile(r"(?<!\w)\w|[^\w\s]")
 """Where a value may begin in a text."""
 _RAISED = re.compile(r"\b(?:raise|throw)\s+(?:new\s+)?([A-Za-z_][\w.:]*)")
+_FAILING = re.compile(r"rais|throw|fail|reject|error|except|panic|abort|exit|die", re.IGNORECASE)
+"""A part of some word, in any language, in what raises an error of its own."""
 _BUILT_ON = "(?:extends|inherits from|embeds|requires|derives from|derives|implements)"
 _RAISES, _RETURNS_ERROR = r"(?:raises|throws)", r"returns the errors?"
 _ABOVE = 8
@@ -73,7 +75,7 @@ class Claims:
         """Whether the answer so far may go on with a piece: within a code span that says something of a definition
         alone by what that holds. No piece: whether it may end here."""
         whole = text + piece
-        if not self._more_callers(whole, len(text)):
+        if not self._more_callers(whole, len(text)) or not self._fails(whole, len(text)):
             return False
         at = whole.rfind("`", 0, len(text)) if text.count("`") % 2 else whole.find("`", len(text))
         while at >= 0:
@@ -101,6 +103,14 @@ class Claims:
                     break
             self._known[before] = found if found is not None and (found.names or found.tails) else None
         return self._known[before]
+
+    def _fails(self, whole: str, length: int) -> bool:
+        """Whether a definition of which it is said that it raises something speaks of failing at all."""
+        for said in _ANNOUNCED.finditer(whole):
+            found = _named(self._sources, said[1]) if said.end() > length else []
+            if found and all(_is_whole(*each) and not _FAILING.search(_lines(*each)) for each in found):
+                return False
+        return True
 
     def _more_callers(self, whole: str, length: int) -> bool:
         """Whether a further caller that is announced behind those told is there."""
@@ -245,6 +255,7 @@ def _suffixes(names: Iterable[str]) -> frozenset[str]:
 
 
 _AND_BY = re.compile(rf"{_SPAN} is called by `[^`\n]+` in `[^`\n]+`(?: and by `[^`\n]+` in `[^`\n]+`)*,? and")
+_ANNOUNCED = re.compile(rf"{_SPAN},? (?:which )?{_RAISES}")
 _FORMS: tuple[tuple[re.Pattern[str], Callable[..., Allowed | None]], ...] = (
     (re.compile(rf"{_SPAN},? (?:which )?{_RAISES} {_LIST}"), _raised_by),
     (re.compile(rf"{_SPAN},? (?:which )?{_RETURNS_ERROR} {_LIST}"), _said_of),
