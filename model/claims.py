@@ -9,6 +9,7 @@ stands in the lines of `retry`, and behind "`width` defaults to `36` in" goes on
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from codemem.model.events import Definition, Source
 from codemem.model.references import users
@@ -16,6 +17,9 @@ from codemem.model.spelled import standing_alone
 
 LONGEST = 160
 """Characters of a value that is compared; it may go on beyond."""
+MOST_NAMED, MOST_SET, MOST_TAILS = 32, 64, 20_000
+"""Definitions of one name, places of one name in a text, and beginnings of values that are compared: more than code has
+in what is read. A repository made to cost time may have any number, and then binds nothing."""
 _SPAN = r"`([^`\n]+)`"
 _LIST = r"(?:`[^`\n]*`(?:, | and ))*`$"
 """Up to the opening of a code span, behind others of a list."""
@@ -122,13 +126,15 @@ class Claims:
 
 
 def _named(sources: Iterable[Source], name: str) -> list[tuple[Source, Definition]]:
-    """Definitions of a name, of the scope that it tells, if it tells one."""
-    return [
+    """Definitions of a name, of the scope that it tells, if it tells one; none where there are too many to compare."""
+    found = (
         (source, each)
         for source in sources
         for each in source.definitions
         if each.name == name or each.name.endswith(f".{name}")
-    ]
+    )
+    few = list(islice(found, MOST_NAMED + 1))
+    return few if len(few) <= MOST_NAMED else []
 
 
 def _lines(source: Source, definition: Definition, above: int = 0) -> str:
@@ -142,12 +148,18 @@ def _tails(text: str) -> Iterator[str]:
         yield flat[match.start() : match.start() + LONGEST]
 
 
+def _one_of(tails: Iterable[str]) -> Allowed | None:
+    """A value that begins one of them; None where there are too many to compare."""
+    few = list(islice(tails, MOST_TAILS + 1))
+    return Allowed(tails=tuple(dict.fromkeys(few))) if len(few) <= MOST_TAILS else None
+
+
 def _said_of(sources: Sequence[Source], name: str) -> Allowed | None:
     """Anything that stands in the lines of a definition, all of which were read."""
     found = _named(sources, name)
     if not all(_is_whole(source, each) for source, each in found):
         return None
-    return Allowed(tails=tuple(tail for source, each in found for tail in _tails(_lines(source, each))))
+    return _one_of(tail for source, each in found for tail in _tails(_lines(source, each)))
 
 
 def _is_whole(source: Source, definition: Definition) -> bool:
@@ -159,7 +171,7 @@ def _declared_of(sources: Sequence[Source], name: str) -> Allowed | None:
     found = [(source, each) for source, each in _named(sources, name) if each.start_line >= 0]
     # What makes an object bears the name of its class in some languages, and declares nothing of the kind.
     found = [(source, each) for source, each in found if not each.name.endswith(f"{each.own_name}.{each.own_name}")]
-    return Allowed(tails=tuple(tail for source, each in found for tail in _tails(_lines(source, each, _ABOVE))))
+    return _one_of(tail for source, each in found for tail in _tails(_lines(source, each, _ABOVE)))
 
 
 def _raised_by(sources: Sequence[Source], name: str) -> Allowed | None:
@@ -167,12 +179,13 @@ def _raised_by(sources: Sequence[Source], name: str) -> Allowed | None:
     heads = [match[1] for source, each in _named(sources, name) for match in _RAISED.finditer(_lines(source, each))]
     if not heads or any(not re.search(r"[A-Z]", head) for head in heads):
         return _said_of(sources, name)
-    return Allowed(tails=tuple(tail for head in heads for tail in _tails(head)))
+    return _one_of(tail for head in heads for tail in _tails(head))
 
 
 def _set_in(text: str, name: str) -> Iterator[tuple[int, str]]:
     """Where a name is set in a text, and what it is set to, its beginning at any sign behind the name."""
-    for match in re.finditer(standing_alone([name]), text):
+    places = list(islice(re.finditer(standing_alone([name]), text), MOST_SET + 1))
+    for match in places if len(places) <= MOST_SET else ():
         rest = _up_to_end(text[match.end() : match.end() + 2 * LONGEST])
         for tail in _tails(rest):
             yield match.start(), tail
@@ -199,14 +212,14 @@ def _own(name: str) -> str:
 
 
 def _value(sources: Sequence[Source], name: str) -> Allowed | None:
-    return Allowed(tails=tuple(tail for source in sources for _, tail in _set_in(source.text, _own(name))))
+    return _one_of(tail for source in sources for _, tail in _set_in(source.text, _own(name)))
 
 
 def _value_in(sources: Sequence[Source], definition: str, name: str) -> Allowed | None:
     """Of a parameter of a definition, or of what makes an object of it."""
     found = _named(sources, definition)
-    within = [tail for source, each in found for _, tail in _set_in(_lines(source, each), _own(name))]
-    return Allowed(tails=tuple(within)) if within else _value(sources, name)
+    within = _one_of(tail for source, each in found for _, tail in _set_in(_lines(source, each), _own(name)))
+    return within if within is None or within.tails else _value(sources, name)
 
 
 def _places(sources: Iterable[Source], name: str, value: str) -> Iterator[tuple[Source, int]]:

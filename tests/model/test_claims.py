@@ -118,6 +118,17 @@ def test_of_what_was_read_in_part_anything_may_be_said() -> None:
     assert says("`ProgressBar.render` raises `KeyError`.", cut)
 
 
+def test_a_source_made_to_cost_time_binds_nothing() -> None:
+    often = "def f(x=1):\n    raise E\n" + "x = 2\n" * 3000
+    same = [Definition("A.f", 0, 3002) for _ in range(3000)]
+    hostile = [Source(0, "a.py\n", often, same)]
+    assert says("`x` defaults to `3` in `g`.", hostile)
+    assert says("`f` raises `Other` if `y`.", hostile)
+    assert says("`f` returns `7`.", hostile)
+    several = [Source(0, "a.py\n", often, same[:9])]  # few enough to look at, but not for all of their lines
+    assert says("`f` returns `7`.", several)
+
+
 def test_where_definitions_are_not_known_nothing_is_bound() -> None:
     bare = [Source(source.document, source.header, source.text) for source in SOURCES]
     assert says("`width` defaults to `36` in `ProgressBar`.", bare)
