@@ -25,7 +25,7 @@ def series(path: str) -> tuple[str, str, str] | None:
 
 
 def space_out(files: Mapping[str, float]) -> dict[str, float]:
-    """Scores by falling score, as those of `files` are: a series' further files behind what else scores nearly as much."""
+    """Scores by falling score, as `files` are: further files of a series behind what else scores nearly as much."""
     seen: Counter[tuple[str, str, str]] = Counter()
     spaced: dict[str, float] = {}
     for path, score in files.items():
