@@ -14,7 +14,7 @@ from codemem.definitions import definitions
 from codemem.draft import Draft, led
 from codemem.errors import CodememError, NotIndexedError
 from codemem.find import find, outline_candidates
-from codemem.links import linked, spelled_out
+from codemem.links import linked
 from codemem.mentions import mentions, speaking_places
 from codemem.model.events import Answer, AnswerEvent, Read, Round, Source, TextPiece
 from codemem.model.evidence import MOST_LINES
@@ -26,6 +26,7 @@ from codemem.passages import FileChangedError
 from codemem.recall import Recall
 from codemem.results import AskResult, Citation, FoundPlace
 from codemem.search import Session
+from codemem.spelled_places import spelled_out
 from codemem.word_places import words_of_documents
 
 PLACES = 5

@@ -12,7 +12,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from codemem.links import MOST_BEARERS, MOST_NAMED, documents_of
+from codemem.links import MOST_NAMED, documents_of
+from codemem.meant import MOST_BEARERS
 from codemem.model.events import Answer, AnswerEvent, Read, TextPiece
 from codemem.outline.query import folded
 from codemem.outline.records import SymbolRecord

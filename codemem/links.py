@@ -1,30 +1,29 @@
-"""The code that a question spells out, and what it leads to: definitions that it names, which answers often need too.
+"""What the code leads to that a question spells out: definitions that it names, which answers often need too.
 
 "Which default has `extend` in the function that `group_identifier` calls?" spells out the caller alone. Its text names
 what it calls, and the outline knows where that is defined. Such documents gain, less than what speaks of the question's
-own names does (docs/outline.md, "Links and mentions").
+own names does, unless what the question seeks stands in them (docs/outline.md, "Links and mentions").
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from codemem.manifest import DocumentSpan
-from codemem.model.spelled import names_to_find
+from codemem.meant import MOST_BEARERS, Meant, Spelled, belongs, meant, nearest
 from codemem.outline.query import folded, understand
 from codemem.outline.records import SymbolRecord
 from codemem.outline.words import identifiers, parts
 from codemem.passages import FileChangedError
 from codemem.recall import Recall
+from codemem.sought import LOOKED_AT, Sought
 
 ORIGINS = 2
 """Definitions that the question spells out whose text is followed, the highest ranked."""
-MOST_BEARERS = 1000
-"""A name that more definitions bear is not looked at: it would take time, and say little."""
 MOST_NAMED = 3
 """A name of a text that more definitions bear, of those as near as any, leads nowhere."""
 LINKED = 6
@@ -32,20 +31,23 @@ LINKED = 6
 GAIN, STEP = 0.4, 0.04
 """What the first of them gains, where the best of all documents ranks 1: as much as the only document with a name
 (`mentions.WORTH`); each after it less, the last half, because they are less sure and what is read has room for few."""
-SPELLED_GAIN = 0.3
-"""What the document gains in which the only definition begins that bears a name as the question spells it; of n each
-gains so much / sqrt(n)."""
-SPELLED = 16
-"""Names of a question that are looked up: a report that was pasted has thousands."""
+SOUGHT_GAIN = 0.2
+"""What those gain besides in which that stands which the question seeks."""
 PARTS = 4
 """Documents of one definition that are read, from its first line on."""
-NAMES, DEEPEST = 400, 64
-"""Names of a text that are looked up, and folders of a path that are compared: more than code has; a repository made to
-cost time could have a million of either."""
+NAMES = 400
+"""Names of a text that are looked up: more than code has; a repository made to cost time could have a million."""
 
-Lead = tuple[int, bool]
-"""How surely a name of a text means a definition, the less the surer: definitions that may be meant; whether the name
-is a single word, as those of variables are."""
+
+class Lead(NamedTuple):
+    """How surely a name of a text leads to what is asked for, the least the surest."""
+
+    beside: bool
+    """What the question seeks does not stand there."""
+    bearers: int
+    """Definitions that may be meant."""
+    single: bool
+    """The name is a single word, as those of variables are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,112 +60,89 @@ class _Origin:
     """In the bank, in their order."""
 
 
-def spelled_out(recall: Recall, question: str) -> dict[int, float]:
-    """Index in the bank -> what a document gains because a definition begins in it that the question spells out.
-
-    Whatever else ranks high, as a file whose path is spelled too does, what is asked about is to be read.
-    """
-    found: dict[int, float] = {}
-    for owner, tree in enumerate(recall.trees):
-        for name in names_to_find(question):
-            named = tree.snapshot.outline.named([folded(name)], most=MOST_BEARERS)
-            bearers = [(record.path, symbol) for record, symbol in named if symbol.name == name]
-            for path, symbol in bearers:
-                if (index := next(_held(recall, owner, path, symbol), None)) is not None:
-                    found[index] = max(found.get(index, 0.0), spelled_gain(len(bearers)))
-    return found
-
-
-def spelled_gain(bearers: int) -> float:
-    """What each of the definitions gains that bear a name which the question spells."""
-    return SPELLED_GAIN / math.sqrt(bearers)
-
-
 def linked(recall: Recall, question: str, prior: npt.NDArray[np.float32]) -> dict[int, float]:
     """Index in the bank -> what a document gains because a definition that the question spells out names it.
 
     `prior` [documents in the bank] is how they rank so far.
     """
-    names = understand(question, ()).names[:SPELLED]
+    query = understand(question, ())
     found: dict[int, Lead] = {}
-    for owner in range(len(recall.trees)):
-        origins = _origins(recall, owner, names, prior)
+    for owner, tree in enumerate(recall.trees):
+        asked = meant(tree, query)
+        origins = _origins(recall, owner, asked, prior)
+        sought = Sought.of(question, _followed(asked, origins))
         own = {index for origin in origins for index in origin.documents}
         for origin in origins:
-            for index, lead in _leads(recall, owner, origin).items():
+            for index, lead in _leads(recall, owner, origin, sought, prior).items():
                 if index not in own:
                     found[index] = min(lead, found.get(index, lead))
     return gains(found, prior)
 
 
 def gains(found: Mapping[int, Lead], prior: npt.NDArray[np.floating]) -> dict[int, float]:
-    """What documents gain that names lead to: those surest meant first, of equals those that rank higher."""
+    """What documents gain that names lead to: what is sought first, then those surest meant, of equals those that rank
+    higher."""
     best = sorted(found, key=lambda index: (found[index], -float(prior[index])))[:LINKED]
-    return {index: GAIN - STEP * place for place, index in enumerate(best)}
+    return {
+        index: GAIN - STEP * place + (0.0 if found[index].beside else SOUGHT_GAIN) for place, index in enumerate(best)
+    }
 
 
-def lead_of(name: str, bearers: int) -> Lead:
-    """How surely a name means one of its bearers."""
-    return bearers, len(parts(name)) < 2
+def lead_of(name: str, bearers: int, *, sought: bool = False) -> Lead:
+    """How surely a name means one of its bearers, and whether in that stands what the question seeks."""
+    return Lead(not sought, bearers, len(parts(name)) < 2)
 
 
-def nearest(origin: str, paths: Sequence[str]) -> list[int]:
-    """Places in `paths` of those nearest to a file: itself, else those that share most of its folders.
-
-    In any language a name is looked for near by before it is looked for elsewhere. However much else is remembered,
-    what lies near stays the same.
-    """
-    shared = [_shared(origin, path) for path in paths]
-    most = max(shared, default=0)
-    return [place for place, count in enumerate(shared) if count == most]
-
-
-def _shared(origin: str, path: str) -> int:
-    """Folders from the root on that two files share; the same file has one more."""
-    if origin == path:
-        return origin.count("/") + 1
-    count = 0
-    for one, other in zip(origin.split("/", DEEPEST)[:-1], path.split("/", DEEPEST)[:-1], strict=False):
-        if one != other:
-            break
-        count += 1
-    return count
-
-
-def _origins(recall: Recall, owner: int, names: Sequence[str], prior: npt.NDArray[np.float32]) -> list[_Origin]:
+def _origins(recall: Recall, owner: int, asked: Meant, prior: npt.NDArray[np.float32]) -> list[_Origin]:
     """However many bear a name: which of them is meant is what the ranking tells, unless the question spells what it
     belongs to as well."""
-    spelled = recall.trees[owner].snapshot.outline.named(names, most=MOST_BEARERS)
     every = [
-        _Origin(record.path, symbol, documents_of(recall, owner, record.path, symbol)) for record, symbol in spelled
+        (number >= asked.surest, _Origin(path, symbol, documents_of(recall, owner, path, symbol)))
+        for number, (path, symbol) in enumerate(asked.definitions)
+        if (path, symbol) not in asked.heirs
     ]
-    held = (origin for origin in every if origin.documents)
-    meant = sorted(held, key=lambda origin: (not _owned(origin.symbol, names), -float(prior[origin.documents[0]])))
-    return meant[:ORIGINS]
+    held = [(unsure, origin) for unsure, origin in every if origin.documents]
+    held.sort(key=lambda each: (each[0], -float(prior[each[1].documents[0]])))
+    return [origin for _, origin in held[:ORIGINS]]
 
 
-def _owned(symbol: SymbolRecord, names: Sequence[str]) -> bool:
-    """Whether the question spells both a definition and what it belongs to: "the `send` method of `Client`"."""
-    name, owner = folded(symbol.name), folded(symbol.scope.rpartition(".")[2])
-    return name != owner and name in names and owner in names
+def _followed(asked: Meant, origins: Sequence[_Origin]) -> set[str]:
+    """The names (folded) by which the question says what is followed."""
+    symbols = [*(origin.symbol for origin in origins), *(symbol for _, symbol in asked.heirs)]
+    return {folded(symbol.name) for symbol in symbols} | {belongs(symbol) for symbol in symbols}
 
 
-def _leads(recall: Recall, owner: int, origin: _Origin) -> dict[int, Lead]:
-    """Index in the bank of the first document of each definition that an origin's own lines name."""
+def _leads(
+    recall: Recall, owner: int, origin: _Origin, sought: Sought, prior: npt.NDArray[np.float32]
+) -> dict[int, Lead]:
+    """Index in the bank -> of each definition that an origin's own lines name its first document, or where in it that
+    stands which is sought."""
+    tree, found = recall.trees[owner], dict[int, Lead]()
+    every = sorted(_named(recall, owner, origin), key=lambda each: (each[0], -float(prior[each[1]])))
+    if sought.nearer and sought.line(tree, origin.path, origin.symbol) is not None:
+        sought = Sought()
+    for number, (lead, first, name, (path, symbol)) in enumerate(every):
+        line = sought.line(tree, path, symbol) if number < LOOKED_AT else None
+        document = None if line is None else tree.work.manifest.document_at(path, line)
+        index = first if document is None else recall.index_of.get((owner, document), first)
+        surest = lead if line is None else lead_of(name, lead.bearers, sought=True)
+        found[index] = min(surest, found.get(index, surest))
+    return found
+
+
+def _named(recall: Recall, owner: int, origin: _Origin) -> Iterator[tuple[Lead, int, str, Spelled]]:
+    """(how sure, first document in the bank, name, definition) of each definition that an origin's own lines name."""
     words = {word for index in origin.documents for word in identifiers(_text(recall, index, origin.symbol))}
     folds = sorted(set(map(folded, words)) - {folded(origin.symbol.name)})[:NAMES]
-    bearers: dict[str, list[tuple[str, SymbolRecord]]] = defaultdict(list)
+    bearers: dict[str, list[Spelled]] = defaultdict(list)
     for record, symbol in recall.trees[owner].snapshot.outline.named(folds, most=MOST_BEARERS):
         if symbol.name in words:
             bearers[symbol.name].append((record.path, symbol))
-    found: dict[int, Lead] = {}
     for name, places in bearers.items():
         near = nearest(origin.path, [path for path, _ in places])
         for place in near if len(near) <= MOST_NAMED else ():
             for index in documents_of(recall, owner, *places[place])[:1]:
-                lead = lead_of(name, len(near))
-                found[index] = min(lead, found.get(index, lead))
-    return found
+                yield lead_of(name, len(near)), index, name, places[place]
 
 
 def documents_of(recall: Recall, owner: int, path: str, symbol: SymbolRecord) -> list[int]:

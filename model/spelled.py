@@ -1,7 +1,7 @@
 """Names that a question writes as code, and how they are looked for in a text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 NAMES = 4
 SHORTEST = 3
@@ -29,8 +29,13 @@ def unquoted(question: str) -> str:
 
 def names_to_find(question: str) -> list[str]:
     """The last parts of what the question writes as code: `retry` of `Session.retry()`."""
-    found = (_WORD.search(_RUN.findall(name)[-1]) for name in spelled_names(question))
-    return list(dict.fromkeys(match[0] for match in found if match and len(match[0]) >= SHORTEST))[:NAMES]
+    return [name for name in last_parts(spelled_names(question)) if len(name) >= SHORTEST][:NAMES]
+
+
+def last_parts(names: Iterable[str]) -> list[str]:
+    """What names end with, however short: `retry` of `Session.retry()`."""
+    found = (_WORD.search(_RUN.findall(name)[-1]) for name in names)
+    return list(dict.fromkeys(match[0] for match in found if match))
 
 
 def standing_alone(names: Sequence[str]) -> str:

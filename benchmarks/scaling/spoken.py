@@ -20,23 +20,14 @@ from codemem.benchmarks.scaling.names import Named
 from codemem.indexer import detect_language
 from codemem.indexer.kinds import file_kind
 from codemem.indexer.outline import outline_regions
-from codemem.links import (
-    MOST_BEARERS,
-    MOST_NAMED,
-    ORIGINS,
-    PARTS,
-    SPELLED,
-    Lead,
-    gains,
-    lead_of,
-    nearest,
-    spelled_gain,
-)
+from codemem.links import MOST_NAMED, ORIGINS, PARTS, Lead, gains, lead_of
+from codemem.meant import MOST_BEARERS, SPELLED, nearest
 from codemem.mentions import gains_of
 from codemem.model.spelled import names_to_find
 from codemem.outline.mix import kind_weight
 from codemem.outline.query import asked_kinds, folded
 from codemem.outline.words import identifiers
+from codemem.spelled_places import spelled_gain
 
 DEFINED = re.compile(
     r"\b(?:def|class|fn|func|function|struct|enum|trait|interface|module|type|macro|object|record|union|protocol)[ \t]+"

@@ -11,13 +11,15 @@ from app.conftest import commit, write
 from app.fake_engine import FakeEngine
 from codemem import mentions as reading
 from codemem.ask import ask
-from codemem.links import DEEPEST, MOST_NAMED, SPELLED_GAIN, gains, lead_of, linked, nearest, spelled_out
+from codemem.links import MOST_NAMED, gains, lead_of, linked
+from codemem.meant import DEEPEST, nearest
 from codemem.mentions import mentions
 from codemem.model.spelled import names_to_find
 from codemem.passages import Passages
 from codemem.recall import Recall
 from codemem.results import AskResult
 from codemem.search import Session
+from codemem.spelled_places import SPELLED_GAIN, spelled_out
 
 FILES = {
     "shop/orders.py": "from shop.tax import vat_of\n\n\ndef total(order):\n    return order.net + vat_of(order)\n",

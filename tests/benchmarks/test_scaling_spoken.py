@@ -5,8 +5,9 @@ import pytest
 
 from codemem.benchmarks.scaling.names import Named
 from codemem.benchmarks.scaling.spoken import Spoken
-from codemem.links import GAIN, MOST_NAMED, SPELLED_GAIN, STEP
+from codemem.links import GAIN, MOST_NAMED, STEP
 from codemem.mentions import MOST, WORTH
+from codemem.spelled_places import SPELLED_GAIN
 
 SHOP = [
     (

@@ -1,0 +1,68 @@
+"""What a question asks of the code that it leads to, so that of much that a definition names the right part is read.
+
+"Which default has `extend` in what `group_identifier` calls?": of all that it calls, what takes `extend` is meant.
+"Which error may come out of it?": what raises one. "To which constant is it set?": a constant (decision 0045).
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from codemem.model.spelled import last_parts, spelled_names, standing_alone
+from codemem.outline.query import folded, understand
+from codemem.outline.records import SymbolRecord
+from codemem.passages import FileChangedError, Lines
+from codemem.recall import Remembered
+
+LONGEST = 400
+"""Lines of a definition that are looked through."""
+LOOKED_AT = 64
+"""Definitions whose lines are: more than most texts name; those beyond are as if nothing were sought of them."""
+
+_ERRORS = re.compile(
+    r"\b(?:errors?|exceptions?|fail(?:s|ed|ures?)?|raises?|throws?|panics?|Fehler\w*|Ausnahmen?|excepci[oó]n(?:es)?)\b|错误|异常",
+    re.IGNORECASE,
+)
+_RAISING = r"^\s*(?:raise|throw)\b|\bpanic!?\(|\bErr\(|\breject\(|\berrors\.New\(|\.Errorf\(|\bfail\w*\("
+"""How code of any language says that it fails."""
+_CONSTANTS = re.compile(r"\b(?:constants?|constantes?|Konstanten?)\b|常量", re.IGNORECASE)
+_SET = frozenset(("constant", "variable", "property"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is sought in what is led to; nothing, if the question does not say."""
+
+    text: re.Pattern[str] | None = None
+    """What stands in its lines."""
+    constant: bool = False
+    nearer: bool = False
+    """Where it stands in a definition itself, nothing that this names need have it."""
+
+    @classmethod
+    def of(cls, question: str, followed: Collection[str]) -> "Sought":
+        """Names that it spells beside those that are followed (folded) say most; else what it asks for."""
+        paths = understand(question, ()).paths
+        names = last_parts(name for name in spelled_names(question) if name not in paths)
+        beside = [name for name in names if folded(name) not in followed]
+        if beside:
+            return cls(re.compile(standing_alone(beside)))
+        if _ERRORS.search(question):
+            return cls(re.compile(_RAISING, re.MULTILINE), nearer=True)
+        return cls(constant=bool(_CONSTANTS.search(question)))
+
+    def line(self, tree: Remembered, path: str, symbol: SymbolRecord) -> int | None:
+        """The line of a definition's file where what is sought stands in it; None if it does not."""
+        if self.constant:
+            named_so = symbol.kind in _SET and symbol.name == symbol.name.upper()
+            return symbol.start_line if named_so else None
+        if self.text is None:
+            return None
+        try:
+            text = tree.passages.lines(
+                path, Lines(symbol.start_line, min(symbol.end_line, symbol.start_line + LONGEST - 1))
+            )
+        except FileChangedError:
+            return None
+        match = self.text.search(text)
+        return symbol.start_line + text.count("\n", 0, match.start()) if match else None

@@ -1,0 +1,87 @@
+"""The documents that a question spells out: where what it names is defined, or written in a file that it names.
+
+Whatever else ranks high, as other code of a file whose path is spelled does, what is asked about is to be read
+(docs/outline.md, "Links and mentions"; decision 0045).
+"""
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from codemem.links import documents_of
+from codemem.meant import CONTAINERS, Spelled, meant
+from codemem.model.spelled import names_to_find, standing_alone
+from codemem.outline.query import Query, understand
+from codemem.passages import FileChangedError, Lines
+from codemem.recall import Recall
+
+SPELLED_GAIN = 0.3
+"""What the documents of the only definition gain that bears a name as the question spells it, where the best of all
+documents ranks 1; of n each gains so much / sqrt(n)."""
+BETWEEN_GAIN = 0.5
+"""What gains in which that is extended by way of which a definition is inherited: more than what is linked, because
+without it no one could tell."""
+WRITTEN_GAIN = 0.5
+"""What gains of a file whose path the question spells where a name of the question first stands in it; of n files that
+it may mean each gains so much / sqrt(n)."""
+PATHS, MOST_FILES = 4, 16
+"""Paths of a question that are looked into; and files that one may mean, if more end so it says too little."""
+
+
+def spelled_out(recall: Recall, question: str) -> dict[int, float]:
+    """Index in the bank -> what a document gains because it is spelled out."""
+    found: dict[int, float] = defaultdict(float)
+    exact = names_to_find(question)
+    asked = understand(question, ())
+    for owner in range(len(recall.trees)):
+        for (path, symbol), gain in _defined(recall, owner, asked, exact):
+            sure = gain >= SPELLED_GAIN and symbol.kind not in CONTAINERS
+            # Of a class what it begins with says what it is; of a function all of it says what it does.
+            for index in documents_of(recall, owner, path, symbol)[: None if sure else 1]:
+                found[index] = max(found[index], gain)
+        for index, gain in _written(recall, owner, asked.paths[:PATHS], exact):
+            found[index] = max(found[index], gain)
+    return dict(found)
+
+
+def _defined(recall: Recall, owner: int, query: Query, exact: Sequence[str]) -> Iterator[tuple[Spelled, float]]:
+    """Definitions of a tree, and what their documents gain."""
+    asked = meant(recall.trees[owner], query)
+    named = [spelled for spelled in asked.definitions if spelled[1].name in exact]
+    bearers = Counter(symbol.name for _, symbol in named)
+    yield from ((spelled, spelled_gain(bearers[spelled[1].name])) for spelled in named)
+    yield from ((spelled, spelled_gain(1)) for spelled in asked.heirs)
+    yield from ((spelled, BETWEEN_GAIN) for spelled in asked.between)
+
+
+def spelled_gain(bearers: int) -> float:
+    """What each of the definitions gains that bear a name which the question spells."""
+    return SPELLED_GAIN / math.sqrt(bearers)
+
+
+def _written(recall: Recall, owner: int, paths: Sequence[str], names: Sequence[str]) -> Iterator[tuple[int, float]]:
+    """(index in the bank, what it gains) of each document in which a name first stands of a file that is spelled."""
+    manifest = recall.trees[owner].work.manifest
+    for spelled in paths:
+        ending = f"/{spelled}"
+        meant_by = [path for path in manifest.paths if path == spelled or path.endswith(ending)]
+        for name in names if len(meant_by) <= MOST_FILES else ():
+            places = [place for path in meant_by if (place := _first(recall, owner, path, name)) is not None]
+            yield from ((place, WRITTEN_GAIN / math.sqrt(len(places))) for place in places)
+
+
+def _first(recall: Recall, owner: int, path: str, name: str) -> int | None:
+    """Index in the bank of the document of a file in which a name first stands."""
+    tree = recall.trees[owner]
+    manifest = tree.work.manifest
+    documents = manifest.file(manifest.index_of[path]).documents
+    if not documents:
+        return None
+    try:
+        text = tree.passages.lines(path, Lines(1, documents[-1].end_line))
+    except FileChangedError:
+        return None
+    match = re.search(standing_alone([name]), text)
+    document = match and manifest.document_at(path, 1 + text.count("\n", 0, match.start()))
+    return None if document is None else recall.index_of.get((owner, document))
