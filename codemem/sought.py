@@ -16,6 +16,8 @@ from codemem.recall import Remembered
 
 LONGEST = 400
 """Lines of a definition that are looked through."""
+BESIDE = 8
+"""Names of a question that are: a report that was pasted has thousands."""
 LOOKED_AT = 64
 """Definitions whose lines are: more than most texts name; those beyond are as if nothing were sought of them."""
 
@@ -46,7 +48,7 @@ class Sought:
         names = last_parts(name for name in spelled_names(question) if name not in paths)
         beside = [name for name in names if folded(name) not in followed]
         if beside:
-            return cls(re.compile(standing_alone(beside)))
+            return cls(re.compile(standing_alone(beside[:BESIDE])))
         if _ERRORS.search(question):
             return cls(re.compile(_RAISING, re.MULTILINE), nearer=True)
         return cls(constant=bool(_CONSTANTS.search(question)))
@@ -54,15 +56,17 @@ class Sought:
     def line(self, tree: Remembered, path: str, symbol: SymbolRecord) -> int | None:
         """The line of a definition's file where what is sought stands in it; None if it does not."""
         if self.constant:
-            named_so = symbol.kind in _SET and symbol.name == symbol.name.upper()
-            return symbol.start_line if named_so else None
+            return symbol.start_line if symbol.kind in _SET and is_constant(symbol.name) else None
         if self.text is None:
             return None
+        last = min(symbol.end_line, symbol.start_line + LONGEST - 1)
         try:
-            text = tree.passages.lines(
-                path, Lines(symbol.start_line, min(symbol.end_line, symbol.start_line + LONGEST - 1))
-            )
+            match = self.text.search(text := tree.passages.lines(path, Lines(symbol.start_line, last)))
         except FileChangedError:
             return None
-        match = self.text.search(text)
         return symbol.start_line + text.count("\n", 0, match.start()) if match else None
+
+
+def is_constant(name: str) -> bool:
+    """Whether a name is written as constants are."""
+    return name == name.upper()

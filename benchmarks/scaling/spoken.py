@@ -2,6 +2,7 @@
 
 The product's own rules and constants (`codemem.mentions`, `codemem.links`), with documents of a pool in the place of a
 tree's: no outline of so many texts is made, so what they define is told by a pattern, and their kind by their path.
+What is inherited (decision 0045) needs an outline and is left out.
 """
 
 import re
@@ -25,8 +26,9 @@ from codemem.meant import MOST_BEARERS, SPELLED, nearest
 from codemem.mentions import gains_of
 from codemem.model.spelled import names_to_find
 from codemem.outline.mix import kind_weight
-from codemem.outline.query import asked_kinds, folded
+from codemem.outline.query import asked_kinds, folded, understand
 from codemem.outline.words import identifiers
+from codemem.sought import Sought, is_constant
 from codemem.spelled_places import spelled_gain
 
 DEFINED = re.compile(
@@ -88,43 +90,88 @@ class Spoken:
             found = {int(d): kind_weight(_kind(_path(self.documents[d][0])), kinds) for d in held}
             for document, gain in gains_of(found).items():
                 prior[document] += gain
-            bearers = _held(self.defined.get(name), chosen)
+            bearers = self._bearers(question, name, chosen)
             if 0 < len(bearers) <= MOST_BEARERS:
                 prior[bearers] += spelled_gain(len(bearers))
+                if len(bearers) == 1:
+                    prior[self._rest(folded(name), int(bearers[0]), chosen)] += spelled_gain(1)
         for document, gain in self._linked(question, prior, chosen).items():
             prior[document] += gain
         return prior
+
+    def _bearers(self, question: int, name: str, chosen: npt.NDArray[np.bool_]) -> Documents:
+        """The documents chosen that define a name as a question means it; none of what a definition belongs to."""
+        owned = self._owned(question, chosen)
+        held = _held(self.defined.get(name), chosen)
+        if folded(name) in owned:
+            return held[np.isin(held, owned[folded(name)])]
+        owners = {scope for documents in owned.values() for d in documents for scope in _scopes(self.documents[d][0])}
+        return held[:0] if folded(name) in owners else held
+
+    def _owned(self, question: int, chosen: npt.NDArray[np.bool_]) -> dict[str, list[int]]:
+        """Name (folded) -> documents that define it within what the question says that it belongs to (`meant`)."""
+        scoped = understand(self.questions[question], ()).scoped[:SPELLED]
+        names = self.named.names[question][:SPELLED]
+        found: dict[str, list[int]] = {}
+        for name in names:
+            documents, sure = self.named.postings[name]
+            owners = {*names, *(scope for scope, end in scoped if end == name)} - {name}
+            held = [int(d) for d in _held(documents[sure == 1], chosen)[:MOST_BEARERS]]
+            owned = [d for d in held if owners.intersection(_scopes(self.documents[d][0]))]
+            if owned:
+                found[name] = owned
+        return found
+
+    def _rest(self, name: str, document: int, chosen: npt.NDArray[np.bool_]) -> list[int]:
+        """The later documents of a definition that begins in one."""
+        documents, sure = self.named.postings.get(name, (np.zeros(0, np.int64), np.zeros(0)))
+        path = _path(self.documents[document][0])
+        within = _held(documents[sure < 1], chosen)
+        return [int(d) for d in within if _path(self.documents[d][0]) == path and d != document][: PARTS - 1]
 
     def _linked(self, question: int, prior: Floats, chosen: npt.NDArray[np.bool_]) -> dict[int, float]:
         """`links.linked` of documents of the pool."""
         origins = self._origins(question, prior, chosen)
         own = {document for _, documents in origins for document in documents}
+        scopes = {scope for _, documents in origins for d in documents for scope in _scopes(self.documents[d][0])}
+        sought = Sought.of(self.questions[question], {name for name, _ in origins} | scopes)
         found: dict[int, Lead] = {}
         for name, documents in origins:
             path = _path(self.documents[documents[0]][0])
             words = {word for document in documents for word in self._named_in(document, name)}
+            text = _own_lines(*self.documents[documents[0]], name)
+            here = sought.nearer and sought.text is not None and bool(sought.text.search(text))
             for word in words:
                 held = _held(self.defined.get(word), chosen)
                 if 0 < len(held) <= MOST_BEARERS:
                     near = nearest(path, [_path(self.documents[d][0]) for d in held])
                     for document in (int(held[place]) for place in near if len(near) <= MOST_NAMED):
-                        lead = lead_of(word, len(near))
+                        lead = lead_of(word, len(near), sought=not here and self._has(document, word, sought))
                         found[document] = min(lead, found.get(document, lead))
         return gains({document: lead for document, lead in found.items() if document not in own}, prior)
 
+    def _has(self, document: int, word: str, sought: Sought) -> bool:
+        """Whether what is sought stands in what a document defines by a name."""
+        if sought.text is None:
+            return sought.constant and is_constant(word)
+        text = self.documents[document][1]
+        return bool(sought.text.search(text)) and bool(
+            sought.text.search(_own_lines(*self.documents[document], folded(word)))
+        )
+
     def _origins(self, question: int, prior: Floats, chosen: npt.NDArray[np.bool_]) -> list[tuple[str, list[int]]]:
-        """(name, documents that hold its definition) of the highest ranked definitions that the question spells."""
-        found: list[tuple[str, list[int]]] = []
+        """(name, documents that hold its definition) of the definitions that the question means, the highest ranked."""
+        owned = self._owned(question, chosen)
+        owners = {scope for documents in owned.values() for d in documents for scope in _scopes(self.documents[d][0])}
+        found: list[tuple[bool, str, list[int]]] = []
         for name in self.named.names[question][:SPELLED]:
             documents, sure = self.named.postings[name]
-            within = _held(documents[sure < 1], chosen)
-            held = _held(documents[sure == 1], chosen)
-            if len(held) <= MOST_BEARERS:
+            held = np.array(owned[name], np.int64) if name in owned else _held(documents[sure == 1], chosen)
+            if len(held) <= MOST_BEARERS and (name in owned or name not in owners):
                 for document in held[np.argsort(-prior[held], kind="stable")[:ORIGINS]].tolist():
-                    path = _path(self.documents[document][0])
-                    rest = [int(d) for d in within if _path(self.documents[d][0]) == path]
-                    found.append((name, [document, *rest][:PARTS]))
-        return sorted(found, key=lambda origin: -float(prior[origin[1][0]]))[:ORIGINS]
+                    found.append((name not in owned, name, [document, *self._rest(name, document, chosen)]))
+        found.sort(key=lambda origin: (origin[0], -float(prior[origin[2][0]])))
+        return [(name, documents) for _, name, documents in found[:ORIGINS]]
 
     def _named_in(self, document: int, name: str) -> frozenset[str]:
         """What the definition of a name (folded) says in a document, itself left out."""
@@ -158,6 +205,11 @@ def _held(documents: Documents | None, chosen: npt.NDArray[np.bool_]) -> Documen
         return np.zeros(0, np.int64)
     documents = documents[: np.searchsorted(documents, len(chosen))]
     return documents[chosen[documents]]
+
+
+def _scopes(header: str) -> frozenset[str]:
+    """The names (folded) of what a document stands in."""
+    return frozenset(map(folded, _STANDING.findall(header.strip().partition(" ")[2])))
 
 
 def _path(header: str) -> str:

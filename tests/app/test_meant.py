@@ -12,6 +12,7 @@ from codemem.links import GAIN, LINKED, SOUGHT_GAIN, linked
 from codemem.meant import HEIRS, meant
 from codemem.outline.query import understand
 from codemem.recall import Recall
+from codemem.sought import BESIDE, Sought
 from codemem.spelled_places import BETWEEN_GAIN, MOST_FILES, SPELLED_GAIN, WRITTEN_GAIN, spelled_out
 
 FILES = {
@@ -213,3 +214,12 @@ def test_what_stands_in_a_definition_itself_is_not_sought_beyond_it(bench: Bench
         assert recall is not None
         found = linked(recall, "Which error does `own_error` raise?", np.zeros(len(recall), np.float32))
     assert list(found.values()) == [GAIN]
+
+
+def test_of_a_long_report_few_names_are_sought() -> None:
+    report = "Why does `first` fail? " + " ".join(f"`other_{n}`" for n in range(3000))
+    sought = Sought.of(report, {"first"})
+    assert sought.text is not None
+    assert sum(sought.text.search(f"other_{n}") is not None for n in range(3000)) == BESIDE
+    assert sought.text.search("first") is None
+    assert Sought.of("Why does `first` fail in `shop/first.py`?", {"first"}).nearer  # a path is no name

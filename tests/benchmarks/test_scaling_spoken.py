@@ -5,7 +5,7 @@ import pytest
 
 from codemem.benchmarks.scaling.names import Named
 from codemem.benchmarks.scaling.spoken import Spoken
-from codemem.links import GAIN, MOST_NAMED, STEP
+from codemem.links import GAIN, MOST_NAMED, SOUGHT_GAIN, STEP
 from codemem.mentions import MOST, WORTH
 from codemem.spelled_places import SPELLED_GAIN
 
@@ -50,9 +50,10 @@ def test_a_name_that_many_documents_of_a_memory_hold_leads_to_what_defines_it_al
 
 def test_what_a_definition_names_is_looked_for_near_by_first() -> None:
     question = "Which default has `share` in the function that `total()` calls?"
-    assert gained(SHOP, question)[1] == pytest.approx(WORTH + GAIN)  # it alone holds `share`
+    sought = WORTH + GAIN + SOUGHT_GAIN  # it alone holds `share`, in what `total` calls
+    assert gained(SHOP, question)[1] == pytest.approx(sought)
     others = [(f"other{n}/tax.py\n", "def vat_of(order):\n    return 0\n") for n in range(MOST_NAMED + 1)]
-    assert gained([*SHOP, *others], question)[1] == pytest.approx(WORTH + GAIN)
+    assert gained([*SHOP, *others], question)[1] == pytest.approx(sought)
     elsewhere = gained([SHOP[0], *others], question)
     assert elsewhere.keys() == {0}  # none of them is nearer than another
     few = gained([SHOP[0], *others[:2]], question)
@@ -75,3 +76,29 @@ def test_several_processes_find_the_same() -> None:
     assert one.mentioned.keys() == two.mentioned.keys() == {"vat_of", "g2400"}
     assert two.mentioned["g2400"].tolist() == [2404]
     assert all((one.defined[name] == two.defined[name]).all() for name in one.defined)
+
+
+SALES = [
+    ("shop/order.py Order\n", "class Order:\n    def total(self):\n        return add_vat(self.net)\n"),
+    ("shop/order.py Order.total\n", "        if self.net < 0:\n            raise NegativeSum(self)\n"),
+    ("shop/offer.py Offer\n", "class Offer:\n    def total(self):\n        return add_rebate(self.net)\n"),
+    ("shop/vat.py\n", "def add_vat(net):\n    return net * 1.19\n"),
+    ("shop/rebate.py\n", "def add_rebate(net):\n    raise NoRebate(net)\n"),
+]
+
+
+@pytest.mark.parametrize("question", ["What does `Order.total` need?", "What does the `total` method of `Order` need?"])
+def test_of_all_that_bear_a_name_the_one_is_meant_whose_class_is_spelled(question: str) -> None:
+    found = gained(SALES, question)
+    assert 3 in found
+    assert 4 not in found  # what the other `total` names
+    assert found[1] == pytest.approx(SPELLED_GAIN)  # the later part of the one that is meant
+    assert found[0] > found.get(2, 0.0)
+    assert {3, 4} <= gained(SALES, "What does `total` need?").keys()
+
+
+def test_what_is_sought_leads_first_unless_it_stands_in_what_is_asked_about() -> None:
+    question = "Which error may come out of `Offer.total`?"
+    assert gained(SALES, question)[4] == pytest.approx(GAIN + SOUGHT_GAIN)
+    own = "class Offer:\n    def total(self):\n        add_rebate(self)\n        raise NoOffer(self)\n"
+    assert gained([*SALES[:2], (SALES[2][0], own), *SALES[3:]], question)[4] == pytest.approx(GAIN)
