@@ -19,9 +19,9 @@ from codemem.recall import Recall
 SPELLED_GAIN = 0.3
 """What the documents of the only definition gain that bears a name as the question spells it, where the best of all
 documents ranks 1; of n each gains so much / sqrt(n)."""
-BETWEEN_GAIN = 0.5
-"""What gains in which that is extended by way of which a definition is inherited: more than what is linked, because
-without it no one could tell."""
+SURE_GAIN = 0.5
+"""What a definition gains that is told from others of its name by what it belongs to, and what is extended on the way
+to it where it is inherited: more than what is linked, because without it no one could tell."""
 WRITTEN_GAIN = 0.5
 """What gains of a file whose path the question spells where a name of the question first stands in it; of n files that
 it may mean each gains so much / sqrt(n)."""
@@ -50,9 +50,11 @@ def _defined(recall: Recall, owner: int, query: Query, exact: Sequence[str]) -> 
     asked = meant(recall.trees[owner], query)
     named = [spelled for spelled in asked.definitions if spelled[1].name in exact]
     bearers = Counter(symbol.name for _, symbol in named)
-    yield from ((spelled, spelled_gain(bearers[spelled[1].name])) for spelled in named)
+    told_apart = asked.definitions[: asked.surest]
+    yield from ((spelled, SURE_GAIN) for spelled in told_apart)
+    yield from ((spelled, spelled_gain(bearers[spelled[1].name])) for spelled in named if spelled not in told_apart)
     yield from ((spelled, spelled_gain(1)) for spelled in asked.heirs)
-    yield from ((spelled, BETWEEN_GAIN) for spelled in asked.between)
+    yield from ((spelled, SURE_GAIN) for spelled in asked.between)
 
 
 def spelled_gain(bearers: int) -> float:

@@ -13,7 +13,7 @@ from codemem.meant import HEIRS, meant
 from codemem.outline.query import understand
 from codemem.recall import Recall
 from codemem.sought import BESIDE, Sought
-from codemem.spelled_places import BETWEEN_GAIN, MOST_FILES, SPELLED_GAIN, WRITTEN_GAIN, spelled_out
+from codemem.spelled_places import MOST_FILES, SPELLED_GAIN, SURE_GAIN, WRITTEN_GAIN, spelled_out
 
 FILES = {
     "shop/base.py": "class Record:\n    def total(self, currency='EUR'):\n        return self.sum\n",
@@ -125,8 +125,8 @@ def test_the_way_to_what_is_inherited_gains_more_than_what_is_spelled(bench: Ben
     gained = spelled(bench, fill(repository, FILES), "Which `total` does `Order` inherit?")
     assert {place.partition(" ")[0]: gain for place, gain in gained.items()} == {
         "shop/orders.py": SPELLED_GAIN,
-        "shop/sales.py": BETWEEN_GAIN,
-        "shop/base.py": BETWEEN_GAIN,  # `total` begins in the document of what defines it
+        "shop/sales.py": SURE_GAIN,
+        "shop/base.py": SURE_GAIN,
     }
 
 
