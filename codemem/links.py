@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from codemem.manifest import DocumentSpan
-from codemem.meant import MOST_BEARERS, Meant, Spelled, belongs, meant, nearest
-from codemem.outline.query import folded, understand
+from codemem.meant import MOST_BEARERS, Meant, Spelled, belongs, meant, nearest, spelled_by
+from codemem.outline.query import folded
 from codemem.outline.records import SymbolRecord
 from codemem.outline.words import identifiers, parts
 from codemem.passages import FileChangedError
@@ -65,7 +65,7 @@ def linked(recall: Recall, question: str, prior: npt.NDArray[np.float32]) -> dic
 
     `prior` [documents in the bank] is how they rank so far.
     """
-    query = understand(question, ())
+    query = spelled_by(question)
     found: dict[int, Lead] = {}
     for owner, tree in enumerate(recall.trees):
         asked = meant(tree, query)

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from codemem.outline.query import Query, folded
+from codemem.indexer import detect_language
+from codemem.outline.query import Query, folded, understand
 from codemem.outline.records import SymbolRecord
 from codemem.outline.words import identifiers
 from codemem.passages import FileChangedError, Lines
@@ -18,6 +19,8 @@ from codemem.recall import Remembered
 
 SPELLED = 16
 """Names of a question that are looked up: a report that was pasted has thousands."""
+PATHS = 4
+"""Paths of a question that are looked into, and that are no names."""
 MOST_BEARERS = 1000
 """A name that more definitions bear is not looked at: it would take time, and say little."""
 CONTAINERS = frozenset(("class", "struct", "interface", "trait", "enum", "module", "type"))
@@ -81,6 +84,19 @@ def _is_owned(symbol: SymbolRecord, names: Sequence[str], scoped: Sequence[tuple
     """Whether the question spells what a definition that it names belongs to."""
     owner, name = belongs(symbol), folded(symbol.name)
     return owner != name and (owner in names or (owner, name) in scoped)
+
+
+def spelled_by(question: str) -> Query:
+    """A question taken apart, its paths left out of what it names."""
+    return understand(without_paths(question), ())
+
+
+def without_paths(question: str) -> str:
+    """A question without the paths of files: `__init__` of `shop/__init__.py` names no method."""
+    paths = [path for path in understand(question, ()).paths if "/" in path or detect_language(path) != "text"]
+    for path in sorted(paths[:PATHS], key=len, reverse=True):
+        question = question.replace(path, " ")
+    return question
 
 
 def belongs(symbol: SymbolRecord) -> str:

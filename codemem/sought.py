@@ -8,8 +8,9 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from codemem.meant import without_paths
 from codemem.model.spelled import last_parts, spelled_names, standing_alone
-from codemem.outline.query import folded, understand
+from codemem.outline.query import folded
 from codemem.outline.records import SymbolRecord
 from codemem.passages import FileChangedError, Lines
 from codemem.recall import Remembered
@@ -44,8 +45,7 @@ class Sought:
     @classmethod
     def of(cls, question: str, followed: Collection[str]) -> "Sought":
         """Names that it spells beside those that are followed (folded) say most; else what it asks for."""
-        paths = understand(question, ()).paths
-        names = last_parts(name for name in spelled_names(question) if name not in paths)
+        names = last_parts(spelled_names(without_paths(question)))
         beside = [name for name in names if folded(name) not in followed]
         if beside:
             return cls(re.compile(standing_alone(beside[:BESIDE])))

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from codemem.links import documents_of
-from codemem.meant import CONTAINERS, Spelled, meant
+from codemem.meant import CONTAINERS, PATHS, Spelled, meant, spelled_by
 from codemem.model.spelled import names_to_find, standing_alone
 from codemem.outline.query import Query, understand
 from codemem.passages import FileChangedError, Lines
@@ -25,22 +25,22 @@ to it where it is inherited: more than what is linked, because without it no one
 WRITTEN_GAIN = 0.5
 """What gains of a file whose path the question spells where a name of the question first stands in it; of n files that
 it may mean each gains so much / sqrt(n)."""
-PATHS, MOST_FILES = 4, 16
-"""Paths of a question that are looked into; and files that one may mean, if more end so it says too little."""
+MOST_FILES = 16
+"""Files that a path may mean: if more end so it says too little."""
 
 
 def spelled_out(recall: Recall, question: str) -> dict[int, float]:
     """Index in the bank -> what a document gains because it is spelled out."""
     found: dict[int, float] = defaultdict(float)
     exact = names_to_find(question)
-    asked = understand(question, ())
+    asked, paths = spelled_by(question), understand(question, ()).paths
     for owner in range(len(recall.trees)):
         for (path, symbol), gain in _defined(recall, owner, asked, exact):
             sure = gain >= SPELLED_GAIN and symbol.kind not in CONTAINERS
             # Of a class what it begins with says what it is; of a function all of it says what it does.
             for index in documents_of(recall, owner, path, symbol)[: None if sure else 1]:
                 found[index] = max(found[index], gain)
-        for index, gain in _written(recall, owner, asked.paths[:PATHS], exact):
+        for index, gain in _written(recall, owner, paths[:PATHS], exact):
             found[index] = max(found[index], gain)
     return dict(found)
 

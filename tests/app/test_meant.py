@@ -19,7 +19,7 @@ FILES = {
     "shop/base.py": "class Record:\n    def total(self, currency='EUR'):\n        return self.sum\n",
     "shop/sales.py": "from .base import Record\n\n\nclass Sale(\n    Record,\n    metaclass=Meta,\n):\n    rate = 1\n",
     "shop/orders.py": "from shop.sales import Sale\n\n\n@registered\nclass Order(Sale):\n    '''What is ordered.'''\n",
-    "shop/stock.py": "class Stock:\n    def total(self):\n        return 0\n",
+    "shop/stock.py": "class Stock:\n    def total(self):\n        return 0\n\n    def __init__(self):\n        pass\n",
 }
 
 
@@ -149,6 +149,7 @@ def test_in_a_file_that_is_spelled_the_place_gains_where_a_name_stands(bench: Be
     fill(repository, {"shop/__init__.py": f"{listed}from shop.stock import Stock\n", **FILES})
     gained = spelled(bench, repository, "Take `Stock` as `shop/__init__.py` offers it: what is it?")
     (place,) = [place for place, gain in gained.items() if gain == WRITTEN_GAIN]
+    assert gained["shop/stock.py class Stock:"] == SPELLED_GAIN  # not its `__init__`, as the path would have it
     assert place.startswith("shop/__init__.py")
     assert not place.endswith("import Part0")  # the document that holds the name, not the file's first
     ending = spelled(bench, repository, "Take `Stock` as `__init__.py` offers it: what is it?")
