@@ -20,8 +20,8 @@ SPELLED_GAIN = 0.3
 """What the documents of the only definition gain that bears a name as the question spells it, where the best of all
 documents ranks 1; of n each gains so much / sqrt(n)."""
 SURE_GAIN = 0.5
-"""What a definition gains that is told from others of its name by what it belongs to, and what is extended on the way
-to it where it is inherited: more than what is linked, because without it no one could tell."""
+"""The same of a definition that is told from others of its name by what it belongs to, and of what is extended on the
+way to it where it is inherited: more than what is linked, because without it no one could tell."""
 WRITTEN_GAIN = 0.5
 """What gains of a file whose path the question spells where a name of the question first stands in it; of n files that
 it may mean each gains so much / sqrt(n)."""
@@ -48,42 +48,48 @@ def spelled_out(recall: Recall, question: str) -> dict[int, float]:
 def _defined(recall: Recall, owner: int, query: Query, exact: Sequence[str]) -> Iterator[tuple[Spelled, float]]:
     """Definitions of a tree, and what their documents gain."""
     asked = meant(recall.trees[owner], query)
-    named = [spelled for spelled in asked.definitions if spelled[1].name in exact]
-    bearers = Counter(symbol.name for _, symbol in named)
-    told_apart = asked.definitions[: asked.surest]
-    yield from ((spelled, SURE_GAIN) for spelled in told_apart)
-    yield from ((spelled, spelled_gain(bearers[spelled[1].name])) for spelled in named if spelled not in told_apart)
-    yield from ((spelled, spelled_gain(1)) for spelled in asked.heirs)
-    yield from ((spelled, SURE_GAIN) for spelled in asked.between)
+    told_apart, rest = asked.definitions[: asked.surest], asked.definitions[asked.surest :]
+    for spelled, of_one in (
+        (told_apart, SURE_GAIN),
+        ([each for each in rest if each[1].name in exact], SPELLED_GAIN),
+        (asked.heirs, SPELLED_GAIN),
+        (asked.between, SURE_GAIN),
+    ):
+        bearers = Counter(symbol.name for _, symbol in spelled)
+        yield from ((each, spelled_gain(bearers[each[1].name], of_one)) for each in spelled)
 
 
-def spelled_gain(bearers: int) -> float:
+def spelled_gain(bearers: int, of_one: float = SPELLED_GAIN) -> float:
     """What each of the definitions gains that bear a name which the question spells."""
-    return SPELLED_GAIN / math.sqrt(bearers)
+    return of_one / math.sqrt(bearers)
 
 
 def _written(recall: Recall, owner: int, paths: Sequence[str], names: Sequence[str]) -> Iterator[tuple[int, float]]:
     """(index in the bank, what it gains) of each document in which a name first stands of a file that is spelled."""
     manifest = recall.trees[owner].work.manifest
-    for spelled in paths:
+    for spelled in paths if names else ():
         ending = f"/{spelled}"
-        meant_by = [path for path in manifest.paths if path == spelled or path.endswith(ending)]
-        for name in names if len(meant_by) <= MOST_FILES else ():
-            places = [place for path in meant_by if (place := _first(recall, owner, path, name)) is not None]
+        files = [path for path in manifest.paths if path == spelled or path.endswith(ending)]
+        first = [_first(recall, owner, path, names) for path in files] if len(files) <= MOST_FILES else []
+        for name in names:
+            places = [found[name] for found in first if name in found]
             yield from ((place, WRITTEN_GAIN / math.sqrt(len(places))) for place in places)
 
 
-def _first(recall: Recall, owner: int, path: str, name: str) -> int | None:
-    """Index in the bank of the document of a file in which a name first stands."""
+def _first(recall: Recall, owner: int, path: str, names: Sequence[str]) -> dict[str, int]:
+    """Name -> index in the bank of the document of a file in which it first stands."""
     tree = recall.trees[owner]
     manifest = tree.work.manifest
     documents = manifest.file(manifest.index_of[path]).documents
-    if not documents:
-        return None
     try:
-        text = tree.passages.lines(path, Lines(1, documents[-1].end_line))
+        text = tree.passages.lines(path, Lines(1, documents[-1].end_line)) if documents else ""
     except FileChangedError:
-        return None
-    match = re.search(standing_alone([name]), text)
-    document = match and manifest.document_at(path, 1 + text.count("\n", 0, match.start()))
-    return None if document is None else recall.index_of.get((owner, document))
+        return {}
+    found = {}
+    for name in names:
+        if match := re.search(standing_alone([name]), text):
+            document = manifest.document_at(path, 1 + text.count("\n", 0, match.start()))
+            index = None if document is None else recall.index_of.get((owner, document))
+            if index is not None:
+                found[name] = index
+    return found
