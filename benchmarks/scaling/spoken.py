@@ -105,8 +105,7 @@ class Spoken:
         held = _held(self.defined.get(name), chosen)
         if folded(name) in owned:
             return held[np.isin(held, owned[folded(name)])]
-        owners = {scope for documents in owned.values() for d in documents for scope in _scopes(self.documents[d][0])}
-        return held[:0] if folded(name) in owners else held
+        return held[:0] if folded(name) in self._owners(owned) else held
 
     def _owned(self, question: int, chosen: npt.NDArray[np.bool_]) -> dict[str, list[int]]:
         """Name (folded) -> documents that define it within what the question says that it belongs to (`meant`)."""
@@ -121,6 +120,10 @@ class Spoken:
             if owned:
                 found[name] = owned
         return found
+
+    def _owners(self, owned: dict[str, list[int]]) -> set[str]:
+        """The names (folded) of what those documents stand in."""
+        return {scope for documents in owned.values() for d in documents for scope in _scopes(self.documents[d][0])}
 
     def _rest(self, name: str, document: int, chosen: npt.NDArray[np.bool_]) -> list[int]:
         """The later documents of a definition that begins in one."""
@@ -162,7 +165,7 @@ class Spoken:
     def _origins(self, question: int, prior: Floats, chosen: npt.NDArray[np.bool_]) -> list[tuple[str, list[int]]]:
         """(name, documents that hold its definition) of the definitions that the question means, the highest ranked."""
         owned = self._owned(question, chosen)
-        owners = {scope for documents in owned.values() for d in documents for scope in _scopes(self.documents[d][0])}
+        owners = self._owners(owned)
         found: list[tuple[bool, str, list[int]]] = []
         for name in self.named.names[question][:SPELLED]:
             documents, sure = self.named.postings[name]
