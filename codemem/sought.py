@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from codemem.meant import without_paths
+from codemem.model.cues import CONSTANTS, ERRORS, RAISING, is_constant
 from codemem.model.spelled import last_parts, spelled_names, standing_alone
 from codemem.outline.query import folded
 from codemem.outline.records import SymbolRecord
@@ -22,13 +23,6 @@ BESIDE = 8
 LOOKED_AT = 64
 """Definitions whose lines are: more than most texts name; those beyond are as if nothing were sought of them."""
 
-_ERRORS = re.compile(
-    r"\b(?:errors?|exceptions?|fail(?:s|ed|ures?)?|raises?|throws?|panics?|Fehler\w*|Ausnahmen?|excepci[oó]n(?:es)?)\b|错误|异常",
-    re.IGNORECASE,
-)
-_RAISING = r"^\s*(?:raise|throw)\b|\bpanic!?\(|\bErr\(|\breject\(|\berrors\.New\(|\.Errorf\(|\bfail\w*\("
-"""How code of any language says that it fails."""
-_CONSTANTS = re.compile(r"\b(?:constants?|constantes?|Konstanten?)\b|常量", re.IGNORECASE)
 _SET = frozenset(("constant", "variable", "property"))
 
 
@@ -49,9 +43,9 @@ class Sought:
         beside = [name for name in names if folded(name) not in followed]
         if beside:
             return cls(re.compile(standing_alone(beside[:BESIDE])))
-        if _ERRORS.search(question):
-            return cls(re.compile(_RAISING, re.MULTILINE), nearer=True)
-        return cls(constant=bool(_CONSTANTS.search(question)))
+        if ERRORS.search(question):
+            return cls(RAISING, nearer=True)
+        return cls(constant=bool(CONSTANTS.search(question)))
 
     def line(self, tree: Remembered, path: str, symbol: SymbolRecord) -> int | None:
         """The line of a definition's file where what is sought stands in it; None if it does not."""
@@ -66,7 +60,3 @@ class Sought:
             return None
         return symbol.start_line + text.count("\n", 0, match.start()) if match else None
 
-
-def is_constant(name: str) -> bool:
-    """Whether a name is written as constants are."""
-    return name == name.upper()

@@ -33,7 +33,7 @@ class Choosing:
         self._known = KnownWords([question, told, *(f"{source.header} {source.text}" for source in sources)])
         quotable = [source for source in sources if source.quotable] or sources
         self._quotes = Quotes((source.text, source.definitions) for source in quotable)
-        self._claims = Claims(sources)
+        self._claims = Claims(sources, question)
         self._written: set[int] = set()
 
     def penalise(self, logits: Tensor, text: str) -> None:

@@ -24,11 +24,12 @@ from codemem.indexer.outline import outline_regions
 from codemem.links import MOST_NAMED, ORIGINS, PARTS, Lead, gains, lead_of
 from codemem.meant import MOST_BEARERS, SPELLED, nearest
 from codemem.mentions import gains_of
+from codemem.model.cues import is_constant
 from codemem.model.spelled import names_to_find
 from codemem.outline.mix import kind_weight
 from codemem.outline.query import asked_kinds, folded, understand
 from codemem.outline.words import identifiers
-from codemem.sought import Sought, is_constant
+from codemem.sought import Sought
 from codemem.spelled_places import spelled_gain
 
 DEFINED = re.compile(

@@ -23,7 +23,7 @@ RivalReader = Annotated[
 Repositories = Annotated[
     Path, typer.Option("--repositories", help="Folder of the pinned packages; missing ones are fetched into it.")
 ]
-SplitName = Literal["dev", "held-out", "recent"]
+SplitName = Literal["dev", "practice", "held-out", "recent"]
 Split = Annotated[SplitName, typer.Option("--split", help="Which packages. Tune on nothing but dev.")]
 Systems = Annotated[
     list[str] | None,

@@ -21,8 +21,8 @@ from typing import Any, Literal
 from codemem.evals.errors import EvaluationError
 from codemem.indexer import detect_language
 
-Split = Literal["dev", "held-out", "recent"]
-SPLITS: tuple[Split, ...] = ("dev", "held-out", "recent")
+Split = Literal["dev", "practice", "held-out", "recent"]
+SPLITS: tuple[Split, ...] = ("dev", "practice", "held-out", "recent")
 PINS = Path(__file__).with_name("packages.toml")
 MOST_BYTES = 400_000
 """Of one file: larger ones are data or generated."""

@@ -28,6 +28,7 @@ from codemem.evals.answers.engines import Engines, Models, refuse_lacking
 from codemem.evals.answers.evaluate import Options, collect, kept_in
 from codemem.evals.answers.growth import Growth, grown_questions, read_growth
 from codemem.evals.answers.names import SYSTEMS, offered, reader_of, refuse_unknown
+from codemem.evals.answers.packages import SPLITS
 from codemem.evals.answers.questions import TONGUES, Question, read_questions, set_path
 from codemem.evals.answers.run import Asking
 from codemem.evals.errors import EvaluationError
@@ -196,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("sets", nargs="+", choices=("facts", "hops"))
-    add("--split", choices=("dev", "held-out", "recent"), default="dev")
+    add("--split", choices=SPLITS, default="dev")
     add("--system", action="append", choices=SYSTEMS)
     add("--package", action="append", default=[])
     add("--tokens", type=int, action="append", default=[], help="grow the repository to so many; repeat for a curve")

@@ -27,12 +27,18 @@ held() { # CORES GPU NAME [SYSTEM]
     answers "$1" 12 "$2" "$out" held-out --system "$system" --adapter "/tmp/r/$3.safetensors"
 }
 dev() { answers "$1" 12 "$2" "$3" dev --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
+practice() { answers "$1" 12 "$2" "$3" practice --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
 told() { # CORES GPU NAME: the same adapter not told where names stand, and told it of what BM25 ranks first
     answers "$1" 12 "$2" "$3-told" held-out --system memory-references-off --system bm25-chunks-references \
         --adapter "/tmp/r/$3.safetensors"
 }
 recent() { # CORES GPU NAME: packages from after the base's time, beside BM25
-    answers "$1" 12 "$2" "$3" recent --system memory --system bm25-chunks --system closed-book --adapter "/tmp/r/$3.safetensors"
+    answers "$1" 12 "$2" "$3" recent ${RECENT_SYSTEMS:---system memory --system bm25-chunks --system closed-book} --adapter "/tmp/r/$3.safetensors"
+}
+before() { # CORES GPU NAME JOB...: a job of answers (not prose), by the tree of another day (before.tar.xz: a folder `before`)
+    cores=$1 on=$2 name=$3 other=$4; shift 4
+    flock /tmp/before.lock sh -c '[ -d /tmp/before ] || tar xJf /tmp/c/before.tar.xz -C /tmp'
+    (cd /tmp/before && export PYTHONPATH=/tmp/site:/tmp/before && "$other" "$cores" "$on" "$name" "$@")
 }
 tongues() { # CORES GPU NAME TONGUES...: dev in other tongues
     cores=$1 on=$2 name=$3; shift 3

@@ -1,0 +1,175 @@
+"""What a question asks of the definitions that were read, where it says so: what a parameter that it names is preset
+to, which error comes out of what something calls, which constant something uses.
+
+A small model answers about what it read, not always what was asked: "which value stands in for `version` in what
+`connect` calls?" is answered with a callee that has no `version`, or with an error. What is asked for is known by the
+names that a question spells and a few words (`model/cues.py`), what a definition has by its lines (decision 0046).
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+
+from codemem.model.cues import CALLS, CONSTANTS, DEFAULTS, ERRORS, RAISING, is_constant
+from codemem.model.events import Definition, Source
+from codemem.model.spelled import last_parts, spelled_names, standing_alone
+from codemem.model.stated import Allowed, lines_of, one_of, own_part, presets, set_in, starts, suffixes
+
+SPELLED = 8
+"""Names of a question that are looked at: a report that was pasted has thousands."""
+MOST_DEFINITIONS = 400
+"""Of all sources: more than 3,000 tokens hold."""
+_MAKERS = frozenset(("__init__", "__new__", "constructor", "initialize", "new"))
+"""Names of what makes an object, which is called by the name of its class."""
+_FAILS = re.compile(rf"\b(?:raise|throw)\b|{RAISING.pattern}", re.MULTILINE)
+"""How code fails, in the midst of a line, too."""
+_SPAN = r"`([^`\n]+)`"
+_LINK = r"(?:inherits from|extends|embeds|derives from|requires)"
+_OF_OTHERS = re.compile(
+    rf"{_SPAN},? (?:which )?(?:raises|throws|returns|overrides|implements|defaults to|is decorated|is called|is `"
+    rf"|uses `)|; it \w+|{_LINK} {_SPAN};"
+)
+"""How a fact is told of a definition that is not what a parameter is preset to."""
+_LINKED = re.compile(rf"^{_SPAN} (?:calls|creates|takes|{_LINK}) [^.;]*`\.(?:\s|$)")
+"""A first sentence that says where what is asked for is to be found, and nothing else."""
+
+_Found = tuple[Source, Definition]
+
+
+class Asked:
+    """What one question asks of what was read for it."""
+
+    def __init__(self, question: str, sources: Sequence[Source]) -> None:
+        """`sources`: the best first."""
+        spelled = [name for name in spelled_names(question) if "/" not in name]
+        self._spelled = frozenset(last_parts(spelled)[:SPELLED])
+        self._parts = frozenset(part for name in spelled[:SPELLED] for part in re.findall(r"\w+", name))
+        every = [(source, each) for source in sources for each in source.definitions]
+        self._definitions: Sequence[_Found] = every if len(every) <= MOST_DEFINITIONS else ()
+        self._of_value = DEFAULTS.search(question) is not None
+        self._presetting = self._parameters_asked({part for _, each in every for part in each.name.split(".")})
+        self._parameters = frozenset(self._presetting)
+        self._of_error = not self._parameters and ERRORS.search(question) is not None
+        self._of_constant = CONSTANTS.search(question) is not None
+        led = "/" in question or CALLS.search(question) is not None
+        self._own = self._own_parameters() if self._of_value and not led else frozenset()
+
+    def goes_on(self, whole: str, length: int) -> bool:
+        """Whether an answer, of which all behind `length` is new, still comes to what a parameter that is asked for is
+        preset to: tells no other fact, nor ends its first sentence, before it has named that."""
+        if not self._of_value or not self._parameters or any(f"`{name}`" in whole for name in self._parameters):
+            return True
+        told = [*_OF_OTHERS.finditer(whole), *_LINKED.finditer(whole)]
+        return all(match.end() <= length for match in told)
+
+    def first(self) -> Allowed | None:
+        """What an answer that begins with a code span begins with, where the default is asked for of a parameter of
+        what the question spells: that parameter."""
+        return Allowed(self._own) if self._own else None
+
+    def called(self, caller: str) -> Allowed | None:
+        """What `caller` may be said to call: what presets a parameter that is asked for, or raises an error where one
+        is asked for, of what stands in its lines; None: anything."""
+        own = self._named(caller)
+        if self._parameters:
+            found = [pair for name in sorted(self._parameters) for pair in self._presetting[name]]
+        elif self._of_error:
+            found = [pair for pair in self._definitions if _FAILS.search(lines_of(*pair))]
+        else:
+            return None
+        found = [pair for pair in found if pair not in own]
+        standing = [pair for pair in found if _stands(own, _called_as(pair[1]))]
+        if not standing and (not self._parameters or own):
+            return None
+        return Allowed(suffixes(name for _, each in standing or found for name in _names(each)), sure=False)
+
+    def used(self, user: str) -> Allowed | None:
+        """Constants that stand in the lines of `user`, where a constant is asked for."""
+        if not self._of_constant:
+            return None
+        constants = [pair for pair in self._definitions if is_constant(pair[1].own_name)]
+        own = self._named(user)
+        standing = [each.name for _, each in constants if _stands(own, each.own_name)]
+        return Allowed(suffixes(standing), sure=False) if standing else None
+
+    def preset(self, name: str) -> Allowed | None:
+        """What a name is set to in what the question spells; None where that sets it to nothing."""
+        return self.preset_in("", name)
+
+    def preset_in(self, owner: str, name: str) -> Allowed | None:
+        """Likewise, of what belongs to `owner`."""
+        own = own_part(name)
+        meant = self._meant(own_part(owner))
+        heads = [found for source, each in meant if (found := presets(source, each, own))]
+        if heads:
+            return one_of(tail for found in heads for tail in found.tails)
+        within = one_of(tail for source, each in meant for _, tail in set_in(lines_of(source, each), own))
+        return within if within and within.tails else None
+
+    def owners(self, name: str, value: str) -> Allowed | None:
+        """Of the definitions that the question spells those that preset a name to a value; None where none does."""
+        found = [
+            each.name
+            for source, each in self._meant("")
+            if (preset := presets(source, each, own_part(name))) and any(starts(tail, value) for tail in preset.tails)
+        ]
+        return Allowed(suffixes(found)) if found else None
+
+    def _meant(self, owner: str) -> list[_Found]:
+        """Definitions that the question spells, of a scope that it spells, too, where there are such; `owner`: a scope,
+        or the definition itself, that they have to be of."""
+        found = [(source, each) for source, each in self._definitions if each.own_name in self._spelled]
+        found = [pair for pair in found if not owner or owner in re.split(r"[.?!=]", pair[1].name)]
+        scoped = [pair for pair in found if not self._parts.isdisjoint(_scope(pair[1]))]
+        return scoped or found
+
+    def _parameters_asked(self, borne: Set[str]) -> Mapping[str, list[_Found]]:
+        """Parameters that the question spells -> what presets them. A name that definitions bear, too, is one where no
+        other is: of something that the question spells, or, where it asks for a default, of anything."""
+        every = {name: found for name in sorted(self._spelled) if (found := self._with_preset(name))}
+        own = {name: found for name, found in every.items() if name not in borne}
+        spelled = {
+            name: found
+            for name, found in every.items()
+            if any(each.own_name in self._spelled - {name} for _, each in found)
+        }
+        members = {each.own_name for _, each in self._definitions if not self._parts.isdisjoint(_scope(each))}
+        elsewhere = {name: found for name, found in every.items() if name not in members}
+        told = self._of_value and not borne.isdisjoint(self._spelled - elsewhere.keys())
+        return own or spelled or (elsewhere if told else {})
+
+    def _own_parameters(self) -> frozenset[str]:
+        """Parameters that are asked for of definitions that the question spells with their scope, or alone."""
+        meant = [pair for pair in self._meant("") if not self._parts.isdisjoint(_scope(pair[1]))]
+        if not meant and len(self._spelled - self._parameters) == 1:
+            meant = self._meant("")
+        return frozenset(name for name, found in self._presetting.items() if any(pair in meant for pair in found))
+
+    def _with_preset(self, name: str) -> list[_Found]:
+        mentioned = re.compile(standing_alone([name]))
+        holding = {id(source) for source, _ in self._definitions if mentioned.search(source.text)}
+        return [pair for pair in self._definitions if id(pair[0]) in holding and presets(*pair, name)]
+
+    def _named(self, name: str) -> list[_Found]:
+        return [pair for pair in self._definitions if pair[1].name == name or pair[1].name.endswith(f".{name}")]
+
+
+def _scope(definition: Definition) -> list[str]:
+    return definition.name.split(".")[:-1]
+
+
+def _called_as(definition: Definition) -> str:
+    """The name by which a definition is called; of what makes an object the class's."""
+    own = definition.own_name
+    return definition.name.split(".")[-2] if own in _MAKERS and "." in definition.name else own
+
+
+def _names(definition: Definition) -> Iterator[str]:
+    """How a definition may be named where it is said to be called."""
+    yield definition.name
+    if definition.own_name in _MAKERS:
+        yield definition.name.rpartition(".")[0]
+
+
+def _stands(own: Sequence[_Found], name: str) -> bool:
+    """Whether a name stands by itself in the lines of some definitions."""
+    return any(re.search(standing_alone([name]), lines_of(*pair)) for pair in own)

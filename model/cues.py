@@ -1,0 +1,27 @@
+"""By which words a question says that it asks for an error, a constant or a default, and how code of any language tells
+that it fails (decisions 0045 and 0046)."""
+
+import re
+
+ERRORS = re.compile(
+    r"\b(?:errors?|exceptions?|fail(?:s|ed|ures?)?|raises?|throws?|panics?|Fehler\w*|Ausnahmen?|excepci[oó]n(?:es)?)\b|错误|异常",
+    re.IGNORECASE,
+)
+DEFAULTS = re.compile(
+    r"\b(?:values?|defaults?|presets?|optional|omit\w*|unless|without|otherwise|left out|leave out|falls? back"
+    r"|stands? in"
+    r"|Werte?|Standard\w*|Vorgabe\w*|voreingestellt|ohne|weg\w*lass\w*|valor|predeterminado|defecto|omisi[oó]n|omit\w+|sin)\b"
+    r"|默认|缺省|省略|不传",
+    re.IGNORECASE,
+)
+CONSTANTS = re.compile(r"\b(?:constants?|constantes?|Konstanten?)\b|常量", re.IGNORECASE)
+CALLS = re.compile(r"\bcalls\b|\bruft\b|\bllama\b|调用了", re.IGNORECASE)
+"""What something calls is asked about, not what one gets who calls it."""
+RAISING = re.compile(
+    r"^\s*(?:raise|throw)\b|\bpanic!?\(|\bErr\(|\breject\(|\berrors\.New\(|\.Errorf\(|\bfail\w*\(", re.MULTILINE
+)
+
+
+def is_constant(name: str) -> bool:
+    """Whether a name is written as constants are."""
+    return name == name.upper()
