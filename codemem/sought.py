@@ -59,4 +59,3 @@ class Sought:
         except FileChangedError:
             return None
         return symbol.start_line + text.count("\n", 0, match.start()) if match else None
-

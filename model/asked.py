@@ -22,6 +22,8 @@ _MAKERS = frozenset(("__init__", "__new__", "constructor", "initialize", "new"))
 """Names of what makes an object, which is called by the name of its class."""
 _FAILS = re.compile(rf"\b(?:raise|throw)\b|{RAISING.pattern}", re.MULTILINE)
 """How code fails, in the midst of a line, too."""
+_CONSTANT = re.compile(r"\b[A-Z][A-Z0-9_]{2,}\b")
+_CALLED = re.compile(r"([^\W\d]\w*)[!?]?\(")
 _SPAN = r"`([^`\n]+)`"
 _LINK = r"(?:inherits from|extends|embeds|derives from|requires)"
 _OF_OTHERS = re.compile(
@@ -68,7 +70,8 @@ class Asked:
 
     def called(self, caller: str) -> Allowed | None:
         """What `caller` may be said to call: what presets a parameter that is asked for, or raises an error where one
-        is asked for, of what stands in its lines; None: anything."""
+        is asked for, of what stands in its lines; and what it calls that was not read, for an answer that speaks of it
+        leads there (decision 0040). None: anything."""
         own = self._named(caller)
         if self._parameters:
             found = [pair for name in sorted(self._parameters) for pair in self._presetting[name]]
@@ -80,16 +83,19 @@ class Asked:
         standing = [pair for pair in found if _stands(own, _called_as(pair[1]))]
         if not standing and (not self._parameters or own):
             return None
-        return Allowed(suffixes(name for _, each in standing or found for name in _names(each)), sure=False)
+        names = suffixes(name for _, each in standing or found for name in _names(each))
+        return Allowed(names | self._called_unread(own), sure=False)
 
     def used(self, user: str) -> Allowed | None:
-        """Constants that stand in the lines of `user`, where a constant is asked for."""
+        """Constants that stand in the lines of `user`, where a constant is asked for: read ones and, as above, others."""
         if not self._of_constant:
             return None
         constants = [pair for pair in self._definitions if is_constant(pair[1].own_name)]
         own = self._named(user)
         standing = [each.name for _, each in constants if _stands(own, each.own_name)]
-        return Allowed(suffixes(standing), sure=False) if standing else None
+        written = {name for pair in own for name in _CONSTANT.findall(lines_of(*pair))}
+        unread = written - {each.own_name for _, each in self._definitions}
+        return Allowed(suffixes(standing) | unread, sure=False) if standing else None
 
     def preset(self, name: str) -> Allowed | None:
         """What a name is set to in what the question spells; None where that sets it to nothing."""
@@ -148,6 +154,11 @@ class Asked:
         mentioned = re.compile(standing_alone([name]))
         holding = {id(source) for source, _ in self._definitions if mentioned.search(source.text)}
         return [pair for pair in self._definitions if id(pair[0]) in holding and presets(*pair, name)]
+
+    def _called_unread(self, own: Sequence[_Found]) -> frozenset[str]:
+        """Names that are called in the lines of definitions, and that nothing bears that was read."""
+        called = {name for pair in own for name in _CALLED.findall(lines_of(*pair))}
+        return frozenset(called - {_called_as(each) for _, each in self._definitions})
 
     def _named(self, name: str) -> list[_Found]:
         return [pair for pair in self._definitions if pair[1].name == name or pair[1].name.endswith(f".{name}")]

@@ -16,7 +16,7 @@ class Client(Base):
         local = self.prepare(host)
         if not local:
             raise ValueError(host)
-        return fetch(host, LIMIT) or read(Packet(host))
+        return fetch(host, LIMIT) or read(Packet(host)) or self.wire.retry(host, SLOW)
 
     def prepare(self, host):
         if host is None:
@@ -102,6 +102,7 @@ def says(question: str, answer: str, sources: list[Source] = SOURCES) -> bool:
         (PRESET, '`Client.connect` calls `fetch`, where `version` defaults to `"latest"`.', True),
         (PRESET, "`Client.connect` calls `other`", False),  # presets it, and is not called there
         (PRESET, "`Client.connect` calls `read`", False),  # is called there, and has no such parameter
+        (PRESET, "`Client.connect` calls `retry`, where", True),  # was not read: what is said leads there
         (PRESET, '`Client.connect` calls `fetch`, where `version` defaults to `"3"`', False),
         (PRESET, "`Client.connect` calls `fetch`, which raises", False),  # that is not asked
         (PRESET, "`Client.connect` calls `fetch`.", False),  # nor is that all
@@ -112,6 +113,7 @@ def says(question: str, answer: str, sources: list[Source] = SOURCES) -> bool:
         (FAILING, "`Client.connect` calls `other`", False),  # fails, and is not called there
         (FAILING, "`elsewhere` calls `anything`, which raises `KeyError`.", True),  # of nothing that was read
         (CONSTANT, "`Client.connect` uses `LIMIT`, which is `1 << 20`.", True),
+        (CONSTANT, "`Client.connect` uses `SLOW`", True),  # was not read
         (CONSTANT, "`Client.connect` uses `OTHER`", False),  # stands not in its lines
         ("What does `Client.connect` use?", "`Client.connect` uses `read`.", True),  # no constant is asked for
         (LEFT_OUT, "`timeout` defaults to `LOCAL` in `Client.connect`.", True),
