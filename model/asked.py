@@ -66,7 +66,7 @@ class Asked:
     def first(self) -> Allowed | None:
         """What an answer that begins with a code span begins with, where the default is asked for of a parameter of
         what the question spells: that parameter."""
-        return Allowed(self._own) if self._own else None
+        return Allowed(self._own, sure=True) if self._own else None
 
     def called(self, caller: str) -> Allowed | None:
         """What `caller` may be said to call: what presets a parameter that is asked for, or raises an error where one
@@ -84,10 +84,10 @@ class Asked:
         if not standing and (not self._parameters or own):
             return None
         names = suffixes(name for _, each in standing or found for name in _names(each))
-        return Allowed(names | self._called_unread(own), sure=False)
+        return Allowed(names | self._called_unread(own))
 
     def used(self, user: str) -> Allowed | None:
-        """Constants that stand in the lines of `user`, where a constant is asked for: read ones and, as above, others."""
+        """Constants that stand in the lines of `user`, where a constant is asked for; others likewise."""
         if not self._of_constant:
             return None
         constants = [pair for pair in self._definitions if is_constant(pair[1].own_name)]
@@ -95,36 +95,35 @@ class Asked:
         standing = [each.name for _, each in constants if _stands(own, each.own_name)]
         written = {name for pair in own for name in _CONSTANT.findall(lines_of(*pair))}
         unread = written - {each.own_name for _, each in self._definitions}
-        return Allowed(suffixes(standing) | unread, sure=False) if standing else None
+        return Allowed(suffixes(standing) | unread) if standing else None
 
     def preset(self, name: str) -> Allowed | None:
         """What a name is set to in what the question spells; None where that sets it to nothing."""
-        return self.preset_in("", name)
+        return _preset(self._meant(name), name)
 
     def preset_in(self, owner: str, name: str) -> Allowed | None:
-        """Likewise, of what belongs to `owner`."""
-        own = own_part(name)
-        meant = self._meant(own_part(owner))
-        heads = [found for source, each in meant if (found := presets(source, each, own))]
-        if heads:
-            return one_of(tail for found in heads for tail in found.tails)
-        within = one_of(tail for source, each in meant for _, tail in set_in(lines_of(source, each), own))
-        return within if within and within.tails else None
+        """Likewise, of what belongs to `owner`, or is it."""
+        own = own_part(owner)
+        return _preset([pair for pair in self._meant(name) if own in re.split(r"[.?!=]", pair[1].name)], name)
+
+    def preset_above(self, owner: str, name: str) -> Allowed | None:
+        """Likewise, of what belongs to `owner`, or is inherited by that."""
+        return self.preset_in(owner, name) or self.preset(name)
 
     def owners(self, name: str, value: str) -> Allowed | None:
         """Of the definitions that the question spells those that preset a name to a value; None where none does."""
         found = [
             each.name
-            for source, each in self._meant("")
+            for source, each in self._meant(name)
             if (preset := presets(source, each, own_part(name))) and any(starts(tail, value) for tail in preset.tails)
         ]
-        return Allowed(suffixes(found)) if found else None
+        return Allowed(suffixes(found), sure=True) if found else None
 
-    def _meant(self, owner: str) -> list[_Found]:
-        """Definitions that the question spells, of a scope that it spells, too, where there are such; `owner`: a scope,
-        or the definition itself, that they have to be of."""
-        found = [(source, each) for source, each in self._definitions if each.own_name in self._spelled]
-        found = [pair for pair in found if not owner or owner in re.split(r"[.?!=]", pair[1].name)]
+    def _meant(self, name: str) -> list[_Found]:
+        """Definitions that the question spells, but for those of a name; of a scope that it spells, too, where there
+        are such."""
+        spelled = self._spelled - {own_part(name)} or self._spelled
+        found = [pair for pair in self._definitions if pair[1].own_name in spelled]
         scoped = [pair for pair in found if not self._parts.isdisjoint(_scope(pair[1]))]
         return scoped or found
 
@@ -145,10 +144,11 @@ class Asked:
 
     def _own_parameters(self) -> frozenset[str]:
         """Parameters that are asked for of definitions that the question spells with their scope, or alone."""
-        meant = [pair for pair in self._meant("") if not self._parts.isdisjoint(_scope(pair[1]))]
-        if not meant and len(self._spelled - self._parameters) == 1:
-            meant = self._meant("")
-        return frozenset(name for name, found in self._presetting.items() if any(pair in meant for pair in found))
+        alone = len(self._spelled - self._parameters) == 1
+        meant = [pair for pair in self._definitions if pair[1].own_name in self._spelled]
+        scoped = [pair for pair in meant if not self._parts.isdisjoint(_scope(pair[1]))]
+        own = scoped or (meant if alone else [])
+        return frozenset(name for name, found in self._presetting.items() if any(pair in own for pair in found))
 
     def _with_preset(self, name: str) -> list[_Found]:
         mentioned = re.compile(standing_alone([name]))
@@ -162,6 +162,15 @@ class Asked:
 
     def _named(self, name: str) -> list[_Found]:
         return [pair for pair in self._definitions if pair[1].name == name or pair[1].name.endswith(f".{name}")]
+
+
+def _preset(found: Sequence[_Found], name: str) -> Allowed | None:
+    """What definitions preset a name to in their heads, or set it to in their lines; None where none does."""
+    own = own_part(name)
+    heads = [preset for pair in found if (preset := presets(*pair, own))]
+    within = (tail for pair in found for _, tail in set_in(lines_of(*pair), own))
+    allowed = one_of(tail for preset in heads for tail in preset.tails) if heads else one_of(within)
+    return allowed if allowed and allowed.tails else None
 
 
 def _scope(definition: Definition) -> list[str]:

@@ -8,6 +8,7 @@ stands in the lines of `retry`, and behind "`width` defaults to `36` in" goes on
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from codemem.model.asked import Asked
 from codemem.model.events import Definition, Source
@@ -68,10 +69,10 @@ class Claims:
         return True
 
     def by_name(self, text: str) -> bool:
-        """Whether the text so far ends within a code span in which nothing but one of some names may stand: who holds
-        what is said is known, so that however unlikely one of them is, another is wrong."""
+        """Whether the text so far ends within a code span of which is known what may stand in it: who holds what is
+        said, what something is built on. However unlikely one of these is, another is wrong."""
         allowed = self._allowed(text[: text.rindex("`") + 1]) if text.count("`") % 2 else None
-        return allowed is not None and not allowed.tails and allowed.sure
+        return allowed is not None and allowed.sure
 
     def _allowed(self, before: str) -> Allowed | None:
         """What may stand in the code span that a text opens at its end; None: anything, as far as is known here."""
@@ -119,7 +120,8 @@ def _said_of(sources: Sequence[Source], name: str) -> Allowed | None:
 def _built_on(sources: Sequence[Source], name: str) -> Allowed | None:
     """Bases: what a definition of which the beginning was read says of itself in code, not above it nor in comments."""
     found = [_COMMENTS.sub("", lines_of(source, each)) for source, each in _declaring(sources, name)]
-    return one_of(tail for text in found for tail in tails_of(text))
+    allowed = one_of(tail for text in found for tail in tails_of(text))
+    return replace(allowed, sure=True) if allowed else None
 
 
 def _declared_of(sources: Sequence[Source], name: str) -> Allowed | None:
@@ -179,18 +181,18 @@ def _owners(sources: Sequence[Source], name: str, value: str) -> Allowed | None:
         if not around:
             return None
         found |= around
-    return Allowed(suffixes(found))
+    return Allowed(suffixes(found), sure=True)
 
 
 def _files(sources: Sequence[Source], name: str, value: str) -> Allowed | None:
-    return Allowed(frozenset(source.path for source, _ in _places(sources, name, value)))
+    return Allowed(frozenset(source.path for source, _ in _places(sources, name, value)), sure=True)
 
 
 def _callers(sources: Sequence[Source], name: str) -> Allowed | None:
     pattern = re.compile(standing_alone([own_part(name)]))
     if any(not source.definitions and pattern.search(source.text) for source in sources):
         return None
-    return Allowed(suffixes(each.name for each, _, _ in _users(sources, name)))
+    return Allowed(suffixes(each.name for each, _, _ in _users(sources, name)), sure=True)
 
 
 def _users(sources: Sequence[Source], name: str) -> list[tuple[Definition, int, str]]:
@@ -199,7 +201,8 @@ def _users(sources: Sequence[Source], name: str) -> list[tuple[Definition, int, 
 
 
 def _files_of_callers(sources: Sequence[Source], name: str, caller: str) -> Allowed | None:
-    return Allowed(frozenset(path for each, _, path in _users(sources, name) if caller in suffixes([each.name])))
+    paths = (path for each, _, path in _users(sources, name) if caller in suffixes([each.name]))
+    return Allowed(frozenset(paths), sure=True)
 
 
 _AND_BY = re.compile(rf"{_SPAN} is called by `[^`\n]+` in `[^`\n]+`(?: and by `[^`\n]+` in `[^`\n]+`)*,? and")
@@ -208,6 +211,7 @@ _ASKED_FORMS: tuple[tuple[re.Pattern[str], Callable[..., Allowed | None]], ...] 
     (re.compile(r"^`$"), Asked.first),
     (re.compile(rf"{_SPAN} (?:calls|creates) `$"), Asked.called),
     (re.compile(rf"{_SPAN} uses `$"), Asked.used),
+    (re.compile(rf"{_BUILT_ON} {_SPAN}, whose {_SPAN} defaults to `$"), Asked.preset_above),
     (re.compile(rf"{_SPAN}, (?:where|whose) {_SPAN} defaults to `$"), Asked.preset_in),
     (re.compile(rf"takes {_SPAN} from `?[^`;]+`?; its {_SPAN} defaults to `$"), Asked.preset_in),
     (re.compile(rf"{_SPAN} defaults to `$"), Asked.preset),

@@ -34,8 +34,8 @@ class Allowed:
     names: frozenset[str] = frozenset()
     tails: tuple[str, ...] = ()
     """With strings quoted one way (`_quoted`)."""
-    sure: bool = True
-    """Of names: whether no other can be right, however sure the model is of it."""
+    sure: bool = False
+    """Whether no other can be right, however sure the model is of it."""
 
     def begins(self, inside: str) -> bool:
         return any(name.startswith(inside) for name in self.names) or any(starts(tail, inside) for tail in self.tails)
@@ -54,13 +54,15 @@ def starts(tail: str, inside: str) -> bool:
 
 
 def ends(tail: str, inside: str) -> bool:
-    """Whether no word is cut where what stands inside ends."""
-    behind = tail[len(inside) : len(inside) + 1]
-    return not (inside[-1:].isalnum() and (behind.isalnum() or behind == "_"))
+    """Whether neither a word nor a number is cut where what stands inside ends."""
+    behind = tail[len(inside) : len(inside) + 2]
+    cut_word = inside[-1:].isalnum() and (behind[:1].isalnum() or behind[:1] == "_")
+    return not cut_word and not (inside[-1:].isdigit() and behind[:1] == "." and behind[1:].isdigit())
 
 
 def named(sources: Iterable[Source], name: str) -> list[tuple[Source, Definition]]:
     """Definitions of a name, of the scope that it tells, if it tells one; none where there are too many to compare."""
+    name = name.replace("::", ".")
     found = (
         (source, each)
         for source in sources
@@ -104,8 +106,8 @@ def presets(source: Source, definition: Definition, name: str) -> Allowed | None
     head = signature(source.text.split("\n"), definition, longest=LONGEST_HEAD)
     preset = _KEYWORD if source.path.endswith(_KEYWORDS) else _PRESET
     found = (match for _, rest in _behind(head, name) if (match := preset.match(rest)))
-    allowed = one_of(tail for match in found for tail in tails_of(match[1]))
-    return allowed if allowed is not None and allowed.tails else None
+    values = tuple(_quoted(" ".join(match[1].split()))[:LONGEST] for match in found)
+    return Allowed(tails=values) if values else None
 
 
 def _behind(text: str, name: str) -> Iterator[tuple[int, str]]:

@@ -117,6 +117,11 @@ def says(question: str, answer: str, sources: list[Source] = SOURCES) -> bool:
         (CONSTANT, "`Client.connect` uses `OTHER`", False),  # stands not in its lines
         ("What does `Client.connect` use?", "`Client.connect` uses `read`.", True),  # no constant is asked for
         (LEFT_OUT, "`timeout` defaults to `LOCAL` in `Client.connect`.", True),
+        ("What is the default of `timeout` in `fetch`?", "`timeout` defaults to `2.5` in `fetch`.", True),
+        ("What is the default of `timeout` in `fetch`?", "`timeout` defaults to `2`", False),  # a part of the number
+        ("What is the default of `timeout` in `fetch`?", "`timeout` defaults to `5`", False),
+        ("What does `net::Client.connect` raise?", "`net::Client.connect` raises `KeyError`", True),  # another scope
+        ("What does `Client::connect` raise?", "`Client::connect` raises `KeyError`", False),
         (LEFT_OUT, "`timeout` defaults to `2.5`", False),  # that of another function
         (LEFT_OUT, "`timeout` defaults to `LOCAL` in `fetch`", False),
         (LEFT_OUT, "`timeout` defaults to `LOCAL` in `Client`.", False),  # the class has no parameters
@@ -169,6 +174,7 @@ def test_whoever_is_called_may_be_said_against_the_rules_if_the_model_is_sure() 
     claims = Claims(SOURCES, PRESET)
     assert not claims.by_name("`Client.connect` calls `"), "a call may go by another name than is known here"
     assert claims.by_name("`timeout` defaults to `2.5` in `")
+    assert claims.by_name("`Mirror` embeds `"), "what something is built on stands in its code"
 
 
 def test_more_definitions_than_text_can_hold_bind_nothing() -> None:
