@@ -118,9 +118,12 @@ def _said_of(sources: Sequence[Source], name: str) -> Allowed | None:
 
 
 def _built_on(sources: Sequence[Source], name: str) -> Allowed | None:
-    """Bases: what a definition of which the beginning was read says of itself in code, not above it nor in comments."""
+    """Bases: what a definition of which the beginning was read says of itself in code, not above it nor in comments;
+    never its own name."""
     found = [_COMMENTS.sub("", lines_of(source, each)) for source, each in _declaring(sources, name)]
-    allowed = one_of(tail for text in found for tail in tails_of(text))
+    own = own_part(name)
+    tails = (tail for text in found for tail in tails_of(text))
+    allowed = one_of(tail for tail in tails if not (tail.startswith(own) and ends(tail, own)))
     return replace(allowed, sure=True) if allowed else None
 
 

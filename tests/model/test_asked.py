@@ -156,6 +156,7 @@ def says(question: str, answer: str, sources: list[Source] = SOURCES) -> bool:
         ("What value does `Pool.wait` return?", "`Pool.wait` returns `nil`", False),  # stands not in it
         ("Which type stands above `Mirror`?", "`Mirror` embeds `Fetcher`.", True),
         ("Which type stands above `Mirror`?", "`Mirror` embeds `Upstream`", False),  # of a comment
+        ("Which type stands above `Mirror`?", "`Mirror` embeds `Mirror`", False),
         ("Which type stands above `Fetcher`?", "`Fetcher` embeds `*Base`.", True),
     ],
 )
