@@ -16,6 +16,7 @@ from codemem.model.references import users
 from codemem.model.spelled import standing_alone
 from codemem.model.stated import (
     Allowed,
+    assignments,
     ends,
     is_whole,
     lines_of,
@@ -153,9 +154,11 @@ def _value(sources: Sequence[Source], name: str) -> Allowed | None:
 
 
 def _constant(sources: Sequence[Source], name: str) -> Allowed | None:
-    """What a name is set to in the files that define it, where one was read; else in any."""
+    """What is assigned to a name in the files that define it; else what it is set to anywhere in these, or in any."""
     defining = [source for source in sources if named([source], name)]
-    found = _value(defining, name)
+    own = own_part(name)
+    assigned = tuple(value for source in defining for value in assignments(source.text, own))
+    found = Allowed(tails=assigned) if assigned else _value(defining, name)
     return found if found and found.tails else _value(sources, name)
 
 

@@ -104,10 +104,19 @@ def set_in(text: str, name: str) -> Iterator[tuple[int, str]]:
 def presets(source: Source, definition: Definition, name: str) -> Allowed | None:
     """What a definition presets a parameter to in its head; None where it presets it to nothing."""
     head = signature(source.text.split("\n"), definition, longest=LONGEST_HEAD)
-    preset = _KEYWORD if source.path.endswith(_KEYWORDS) else _PRESET
-    found = (match for _, rest in _behind(head, name) if (match := preset.match(rest)))
-    values = tuple(_quoted(" ".join(match[1].split()))[:LONGEST] for match in found)
+    values = tuple(_values(head, name, _KEYWORD if source.path.endswith(_KEYWORDS) else _PRESET))
     return Allowed(tails=values) if values else None
+
+
+def assignments(text: str, name: str) -> Iterator[str]:
+    """What is assigned to a name in a text."""
+    return _values(text, name, _PRESET)
+
+
+def _values(text: str, name: str, form: re.Pattern[str]) -> Iterator[str]:
+    for _, rest in _behind(text, name):
+        if match := form.match(rest):
+            yield _quoted(" ".join(match[1].split()))[:LONGEST]
 
 
 def _behind(text: str, name: str) -> Iterator[tuple[int, str]]:

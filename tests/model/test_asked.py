@@ -40,7 +40,7 @@ class Packet(Frame):
     def version(self):
         return 1
 """
-LIMITS = "LIMIT = 1 << 20\nOTHER = 7\n"
+LIMITS = "LIMIT = 1 << 20\nOTHER = 7\n\ndef most(large):\n    return 9 * (OTHER if large else 1)\n"
 RUBY = "class Pool\n  def take(wait: 0.01, first: true)\n    wait\n  end\n\n  def wait\n  end\nend\n"
 GO = """type Fetcher struct {
 	*Base
@@ -115,6 +115,8 @@ def says(question: str, answer: str, sources: list[Source] = SOURCES) -> bool:
         (CONSTANT, "`Client.connect` uses `LIMIT`, which is `1 << 20`.", True),
         (CONSTANT, "`Client.connect` uses `SLOW`", True),  # was not read
         (CONSTANT, "`Client.connect` uses `OTHER`", False),  # stands not in its lines
+        ("What is `OTHER`?", "`OTHER` is `7`, set in `net/limits.py`.", True),
+        ("What is `OTHER`?", "`OTHER` is `1`", False),  # stands behind it, and is not assigned
         ("What does `Client.connect` use?", "`Client.connect` uses `read`.", True),  # no constant is asked for
         (LEFT_OUT, "`timeout` defaults to `LOCAL` in `Client.connect`.", True),
         ("What is the default of `timeout` in `fetch`?", "`timeout` defaults to `2.5` in `fetch`.", True),
