@@ -156,9 +156,12 @@ class Asked:
         return [pair for pair in self._definitions if id(pair[0]) in holding and presets(*pair, name)]
 
     def _called_unread(self, own: Sequence[_Found]) -> frozenset[str]:
-        """Names that are called in the lines of definitions, and that nothing bears that was read."""
+        """Names that are called in the lines of definitions, alone and as their own members, and that nothing bears
+        that was read."""
         called = {name for pair in own for name in _CALLED.findall(lines_of(*pair))}
-        return frozenset(called - {_called_as(each) for _, each in self._definitions})
+        unread = called - {_called_as(each) for _, each in self._definitions}
+        scopes = {_scope(each)[-1] for _, each in own if _scope(each)}
+        return frozenset(unread | {f"{scope}.{name}" for scope in scopes for name in unread})
 
     def _named(self, name: str) -> list[_Found]:
         return [pair for pair in self._definitions if pair[1].name == name or pair[1].name.endswith(f".{name}")]

@@ -111,6 +111,8 @@ def says(question: str, answer: str, sources: list[Source] = SOURCES) -> bool:
         (FAILING, "`Client.connect` calls `Client.prepare`, which raises `TypeError`.", True),
         (FAILING, "`Client.connect` calls `read`", False),  # never fails
         (FAILING, "`Client.connect` calls `other`", False),  # fails, and is not called there
+        (FAILING, "`Client.connect` calls `Client.retry`, which", True),  # a member that was not read
+        (FAILING, "`Client.connect` calls `Client.redirects`", False),  # there is none such
         (FAILING, "`elsewhere` calls `anything`, which raises `KeyError`.", True),  # of nothing that was read
         (CONSTANT, "`Client.connect` uses `LIMIT`, which is `1 << 20`.", True),
         (CONSTANT, "`Client.connect` uses `SLOW`", True),  # was not read
