@@ -9,7 +9,7 @@ names that a question spells and a few words (`model/cues.py`), what a definitio
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 
-from codemem.model.cues import CALLS, CONSTANTS, DEFAULTS, ERRORS, RAISING, is_constant
+from codemem.model.cues import CALLERS, CALLS, CONSTANTS, DEFAULTS, ERRORS, RAISING, TESTS, is_constant
 from codemem.model.events import Definition, Source
 from codemem.model.spelled import last_parts, spelled_names, standing_alone
 from codemem.model.stated import Allowed, lines_of, one_of, own_part, presets, set_in, starts, suffixes
@@ -31,6 +31,7 @@ _OF_OTHERS = re.compile(
     rf"|uses `)|; it \w+|{_LINK} {_SPAN};"
 )
 """How a fact is told of a definition that is not what a parameter is preset to."""
+_CALLS = re.compile(rf"{_SPAN} calls\b")
 _LINKED = re.compile(rf"^{_SPAN} (?:calls|creates|takes|{_LINK}) [^.;]*`\.(?:\s|$)")
 """A first sentence that says where what is asked for is to be found, and nothing else."""
 
@@ -52,12 +53,21 @@ class Asked:
         self._parameters = frozenset(self._presetting)
         self._of_error = not self._parameters and ERRORS.search(question) is not None
         self._of_constant = CONSTANTS.search(question) is not None
+        self.of_tests = TESTS.search(question) is not None
+        """Whether it speaks of tests."""
+        self._of_callers = CALLERS.search(question) is not None
         led = "/" in question or CALLS.search(question) is not None
         self._own = self._own_parameters() if self._of_value and not led else frozenset()
 
     def goes_on(self, whole: str, length: int) -> bool:
-        """Whether an answer, of which all behind `length` is new, still comes to what a parameter that is asked for is
-        preset to: tells no other fact, nor ends its first sentence, before it has named that."""
+        """Whether an answer, of which all behind `length` is new, still comes to what is asked for.
+
+        Where that is what a parameter is preset to, it tells no other fact, nor ends its first sentence, before it has
+        named that; where it is who calls something, it does not begin to tell what that calls.
+        """
+        turned = _CALLS.match(whole) if self._of_callers else None
+        if turned and turned.end() > length and own_part(turned[1]) in self._spelled:
+            return False
         if not self._of_value or not self._parameters or any(f"`{name}`" in whole for name in self._parameters):
             return True
         told = [*_OF_OTHERS.finditer(whole), *_LINKED.finditer(whole)]

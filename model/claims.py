@@ -91,6 +91,9 @@ class Claims:
         for form, may_be in _ASKED_FORMS:
             if match := form.search(before):
                 return may_be(self._asked, *match.groups())
+        for form, called in ((_CALLER, self._callers), (_FILE_OF_CALLER, self._files_of_callers)):
+            if match := form.search(before):
+                return called(*match.groups())
         return None
 
     def _fails(self, whole: str, length: int) -> bool:
@@ -101,12 +104,26 @@ class Claims:
                 return False
         return True
 
+    def _callers(self, name: str) -> Allowed | None:
+        """Who may be said to call a definition, or to name it."""
+        pattern = re.compile(standing_alone([own_part(name)]))
+        known = {source.path for source in self._sources if source.definitions}
+        unknown = [each for each in self._sources if each.path not in known and not each.path.endswith(_PROSE)]
+        if any(pattern.search(source.text) for source in unknown):
+            return None
+        found = _users(self._sources, name, tests=self._asked.of_tests)
+        return Allowed(suffixes(each.name for each, _, _ in found), sure=True)
+
+    def _files_of_callers(self, name: str, caller: str) -> Allowed | None:
+        found = _users(self._sources, name, tests=True)
+        return Allowed(frozenset(path for each, _, path in found if caller in suffixes([each.name])), sure=True)
+
     def _more_callers(self, whole: str, length: int) -> bool:
         """Whether a further caller that is announced behind those told is there."""
         told = _AND_BY.search(whole)
         if told is None or told.end() <= length:
             return True
-        every = _callers(self._sources, told[1])
+        every = self._callers(told[1])
         return every is None or not every.names <= suffixes(re.findall(r"by `([^`\n]+)` in ", told[0]))
 
 
@@ -194,23 +211,21 @@ def _files(sources: Sequence[Source], name: str, value: str) -> Allowed | None:
     return Allowed(frozenset(source.path for source, _ in _places(sources, name, value)), sure=True)
 
 
-def _callers(sources: Sequence[Source], name: str) -> Allowed | None:
-    pattern = re.compile(standing_alone([own_part(name)]))
-    if any(not source.definitions and pattern.search(source.text) for source in sources):
-        return None
-    return Allowed(suffixes(each.name for each, _, _ in _users(sources, name)), sure=True)
-
-
-def _users(sources: Sequence[Source], name: str) -> list[tuple[Definition, int, str]]:
+def _users(sources: Sequence[Source], name: str, *, tests: bool) -> list[tuple[Definition, int, str]]:
+    """Who calls a definition, or else who names it; of `tests` only those of no others, unless they are asked about."""
     numbered = list(enumerate(sources))
-    return list(users(own_part(name), numbered, calls=True)) or list(users(own_part(name), numbered, calls=False))
+    every = list(users(own_part(name), numbered, calls=True)) or list(users(own_part(name), numbered, calls=False))
+    doing = [user for user in every if not _TEST.search(user[0].name) and not _TEST_FILE.search(user[2])]
+    return every if tests or not doing else doing
 
 
-def _files_of_callers(sources: Sequence[Source], name: str, caller: str) -> Allowed | None:
-    paths = (path for each, _, path in _users(sources, name) if caller in suffixes([each.name]))
-    return Allowed(frozenset(paths), sure=True)
-
-
+_PROSE = (".md", ".markdown", ".rst", ".txt", ".adoc")
+"""Files that call nothing."""
+_TEST_FILE = re.compile(r"(?:^|/)(?:tests?|__tests__)/|(?:^|/)test_[^/]*$|[._]test\.\w+$")
+_TEST = re.compile(r"(?:^|\.)(?:tests?\.|test_|Test[A-Z])")
+"""In the name of a definition: it shows what is meant rather than do it."""
+_CALLED_BY = rf"{_SPAN} is called by (?:`[^`\n]+` in `[^`\n]+`,? and by )*"
+_CALLER, _FILE_OF_CALLER = re.compile(rf"{_CALLED_BY}`$"), re.compile(rf"{_CALLED_BY}{_SPAN} in `$")
 _AND_BY = re.compile(rf"{_SPAN} is called by `[^`\n]+` in `[^`\n]+`(?: and by `[^`\n]+` in `[^`\n]+`)*,? and")
 _ANNOUNCED = re.compile(rf"{_SPAN},? (?:which )?{_RAISES}")
 _ASKED_FORMS: tuple[tuple[re.Pattern[str], Callable[..., Allowed | None]], ...] = (
@@ -234,8 +249,6 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[..., Allowed | None]], ...] = (
     (re.compile(rf"{_SPAN} {_BUILT_ON} {_LIST}"), _built_on),
     (re.compile(rf"{_SPAN} {_DECLARED} {_LIST}"), _declared_of),
     (re.compile(rf"{_SPAN} is decorated with {_LIST}"), _declared_of),
-    (re.compile(rf"{_SPAN} is called by (?:`[^`\n]+` in `[^`\n]+`,? and by )*`$"), _callers),
-    (re.compile(rf"{_SPAN} is called by (?:`[^`\n]+` in `[^`\n]+`,? and by )*{_SPAN} in `$"), _files_of_callers),
     (re.compile(rf"{_SPAN}, (?:where|whose) {_SPAN} defaults to `$"), _value_in),
     (re.compile(rf"takes {_SPAN} from `?[^`;]+`?; its {_SPAN} defaults to `$"), _value_in),
     (re.compile(rf"{_SPAN} defaults to `$"), _value),

@@ -17,6 +17,12 @@ DEFAULTS = re.compile(
 CONSTANTS = re.compile(r"\b(?:constants?|constantes?|Konstanten?)\b|常量", re.IGNORECASE)
 CALLS = re.compile(r"\bcalls\b|\bruft\b|\bllama\b|调用了", re.IGNORECASE)
 """What something calls is asked about, not what one gets who calls it."""
+CALLERS = re.compile(
+    r"\b(?:depends? on|who (?:calls|uses)|called by|if i change|makes? use of|one step up"
+    r"|Aufrufer|abhäng\w*|hängt|depende[n]?|qui[eé]n llama)\b|谁调用|依赖",
+    re.IGNORECASE,
+)
+TESTS = re.compile(r"\btest(?:s|ed|ing)?\b|\bpruebas?\b|测试", re.IGNORECASE)
 RAISING = re.compile(
     r"^\s*(?:raise|throw)\b|\bpanic!?\(|\bErr\(|\breject\(|\berrors\.New\(|\.Errorf\(|\bfail\w*\(", re.MULTILINE
 )

@@ -158,6 +158,13 @@ def says(question: str, answer: str, sources: list[Source] = SOURCES) -> bool:
             False,
         ),
         ("What value does `Pool.wait` return?", "`Pool.wait` returns `nil`", False),  # stands not in it
+        ("If I change `Client.prepare`, what depends on it?", "`Client.prepare` calls", False),  # the wrong way round
+        (
+            "If I change `Client.prepare`, what depends on it?",
+            "`Client.prepare` is called by `Client.connect` in `net/client.py`.",
+            True,
+        ),
+        ("What does `Client.prepare` call?", "`Client.prepare` calls", True),
         ("Which type stands above `Mirror`?", "`Mirror` embeds `Fetcher`.", True),
         ("Which type stands above `Mirror`?", "`Mirror` embeds `Upstream`", False),  # of a comment
         ("Which type stands above `Mirror`?", "`Mirror` embeds `Mirror`", False),
@@ -173,6 +180,25 @@ def test_an_object_is_made_by_the_name_of_its_class() -> None:
     assert says(question, "`Client.connect` calls `Packet`, where `width` defaults to `8`.")
     assert says(question, "`Client.connect` calls `Packet.__init__`, where `width` defaults to `8`.")
     assert not says(question, "`Client.connect` calls `fetch`")
+
+
+def test_a_test_is_told_as_a_caller_where_nobody_else_calls_or_tests_are_asked_about() -> None:
+    code = "def ping(host):\n    return 1\n\ndef watch():\n    ping('a')\n"
+    checks = "def test_ping():\n    assert ping('a')\n"
+    module = "mod tests {\n    fn pings() {\n        ping();\n    }\n}\n"
+    sources = [
+        Source(0, "net/ping.py\n", code, (Definition("ping", 0, 2), Definition("watch", 3, 5))),
+        Source(1, "tests/test_ping.py\n", checks, (Definition("test_ping", 0, 2),)),
+        Source(2, "src/lib.rs\n", module, (Definition("tests", 0, 5), Definition("tests.pings", 1, 4))),
+    ]
+    told = "`ping` is called by `watch` in `net/ping.py`"
+    # What a part without definitions of a file says, and prose, calls nothing.
+    sources += [Source(3, "net/ping.py\n", "from net import ping\n"), Source(4, "NEWS.md\n", "`ping` is new.\n")]
+    assert says("Who calls `ping`?", f"{told}.", sources)
+    assert not says("Who calls `ping`?", "`ping` is called by `test_ping`", sources)
+    assert not says("Who calls `ping`?", f"{told} and by", sources)
+    assert says("Which tests call `ping`?", "`ping` is called by `test_ping` in `tests/test_ping.py`.", sources)
+    assert says("Who calls `ping`?", "`ping` is called by `tests.pings` in `src/lib.rs`.", sources[2:3])
 
 
 def test_whoever_is_called_may_be_said_against_the_rules_if_the_model_is_sure() -> None:
