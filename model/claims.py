@@ -37,6 +37,7 @@ _RAISED = re.compile(r"\b(?:raise|throw)\s+(?:new\s+)?([A-Za-z_][\w.:]*)")
 _FAILING = re.compile(r"rais|throw|fail|reject|error|except|panic|abort|exit|die", re.IGNORECASE)
 """A part of some word, in any language, in what raises an error of its own."""
 _BUILT_ON, _DECLARED = "(?:extends|inherits from|embeds|requires|derives from)", "(?:derives|implements)"
+_DECLARING = "abstract|class|enum|extends|final|implements|interface|public|record|struct|trait|type"
 _RAISES, _RETURNS_ERROR = r"(?:raises|throws)", r"returns the errors?"
 _COMMENTS = re.compile(r"^[ \t]*(?:#(?!\[)|//|/\*|\*(?=[\s/]|$)|--).*$", re.MULTILINE)
 _ABOVE = 8
@@ -137,11 +138,10 @@ def _said_of(sources: Sequence[Source], name: str) -> Allowed | None:
 
 def _built_on(sources: Sequence[Source], name: str) -> Allowed | None:
     """Bases: what a definition of which the beginning was read says of itself in code, not above it nor in comments;
-    never its own name."""
+    never its own name, nor the word that declares it."""
     found = [_COMMENTS.sub("", lines_of(source, each)) for source, each in _declaring(sources, name)]
-    own = own_part(name)
-    tails = (tail for text in found for tail in tails_of(text))
-    allowed = one_of(tail for tail in tails if not (tail.startswith(own) and ends(tail, own)))
+    itself = re.compile(rf"(?:{re.escape(own_part(name))}|{_DECLARING})(?!\w)")
+    allowed = one_of(tail for text in found for tail in tails_of(text) if not itself.match(tail))
     return replace(allowed, sure=True) if allowed else None
 
 

@@ -17,6 +17,7 @@ MOST_NAMED, MOST_SET, MOST_TAILS = 32, 64, 20_000
 in what is read. A repository made to cost time may have any number, and then binds nothing."""
 LONGEST_HEAD = 4000
 """Characters of what declares a definition in which parameters are looked for."""
+_COMPARED = re.compile(r"\s*(?:===?|!==?)")
 _PRESET = re.compile(r"\s*(?:\??:[^=]*?)?=(?![=>~])\s*(.+)", re.DOTALL)
 _KEYWORD, _KEYWORDS = re.compile(r"\s*(?::|=(?![=>~]))\s*([^\s,)].*)", re.DOTALL), (".rb",)
 """How a parameter is preset, and files of languages in which its name ends in a colon then."""
@@ -123,7 +124,9 @@ def _behind(text: str, name: str) -> Iterator[tuple[int, str]]:
     """Where a name stands by itself in a text, and what follows up to where a value of it ends."""
     places = list(islice(re.finditer(standing_alone([name]), text), MOST_SET + 1))
     for match in places if len(places) <= MOST_SET else ():
-        yield match.start(), _up_to_end(text[match.end() : match.end() + 2 * LONGEST])
+        rest = text[match.end() : match.end() + 2 * LONGEST]
+        if not _COMPARED.match(rest):
+            yield match.start(), _up_to_end(rest)
 
 
 def _up_to_end(rest: str) -> str:

@@ -168,6 +168,7 @@ def says(question: str, answer: str, sources: list[Source] = SOURCES) -> bool:
         ("Which type stands above `Mirror`?", "`Mirror` embeds `Fetcher`.", True),
         ("Which type stands above `Mirror`?", "`Mirror` embeds `Upstream`", False),  # of a comment
         ("Which type stands above `Mirror`?", "`Mirror` embeds `Mirror`", False),
+        ("Which type stands above `Mirror`?", "`Mirror` embeds `struct`", False),
         ("Which type stands above `Fetcher`?", "`Fetcher` embeds `*Base`.", True),
     ],
 )

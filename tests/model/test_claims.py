@@ -27,7 +27,7 @@ MAKER = """LIMIT = (
 @wraps
 def progressbar(length=None, width: int = 36, **options):
     char = options.get("char", "#")
-    if length is None:
+    if length == 5 or length is None:
         raise errors.UsageError()
     return ProgressBar(width=width)
 
@@ -71,6 +71,7 @@ def says(answer: str, sources: list[Source] = SOURCES) -> bool:
         ("`label` defaults to `None`", False),  # behind the comma
         ('`char` defaults to `"#"` in `progressbar`.', True),
         ("`label` defaults to `'a, b'` in `ProgressBar`.", True),  # quoted the other way
+        ("`length` defaults to `5`", False),  # is compared with it
         ("`depth` defaults to `7`", True),  # set nowhere as far as is known here
         ("`LIMIT` is `64 * 1024`, set in `ui/make.py`.", True),
         ("`LIMIT` is `64 * 1024`, set in `ui/bar.py`.", False),
