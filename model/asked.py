@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from codemem.model.cues import CALLERS, CALLS, CONSTANTS, DEFAULTS, ERRORS, RAISING, TESTS, is_constant
 from codemem.model.events import Definition, Source
 from codemem.model.spelled import last_parts, spelled_names, standing_alone
-from codemem.model.stated import Allowed, lines_of, one_of, own_part, presets, set_in, starts, suffixes
+from codemem.model.stated import Allowed, lines_of, named, one_of, own_part, presets, set_in, starts, suffixes
 
 SPELLED = 8
 """Names of a question that are looked at: a report that was pasted has thousands."""
@@ -23,16 +23,17 @@ _MAKERS = frozenset(("__init__", "__new__", "constructor", "initialize", "new"))
 _FAILS = re.compile(rf"\b(?:raise|throw)\b|{RAISING.pattern}", re.MULTILINE)
 """How code fails, in the midst of a line, too."""
 _CONSTANT = re.compile(r"\b[A-Z][A-Z0-9_]{2,}\b")
-_CALLED = re.compile(r"([^\W\d]\w*)[!?]?\(")
-_SPAN = r"`([^`\n]+)`"
-_LINK = r"(?:inherits from|extends|embeds|derives from|requires)"
+_CALLED = re.compile(r"(?<!\w)([^\W\d]\w*)[!?]?\(")
+SPAN = r"`([^`\n]+)`"
+BUILT_ON = r"(?:inherits from|extends|embeds|derives from|requires)"
+"""How it is told of a definition what it is built on; and that what it inherits stands there."""
 _OF_OTHERS = re.compile(
-    rf"{_SPAN},? (?:which )?(?:raises|throws|returns|overrides|implements|defaults to|is decorated|is called|is `"
-    rf"|uses `)|; it \w+|{_LINK} {_SPAN};"
+    rf"{SPAN},? (?:which )?(?:raises|throws|returns|overrides|implements|defaults to|is decorated|is called|is `"
+    rf"|uses `)|; it \w+|{BUILT_ON} {SPAN};"
 )
 """How a fact is told of a definition that is not what a parameter is preset to."""
-_CALLS = re.compile(rf"{_SPAN} calls\b")
-_LINKED = re.compile(rf"^{_SPAN} (?:calls|creates|takes|{_LINK}) [^.;]*`\.(?:\s|$)")
+_CALLS = re.compile(rf"{SPAN} calls\b")
+_LINKED = re.compile(rf"^{SPAN} (?:calls|creates|takes|{BUILT_ON}) [^.;]*`\.(?:\s|$)")
 """A first sentence that says where what is asked for is to be found, and nothing else."""
 
 _Found = tuple[Source, Definition]
@@ -46,6 +47,7 @@ class Asked:
         spelled = [name for name in spelled_names(question) if "/" not in name]
         self._spelled = frozenset(last_parts(spelled)[:SPELLED])
         self._parts = frozenset(part for name in spelled[:SPELLED] for part in re.findall(r"\w+", name))
+        self._sources = sources
         every = [(source, each) for source in sources for each in source.definitions]
         self._definitions: Sequence[_Found] = every if len(every) <= MOST_DEFINITIONS else ()
         self._of_value = DEFAULTS.search(question) is not None
@@ -82,7 +84,7 @@ class Asked:
         """What `caller` may be said to call: what presets a parameter that is asked for, or raises an error where one
         is asked for, of what stands in its lines; and what it calls that was not read, for an answer that speaks of it
         leads there (decision 0040). None: anything."""
-        own = self._named(caller)
+        own = named(self._sources, caller)
         if self._parameters:
             found = [pair for name in sorted(self._parameters) for pair in self._presetting[name]]
         elif self._of_error:
@@ -101,7 +103,7 @@ class Asked:
         if not self._of_constant:
             return None
         constants = [pair for pair in self._definitions if is_constant(pair[1].own_name)]
-        own = self._named(user)
+        own = named(self._sources, user)
         standing = [each.name for _, each in constants if _stands(own, each.own_name)]
         written = {name for pair in own for name in _CONSTANT.findall(lines_of(*pair))}
         unread = written - {each.own_name for _, each in self._definitions}
@@ -172,9 +174,6 @@ class Asked:
         unread = called - {_called_as(each) for _, each in self._definitions}
         scopes = {_scope(each)[-1] for _, each in own if _scope(each)}
         return frozenset(unread | {f"{scope}.{name}" for scope in scopes for name in unread})
-
-    def _named(self, name: str) -> list[_Found]:
-        return [pair for pair in self._definitions if pair[1].name == name or pair[1].name.endswith(f".{name}")]
 
 
 def _preset(found: Sequence[_Found], name: str) -> Allowed | None:

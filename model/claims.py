@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from codemem.model.asked import Asked
+from codemem.model.asked import BUILT_ON, SPAN, Asked
 from codemem.model.events import Definition, Source
 from codemem.model.references import users
 from codemem.model.spelled import standing_alone
@@ -30,13 +30,12 @@ from codemem.model.stated import (
     tails_of,
 )
 
-_SPAN = r"`([^`\n]+)`"
 _LIST = r"(?:`[^`\n]*`(?:, | and ))*`$"
 """Up to the opening of a code span, behind others of a list."""
 _RAISED = re.compile(r"\b(?:raise|throw)\s+(?:new\s+)?([A-Za-z_][\w.:]*)")
 _FAILING = re.compile(r"rais|throw|fail|reject|error|except|panic|abort|exit|die", re.IGNORECASE)
 """A part of some word, in any language, in what raises an error of its own."""
-_BUILT_ON, _DECLARED = "(?:extends|inherits from|embeds|requires|derives from)", "(?:derives|implements)"
+_DECLARED = "(?:derives|implements)"
 _DECLARING = "abstract|class|enum|extends|final|implements|interface|public|record|struct|trait|type"
 _RAISES, _RETURNS_ERROR = r"(?:raises|throws)", r"returns the errors?"
 _COMMENTS = re.compile(r"^[ \t]*(?:#(?!\[)|//|/\*|\*(?=[\s/]|$)|--).*$", re.MULTILINE)
@@ -224,37 +223,37 @@ _PROSE = (".md", ".markdown", ".rst", ".txt", ".adoc")
 _TEST_FILE = re.compile(r"(?:^|/)(?:tests?|__tests__)/|(?:^|/)test_[^/]*$|[._]test\.\w+$")
 _TEST = re.compile(r"(?:^|\.)(?:tests?\.|test_|Test[A-Z])")
 """In the name of a definition: it shows what is meant rather than do it."""
-_CALLED_BY = rf"{_SPAN} is called by (?:`[^`\n]+` in `[^`\n]+`,? and by )*"
-_CALLER, _FILE_OF_CALLER = re.compile(rf"{_CALLED_BY}`$"), re.compile(rf"{_CALLED_BY}{_SPAN} in `$")
-_AND_BY = re.compile(rf"{_SPAN} is called by `[^`\n]+` in `[^`\n]+`(?: and by `[^`\n]+` in `[^`\n]+`)*,? and")
-_ANNOUNCED = re.compile(rf"{_SPAN},? (?:which )?{_RAISES}")
+_CALLED_BY = rf"{SPAN} is called by (?:`[^`\n]+` in `[^`\n]+`,? and by )*"
+_CALLER, _FILE_OF_CALLER = re.compile(rf"{_CALLED_BY}`$"), re.compile(rf"{_CALLED_BY}{SPAN} in `$")
+_AND_BY = re.compile(rf"{SPAN} is called by `[^`\n]+` in `[^`\n]+`(?: and by `[^`\n]+` in `[^`\n]+`)*,? and")
+_ANNOUNCED = re.compile(rf"{SPAN},? (?:which )?{_RAISES}")
 _ASKED_FORMS: tuple[tuple[re.Pattern[str], Callable[..., Allowed | None]], ...] = (
     (re.compile(r"^`$"), Asked.first),
-    (re.compile(rf"{_SPAN} (?:calls|creates) `$"), Asked.called),
-    (re.compile(rf"{_SPAN} uses `$"), Asked.used),
-    (re.compile(rf"{_BUILT_ON} {_SPAN}, whose {_SPAN} defaults to `$"), Asked.preset_above),
-    (re.compile(rf"{_SPAN}, (?:where|whose) {_SPAN} defaults to `$"), Asked.preset_in),
-    (re.compile(rf"takes {_SPAN} from `?[^`;]+`?; its {_SPAN} defaults to `$"), Asked.preset_in),
-    (re.compile(rf"{_SPAN} defaults to `$"), Asked.preset),
-    (re.compile(rf"{_SPAN} defaults to {_SPAN} in `$"), Asked.owners),
+    (re.compile(rf"{SPAN} (?:calls|creates) `$"), Asked.called),
+    (re.compile(rf"{SPAN} uses `$"), Asked.used),
+    (re.compile(rf"{BUILT_ON} {SPAN}, whose {SPAN} defaults to `$"), Asked.preset_above),
+    (re.compile(rf"{SPAN}, (?:where|whose) {SPAN} defaults to `$"), Asked.preset_in),
+    (re.compile(rf"takes {SPAN} from `?[^`;]+`?; its {SPAN} defaults to `$"), Asked.preset_in),
+    (re.compile(rf"{SPAN} defaults to `$"), Asked.preset),
+    (re.compile(rf"{SPAN} defaults to {SPAN} in `$"), Asked.owners),
 )  # fmt: skip
 """Likewise, by what the question asks for; where that says nothing, the forms of above count."""
 _FORMS: tuple[tuple[re.Pattern[str], Callable[..., Allowed | None]], ...] = (
-    (re.compile(rf"{_SPAN},? (?:which )?{_RAISES} {_LIST}"), _raised_by),
-    (re.compile(rf"{_SPAN},? (?:which )?{_RETURNS_ERROR} {_LIST}"), _said_of),
-    (re.compile(rf"{_SPAN},? (?:which )?(?:{_RAISES}|{_RETURNS_ERROR}) `[^`\n]*` if `$"), _said_of),
-    (re.compile(rf"{_SPAN},? (?:which )?returns `$"), _said_of),
-    (re.compile(rf"takes {_SPAN} from `?[^`;]+`?; it {_BUILT_ON} {_LIST}"), _built_on),
-    (re.compile(rf"takes {_SPAN} from `?[^`;]+`?; it {_DECLARED} {_LIST}"), _declared_of),
-    (re.compile(rf"{_SPAN} {_BUILT_ON} {_LIST}"), _built_on),
-    (re.compile(rf"{_SPAN} {_DECLARED} {_LIST}"), _declared_of),
-    (re.compile(rf"{_SPAN} is decorated with {_LIST}"), _declared_of),
-    (re.compile(rf"{_SPAN}, (?:where|whose) {_SPAN} defaults to `$"), _value_in),
-    (re.compile(rf"takes {_SPAN} from `?[^`;]+`?; its {_SPAN} defaults to `$"), _value_in),
-    (re.compile(rf"{_SPAN} defaults to `$"), _value),
-    (re.compile(rf"{_SPAN} defaults to {_SPAN} in `$"), _owners),
-    (re.compile(rf"uses {_SPAN}, which is `$"), _constant),
-    (re.compile(rf"{_SPAN} is `$"), _constant),
-    (re.compile(rf"{_SPAN} is {_SPAN}, set in `$"), _files),
+    (re.compile(rf"{SPAN},? (?:which )?{_RAISES} {_LIST}"), _raised_by),
+    (re.compile(rf"{SPAN},? (?:which )?{_RETURNS_ERROR} {_LIST}"), _said_of),
+    (re.compile(rf"{SPAN},? (?:which )?(?:{_RAISES}|{_RETURNS_ERROR}) `[^`\n]*` if `$"), _said_of),
+    (re.compile(rf"{SPAN},? (?:which )?returns `$"), _said_of),
+    (re.compile(rf"takes {SPAN} from `?[^`;]+`?; it {BUILT_ON} {_LIST}"), _built_on),
+    (re.compile(rf"takes {SPAN} from `?[^`;]+`?; it {_DECLARED} {_LIST}"), _declared_of),
+    (re.compile(rf"{SPAN} {BUILT_ON} {_LIST}"), _built_on),
+    (re.compile(rf"{SPAN} {_DECLARED} {_LIST}"), _declared_of),
+    (re.compile(rf"{SPAN} is decorated with {_LIST}"), _declared_of),
+    (re.compile(rf"{SPAN}, (?:where|whose) {SPAN} defaults to `$"), _value_in),
+    (re.compile(rf"takes {SPAN} from `?[^`;]+`?; its {SPAN} defaults to `$"), _value_in),
+    (re.compile(rf"{SPAN} defaults to `$"), _value),
+    (re.compile(rf"{SPAN} defaults to {SPAN} in `$"), _owners),
+    (re.compile(rf"uses {SPAN}, which is `$"), _constant),
+    (re.compile(rf"{SPAN} is `$"), _constant),
+    (re.compile(rf"{SPAN} is {SPAN}, set in `$"), _files),
 )  # fmt: skip
 """Forms of a fact up to the code span that they open, and what may stand in it; the first that fits counts."""

@@ -2,7 +2,6 @@
 # Nothing is trained: adapters that were carried (/tmp/c/NAME.safetensors) are there to be judged as soon as the base is, under
 # further names too (ALSO="NAME=OTHER ...").
 . training/lease/there.sh
-. training/lease/asking.sh
 await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" /tmp/c/shipped.safetensors
 dequantised $SMALL
 for file in /tmp/c/*.safetensors; do cp "$file" /tmp/r/ && touch "/tmp/r/$(basename "$file" .safetensors).done"; done
