@@ -37,7 +37,9 @@ def arguments() -> argparse.ArgumentParser:
     add("--recipe", type=json.loads, default={}, help="settings of training/recipe.py, as JSON")
     add("--resume", action="store_true")
     add(
-        "--hold-to", type=Path, help="the adapter whose lower half the run's is held to; by default what it begins with"
+        "--hold-to",
+        type=Path,
+        help="the adapter whose lower half the run's is held to; by default what it begins with, the base at last",
     )
     add("--from-adapter", type=Path, dest="start", help="an adapter whose parameters the run begins with")
     return parser

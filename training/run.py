@@ -12,13 +12,16 @@ from typing import Any
 import torch
 
 from codemem.model.config import DecoderConfig, MemoryConfig
+from codemem.model.decoder import Decoder
 from codemem.model.load import load_decoder
+from codemem.model.prompts import Prompts
 from codemem.model.tokenizer import Tokenizer
 from codemem.model.weights import checkpoint_folder, load_checkpoint
 from codemem.model.weights.adapters import OWN_NAME
 from codemem.training.corpus import Corpus
 from codemem.training.evaluate import load_trained
 from codemem.training.holding import Held
+from codemem.training.network import Network
 from codemem.training.processes import Processes, device_of_process
 from codemem.training.quoting import quoted_answers
 from codemem.training.recipe import Recipe
@@ -59,7 +62,8 @@ class RunOptions:
     """Take the first so many pairs only."""
     resume: bool = False
     hold_to: Path | None = None
-    """The adapter that a recipe with `held` holds the lower half to (training/holding.py); by default `start`."""
+    """The adapter that a recipe with `held` holds the lower half to (training/holding.py); by default `start`, and the
+    base itself where a run begins at that."""
     start: Path | None = None
     """An adapter whose parameters this run begins with, for a further course; by default a run begins at the base."""
 
@@ -98,22 +102,27 @@ def train(options: RunOptions, log: Log) -> Path:
 def _trainer(
     options: RunOptions, recipe: Recipe, device: torch.device, processes: Processes
 ) -> tuple[Trainer, Tokenizer]:
+    decoder, tokenizer = _bare(options, device)
+    trainer = Trainer(decoder, tokenizer, recipe, device=device, base_sha256=options.base_sha256, processes=processes)
+    if recipe.holds:
+        if adapter := options.hold_to or options.start:
+            network, _ = load_trained(options.base, adapter, device=device)
+        else:
+            network = Network(_bare(options, device)[0], Prompts(tokenizer), Recipe(recipe.memory), device=device)
+        trainer.held = Held(network, recipe.memory.ranking_layers[-1])
+    return trainer, tokenizer
+
+
+def _bare(options: RunOptions, device: torch.device) -> tuple[Decoder, Tokenizer]:
+    """The base as it is, and its tokenizer."""
     checkpoint = load_checkpoint(options.base)
-    tokenizer = Tokenizer.from_folder(checkpoint_folder(options.base))
     decoder = load_decoder(
         DecoderConfig.from_huggingface(checkpoint.config),
         checkpoint.tensors,
         device=device,
         dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
     )
-    trainer = Trainer(decoder, tokenizer, recipe, device=device, base_sha256=options.base_sha256, processes=processes)
-    if recipe.holds:
-        held = options.hold_to or options.start
-        if held is None:
-            raise ValueError("the recipe holds the lower half to what it was: name an adapter to begin with")
-        network, _ = load_trained(options.base, held, device=device)
-        trainer.held = Held(network, recipe.memory.ranking_layers[-1])
-    return trainer, tokenizer
+    return decoder, Tokenizer.from_folder(checkpoint_folder(options.base))
 
 
 def _run(trainer: Trainer, corpus: Corpus, options: RunOptions, log: Log) -> None:

@@ -27,9 +27,16 @@ def test_what_moves_is_seen_and_held(tmp_path: Path, base: Path, data: Path) -> 
     assert moved[30.0][-1] < 0.5 * moved[0.0][-1]
 
 
+def test_a_run_from_the_base_is_held_to_the_base(tmp_path: Path, base: Path, data: Path) -> None:
+    moved = {}
+    for weight in (0.0, 30.0):
+        log = run(base, data, tmp_path / f"held-{weight}", 12, **LOWER, hold_weight=weight)
+        moved[weight] = [row["losses"]["held"] for row in log]
+        assert moved[weight][0] < 1e-6
+    assert moved[30.0][-1] < 0.5 * moved[0.0][-1]
+
+
 def test_what_is_held_is_the_start(tmp_path: Path, base: Path, data: Path) -> None:
-    with pytest.raises(ValueError, match="begin"):
-        run(base, data, tmp_path / "none", 1, **LOWER)
     other = begun(tmp_path, base, data)
     log = run(base, data, tmp_path / "held", 1, "--hold-to", str(other), **LOWER)
     assert log[0]["losses"]["held"] > 0.01  # a run from the base is not yet where the other adapter ended

@@ -7,16 +7,17 @@
 await /tmp/s/evals.tar.joined
 mkdir -p /tmp/r/claimed
 EACH=$(($(nproc) / GPUS))
+ASKERS=${ASKERS:-12} # processes of a job; a larger model wants fewer
 small() { # CORES GPU NAME
     # shellcheck disable=SC2086
-    answers "$1" 12 "$2" "$3" held-out ${SMALL_SYSTEMS:---system bm25-chunks-tuned --system fusion-tuned} \
+    answers "$1" "$ASKERS" "$2" "$3" held-out ${SMALL_SYSTEMS:---system bm25-chunks-tuned --system fusion-tuned} \
         --reader "/tmp/r/$3.safetensors" --adapter /tmp/r/shipped.safetensors
 }
 medium() { # CORES GPU NAME SYSTEM: what is bolted on
     answers "$1" 10 "$2" "$3-$4" held-out --system "$4-larger-tuned" --adapter /tmp/r/shipped.safetensors \
         --rival-model $MEDIUM --rival-reader "/tmp/r/$3.safetensors"
 }
-asked() { memory "$1" 12 "$2" "$3"; } # CORES GPU NAME
+asked() { memory "$1" "$ASKERS" "$2" "$3"; } # CORES GPU NAME
 both() { # CORES GPU NAME: everything, and how well it finds
     asked "$@"
     finding "$2" "$3"
@@ -24,16 +25,16 @@ both() { # CORES GPU NAME: everything, and how well it finds
 held() { # CORES GPU NAME [SYSTEM]
     system=${4:-memory}
     [ "$system" = memory ] && out=$3 || out=$3-$system
-    answers "$1" 12 "$2" "$out" held-out --system "$system" --adapter "/tmp/r/$3.safetensors"
+    answers "$1" "$ASKERS" "$2" "$out" held-out --system "$system" --adapter "/tmp/r/$3.safetensors"
 }
-dev() { answers "$1" 12 "$2" "$3" dev --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
-practice() { answers "$1" 12 "$2" "$3" practice --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
+dev() { answers "$1" "$ASKERS" "$2" "$3" dev --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
+practice() { answers "$1" "$ASKERS" "$2" "$3" practice --system memory --adapter "/tmp/r/$3.safetensors"; } # CORES GPU NAME
 told() { # CORES GPU NAME: the same adapter not told where names stand, and told it of what BM25 ranks first
-    answers "$1" 12 "$2" "$3-told" held-out --system memory-references-off --system bm25-chunks-references \
+    answers "$1" "$ASKERS" "$2" "$3-told" held-out --system memory-references-off --system bm25-chunks-references \
         --adapter "/tmp/r/$3.safetensors"
 }
 recent() { # CORES GPU NAME: packages from after the base's time, beside BM25
-    answers "$1" 12 "$2" "$3" recent ${RECENT_SYSTEMS:---system memory --system bm25-chunks --system closed-book} --adapter "/tmp/r/$3.safetensors"
+    answers "$1" "$ASKERS" "$2" "$3" recent ${RECENT_SYSTEMS:---system memory --system bm25-chunks --system closed-book} --adapter "/tmp/r/$3.safetensors"
 }
 before() { # CORES GPU NAME JOB...: a job of answers (not prose), by the tree of another day (before.tar.xz: a folder `before`)
     cores=$1 on=$2 name=$3 other=$4; shift 4
@@ -43,7 +44,7 @@ before() { # CORES GPU NAME JOB...: a job of answers (not prose), by the tree of
 tongues() { # CORES GPU NAME TONGUES...: dev in other tongues
     cores=$1 on=$2 name=$3; shift 3
     for tongue in "$@"; do
-        answers "$cores" 12 "$on" "$name-$tongue" dev --system memory --tongue "$tongue" --adapter "/tmp/r/$name.safetensors"
+        answers "$cores" "$ASKERS" "$on" "$name-$tongue" dev --system memory --tongue "$tongue" --adapter "/tmp/r/$name.safetensors"
     done
 }
 growth() { # CORES GPU NAME: answers while the memory grows; goes on beside the next jobs, in a folder of its own but for the best
@@ -59,7 +60,7 @@ grown() { # CORES GPU NAME: the product's own answers while a repository grows, 
         touch "/tmp/r/$3-grown.done"
     ) &
 }
-prose() { NAMES=$3 ON=$2 EACH=$((EACH - 4)) timeout "${PROSE_SECONDS:-150}" sh training/lease/prose.sh > "/tmp/r/prose-$3.log" 2>&1; } # CORES GPU NAME
+prose() { NAMES=$3 ON=$2 EACH=${PROSE_EACH:-$((EACH - 4))} timeout "${PROSE_SECONDS:-150}" sh training/lease/prose.sh > "/tmp/r/prose-$3.log" 2>&1; } # CORES GPU NAME
 reads() { case " $READERS " in *" $1 "*) ;; *) false ;; esac; } # NAME: whether that reader is trained
 jobs() { # each: what does it, of which adapter, and what else that wants to know
     [ -z "$JOBS" ] || { echo "$JOBS"; return; }
@@ -93,7 +94,9 @@ work() { # GPU CORES
     done
 }
 jobs > /tmp/r/jobs.txt
-for gpu in $(seq 0 $((GPUS - 1))); do work "$gpu" "$((gpu * EACH))-$((gpu * EACH + EACH - 1))" & done
+for gpu in $(seq 0 $((GPUS - 1))); do # WORKERS: jobs of one GPU at once
+    for _ in $(seq 1 "${WORKERS:-1}"); do work "$gpu" "$((gpu * EACH))-$((gpu * EACH + EACH - 1))" & done
+done
 # While the last GPU still trains, which takes few cores, the first is asked by twice as many processes.
 [ "$COURSES" -eq "$GPUS" ] || work 0 "$(((GPUS - 1) * EACH + 4))-$((GPUS * EACH - 1))" &
 wait

@@ -6,6 +6,8 @@ await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" /tmp/c/shipped.safeten
 cp /tmp/c/shipped.safetensors /tmp/r/
 dequantised $SMALL
 GPU=$((GPUS - 1))
-memory "$(($(nproc) / 2))-$(($(nproc) - 1))" 14 "$GPU" shipped
+for split in ${SHIPPED_SPLITS:-held-out dev}; do
+    answers "${SHIPPED_CORES:-$(($(nproc) / 2))-$(($(nproc) - 1))}" 14 "$GPU" shipped "$split" --system memory --adapter /tmp/r/shipped.safetensors
+done
 date +%T
 touch /tmp/r/shipped.done

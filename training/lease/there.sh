@@ -5,6 +5,14 @@ SMALL=/tmp/s/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
 MEDIUM=/tmp/s/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf
 SMALL_SHA=1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32
 MEDIUM_SHA=cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046
+# The model that `lower` and `train` train (MODEL), and the layers that it routes at, as deep in 28 as in 24.
+case ${MODEL:-small} in
+medium) BASE=$MEDIUM BASE_SHA=$MEDIUM_SHA ROUTED=6,9,13 ;;
+*) BASE=$SMALL BASE_SHA=$SMALL_SHA ROUTED=5,8,11 ;;
+esac
+base_of() { # ADAPTER: the base that its first bytes name
+    if head -c 1000 "$1" | grep -a -q $MEDIUM_SHA; then echo $MEDIUM; else echo $SMALL; fi
+}
 cd /tmp/tree || exit 1
 await() { for file in "$@"; do while [ ! -e "$file" ]; do sleep 0.5; done; done; }
 dequantised() { # FILE: once, whoever asks for it first

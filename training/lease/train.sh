@@ -5,8 +5,8 @@ RECIPE=${RECIPE:-training/recipes/seventh.json}
 SHIPPED=/tmp/c/shipped.safetensors
 START=${START:-$SHIPPED}
 # shellcheck disable=SC2086
-await /tmp/r/site.done "/tmp/s/$(basename $SMALL).joined" $SHIPPED "$START" /tmp/r/words.done $TRAIN_AFTER
-dequantised $SMALL
+await /tmp/r/site.done "/tmp/s/$(basename $BASE).joined" $SHIPPED "$START" /tmp/r/words.done $TRAIN_AFTER
+dequantised $BASE
 mkdir -p /tmp/r && cp $SHIPPED /tmp/r/shipped.safetensors
 case " $STAGES " in *" shipped "*) ;; *) touch /tmp/r/shipped.done ;; esac # for jobs that ask it; otherwise when all is asked
 date +%T
@@ -20,7 +20,7 @@ course() { # GPU SEED; a smaller footprint if the first does not fit
     for form in mlp layer; do
         rm -rf "/tmp/s/x$2"
         # shellcheck disable=SC2086
-        python3 -m codemem.training --base $SMALL --base-sha256 $SMALL_SHA --data /tmp/s/course --out "/tmp/s/x$2" \
+        python3 -m codemem.training --base $BASE --base-sha256 $BASE_SHA --data /tmp/s/course --out "/tmp/s/x$2" \
             $LAYERS --from-adapter "$START" \
             --recipe "$(recipe "/tmp/r/x$2.recipe.json" "{\"seconds\": ${COURSE_SECONDS:-690}, \"seed\": $2, \"recompute\": \"$form\"}")" \
             && break
