@@ -7,9 +7,24 @@ names that a question spells and a few words (`model/cues.py`), what a definitio
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
-from codemem.model.cues import CALLERS, CALLS, CONSTANTS, DEFAULTS, ERRORS, RAISING, TESTS, is_constant
+from codemem.model.cues import (
+    BASED,
+    BASES,
+    CALLERS,
+    CALLS,
+    CONSTANTS,
+    DEFAULTS,
+    ELSEWHERE,
+    EMBEDDED,
+    ERROR_RETURNED,
+    ERRORS,
+    RAISING,
+    TESTS,
+    WHERE,
+    is_constant,
+)
 from codemem.model.events import Definition, Source
 from codemem.model.spelled import last_parts, spelled_names, standing_alone
 from codemem.model.stated import Allowed, lines_of, named, one_of, own_part, presets, set_in, starts, suffixes
@@ -33,8 +48,12 @@ _OF_OTHERS = re.compile(
 )
 """How a fact is told of a definition that is not what a parameter is preset to."""
 _CALLS = re.compile(rf"{SPAN} calls\b")
+_LEADS = re.compile(rf"{SPAN} (?:calls|creates)\b")
+_IS = re.compile(rf"{SPAN} is\b")
 _LINKED = re.compile(rf"^{SPAN} (?:calls|creates|takes|{BUILT_ON}) [^.;]*`\.(?:\s|$)")
 """A first sentence that says where what is asked for is to be found, and nothing else."""
+
+_COMMENTED = re.compile(r"\A(?:\s*(?:#(?!\[)|//|/?\*|--)[^\n]*\n)+")
 
 _Found = tuple[Source, Definition]
 
@@ -59,17 +78,28 @@ class Asked:
         """Whether it speaks of tests."""
         self._of_callers = CALLERS.search(question) is not None
         led = "/" in question or CALLS.search(question) is not None
+        of_base = BASES.search(question) and not WHERE.search(question)
+        self._based = self._spelled_with(_is_based, any) if of_base else frozenset()
+        of_own_error = self._of_error and not ELSEWHERE.search(question)
+        self._failing = self._spelled_with(_fails, all) if of_own_error else frozenset()
         self._own = self._own_parameters() if self._of_value and not led else frozenset()
 
     def goes_on(self, whole: str, length: int) -> bool:
         """Whether an answer, of which all behind `length` is new, still comes to what is asked for.
 
         Where that is what a parameter is preset to, it tells no other fact, nor ends its first sentence, before it has
-        named that; where it is who calls something, it does not begin to tell what that calls.
+        named that; where it is who calls something, it does not begin to tell what that calls. Of what says itself
+        what it is built on, or which error comes out of it, no other fact is told where that is asked for.
         """
-        turned = _CALLS.match(whole) if self._of_callers else None
-        if turned and turned.end() > length and own_part(turned[1]) in self._spelled:
-            return False
+        turning = (
+            (_CALLS, self._spelled if self._of_callers else ()),
+            (_LEADS, self._failing),
+            (_IS, self._based),
+        )
+        for form, of in turning:
+            turned = form.match(whole) if of else None
+            if turned and turned.end() > length and own_part(turned[1]) in of:
+                return False
         if not self._of_value or not self._parameters or any(f"`{name}`" in whole for name in self._parameters):
             return True
         told = [*_OF_OTHERS.finditer(whole), *_LINKED.finditer(whole)]
@@ -139,6 +169,14 @@ class Asked:
         scoped = [pair for pair in found if not self._parts.isdisjoint(_scope(pair[1]))]
         return scoped or found
 
+    def _spelled_with(self, has: Callable[[_Found], bool], of: Callable[[Iterable[bool]], bool]) -> frozenset[str]:
+        """Names that the question spells of whose definitions that were read any has something, or all have."""
+        found: dict[str, list[_Found]] = {}
+        for pair in self._definitions:
+            if (name := pair[1].own_name) in self._spelled:
+                found.setdefault(name, []).append(pair)
+        return frozenset(name for name, pairs in found.items() if of(map(has, pairs)))
+
     def _parameters_asked(self, borne: Set[str]) -> Mapping[str, list[_Found]]:
         """Parameters that the question spells -> what presets them. A name that definitions bear, too, is one where no
         other is: of something that the question spells, or, where it asks for a default, of anything."""
@@ -183,6 +221,21 @@ def _preset(found: Sequence[_Found], name: str) -> Allowed | None:
     within = (tail for pair in found for _, tail in set_in(lines_of(*pair), own))
     allowed = one_of(tail for preset in heads for tail in preset.tails) if heads else one_of(within)
     return allowed if allowed and allowed.tails else None
+
+
+def _is_based(found: _Found) -> bool:
+    """Whether a definition that begins in what was read says what it is built on."""
+    if found[1].start_line < 0:
+        return False
+    head, *others = _COMMENTED.sub("", lines_of(*found)).lstrip().split("\n")
+    embeds = "struct {" in head and any(EMBEDDED.match(line) for line in others)
+    return embeds or BASED.search("\n".join((head, *others[:2]))) is not None
+
+
+def _fails(found: _Found) -> bool:
+    """Whether an error comes out of a definition by its own lines."""
+    text = lines_of(*found)
+    return _FAILS.search(text) is not None or ERROR_RETURNED.search(text) is not None
 
 
 def _scope(definition: Definition) -> list[str]:

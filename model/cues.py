@@ -22,10 +22,30 @@ CALLERS = re.compile(
     r"|Aufrufer|abhäng\w*|hängt|depende[n]?|qui[eé]n llama)\b|谁调用|依赖",
     re.IGNORECASE,
 )
+BASES = re.compile(
+    r"\b(?:parents?|superclass|base (?:class|type)|inherits?|extends?|embeds?|built on|stands? (?:directly )?above"
+    r"|Elternklasse|Oberklasse|Basisklasse|erbt|padre|hereda)\b|父类|基类|继承",
+    re.IGNORECASE,
+)
+WHERE = re.compile(r"\bwhere\b|\b(?:which|what) file\b|\bwo\b|\bdónde\b|哪里|哪个文件", re.IGNORECASE)
+ELSEWHERE = re.compile(
+    r"\b(?:another|other|helpers?|calls?|called|follow|relies|inherit\w*|parents?|takes|hands|offers|anderen?|ruft|erbt|geerbt\w*"
+    r"|otr[oa]|llama|hereda\w*)\b|另一|其他|调用|继承",
+    re.IGNORECASE,
+)
+"""What is asked for is had by something else than what the question spells."""
 TESTS = re.compile(r"\btest(?:s|ed|ing)?\b|\bpruebas?\b|测试", re.IGNORECASE)
 RAISING = re.compile(
     r"^[ \t]*(?:raise|throw)\b|\bpanic!?\(|\bErr\(|\breject\(|\berrors\.New\(|\.Errorf\(|\bfail\w*\(", re.MULTILINE
 )
+ERROR_RETURNED = re.compile(r"\breturn\b[^\n]{0,200}?\bErr[A-Z]\w*")
+"""Go hands back errors that have names of their own."""
+BASED = re.compile(
+    r"\bclass\s+\w+\s*\(\s*[\w.]|\bclass\s+[\w:]+\s*<\s*[A-Z:]|\bextends\s+\w"
+    r"|\b(?:class|struct|interface|object|trait)\s+\w+(?:<[^<>\n]*>)?\s*:\s*\w"
+)
+EMBEDDED = re.compile(r"[ \t]+\*?(?:\w+\.)?[A-Za-z]\w*[ \t]*(?:`[^`]*`)?[ \t]*$")
+"""How code of any language says what something is built on; and a line of a struct of Go."""
 
 
 def is_constant(name: str) -> bool:

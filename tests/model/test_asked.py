@@ -50,6 +50,18 @@ GO = """type Fetcher struct {
 type Mirror struct {
 	Fetcher
 }
+
+// Plain stands alone.
+type Plain struct {
+	name string
+}
+
+func Limit(size int) error {
+	if size > most(size) {
+		return ErrTooLarge
+	}
+	return check(size)
+}
 """
 SOURCES = [
     Source(0, "net/limits.py\n", LIMITS, (Definition("LIMIT", 0, 1), Definition("OTHER", 1, 2))),
@@ -80,7 +92,17 @@ SOURCES = [
     Source(
         3, "pool.rb\n", RUBY, (Definition("Pool", 0, 8), Definition("Pool.take", 1, 4), Definition("Pool.wait", 5, 7))
     ),
-    Source(4, "net/fetcher.go\n", GO, (Definition("Fetcher", 0, 3), Definition("Mirror", 4, 8))),
+    Source(
+        4,
+        "net/fetcher.go\n",
+        GO,
+        (
+            Definition("Fetcher", 0, 3),
+            Definition("Mirror", 4, 8),
+            Definition("Plain", 9, 13),
+            Definition("Limit", 14, 19),
+        ),
+    ),
 ]
 PRESET = "`Client.connect` calls a function of another file that takes `version`. What is `version` preset to?"
 FAILING = "`Client.connect` calls a helper that can fail. With which error?"
@@ -170,6 +192,17 @@ def says(question: str, answer: str, sources: list[Source] = SOURCES) -> bool:
         ("Which type stands above `Mirror`?", "`Mirror` embeds `Mirror`", False),
         ("Which type stands above `Mirror`?", "`Mirror` embeds `struct`", False),
         ("Which type stands above `Fetcher`?", "`Fetcher` embeds `*Base`.", True),
+        ("Name the parent of `Mirror`.", "`Mirror` is defined in `net/fetcher.go`.", False),  # that is not asked
+        ("Name the parent of `Client`.", "`Client` is", False),
+        ("Name the parent of `Plain`.", "`Plain` is defined in `net/fetcher.go`.", True),  # it has none
+        ("Where is the parent of `Mirror` defined?", "`Mirror` is defined in `net/fetcher.go`.", True),
+        ("Where does `Mirror` stand?", "`Mirror` is defined in `net/fetcher.go`.", True),
+        ("Which error comes out of `Client.prepare`?", "`Client.prepare` raises `TypeError`.", True),
+        ("Which error comes out of `Client.connect`?", "`Client.connect` calls", False),  # one of its own comes out
+        ("Which error comes out of `Limit`?", "`Limit` calls", False),
+        ("Which error comes out of `Limit`?", "`Limit` returns the error `ErrTooLarge`.", True),
+        ("Which error comes out of `read`?", "`read` calls", True),  # it has none of its own
+        ("Which error comes out of what `Limit` calls?", "`Limit` calls", True),
     ],
 )
 def test_an_answer_tells_what_is_asked_for_of_what_has_it(question: str, answer: str, held: bool) -> None:
