@@ -1,5 +1,6 @@
-"""The default model as it ships: real weights, the packaged adapter, 8-bit layers."""
+"""The models as they ship: real weights, packaged adapters, 8-bit layers."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from codemem.model.engine import Engine
 from codemem.model.events import Answer, Read, Round, Source
 from codemem.model.store import Store
+from codemem.model.weights import checkpoint_folder
 from codemem.model.weights.adapters import adapter_path
 from codemem.model.weights.registry import find_model
 
@@ -20,7 +22,21 @@ DOCUMENTS = [
 
 @pytest.mark.weights
 def test_the_default_model_reads_finds_and_answers(real_checkpoint: Path, tmp_path: Path) -> None:
-    engine = Engine.open("small", real_checkpoint, adapter_path(find_model("small"), real_checkpoint), device="cpu")
+    reads_finds_and_answers("small", real_checkpoint, tmp_path)
+
+
+@pytest.mark.weights
+@pytest.mark.skipif("CODEMEM_TEST_MEDIUM" not in os.environ, reason="names no .gguf file of the medium model (1.1 GB)")
+def test_the_medium_model_reads_finds_and_answers(tmp_path: Path) -> None:
+    file = find_model("medium").file
+    assert file is not None
+    checkpoint = checkpoint_folder(Path(os.environ["CODEMEM_TEST_MEDIUM"]), sha256=file.sha256)
+    reads_finds_and_answers("medium", checkpoint, tmp_path)
+
+
+def reads_finds_and_answers(name: str, checkpoint: Path, tmp_path: Path) -> None:
+    """A shipped model finds three of four documents by meaning, and tells a default with the file that sets it."""
+    engine = Engine.open(name, checkpoint, adapter_path(find_model(name), checkpoint), device="cpu")
     entries = list(engine.encode(engine.tokenise(DOCUMENTS), engine.layout))
     with Store.open(tmp_path / "store", engine.layout) as store:
         store.append(entries)
