@@ -145,12 +145,17 @@ class Memory:
                     meter.advance(entry.tokens)
         finally:
             self.store.flush()
+        work.manifest = work.manifest.with_keys({self.layout.fingerprint: work.keys})
         work.present = present(work.keys, self.store)
         return Encoded(count, meter.done, time.monotonic() - started, complete)
 
     def _ready(self, documents: Sequence[int], work: Plan, passages: Passages) -> list[TokenisedDocument]:
         again = [document for document in documents if document not in work.tokenised]
         fresh = dict(self._tokenise(again, passages))
+        for document, done in fresh.items():
+            # Where an earlier version read the file, its key may be another: what is encoded now goes by its own.
+            work.keys.keys[document] = np.frombuffer(self.layout.key(done.ids), np.uint8)
+            work.keys.tokens[document] = len(done.ids)
         ready = (work.tokenised.pop(document, None) or fresh.get(document) for document in documents)
         return [document for document in ready if document is not None]
 

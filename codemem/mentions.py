@@ -8,16 +8,18 @@ gains by how few others do (docs/outline.md, "Links and mentions").
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from codemem.file_texts import file_texts
 from codemem.find import SPARE, Candidate
 from codemem.manifest import FileRecord
+from codemem.meant import meant, spelled_by
+from codemem.model.kin import akin, kind_of
 from codemem.model.spelled import names_to_find, standing_alone
 from codemem.outline.mix import kind_weight
-from codemem.outline.query import asked_kinds
+from codemem.outline.query import Query, asked_kinds
 from codemem.passages import FileChangedError
-from codemem.recall import Recall
+from codemem.recall import Recall, Remembered
 
 SECONDS = 0.5
 """For reading files; what is not read by then gains nothing."""
@@ -25,6 +27,10 @@ MOST = 12
 """A name that more documents of the kinds that are meant hold is no lead."""
 WORTH = 0.4
 """What the only document with a name gains, where the best of all ranks 1."""
+STRANGE = 0.55
+"""How likely code of another language is meant than what defines the name: as little as a test."""
+CODE = frozenset(("code", "test", "example"))
+"""Kinds of files in which a name is that of a definition of their own language."""
 FALL = 0.5
 """Of n documents with a name each gains so: 1 / n ** FALL of it; of tests and other kinds that are not meant, n counts
 all, of those that are meant these alone."""
@@ -37,16 +43,18 @@ def mentions(recall: Recall, question: str, *, seconds: float = SECONDS) -> dict
         return {}
     deadline = time.monotonic() + seconds
     holding: dict[str, dict[int, float]] = {name: {} for name in names}
-    asked = asked_kinds(question)
+    asked, spelled = asked_kinds(question), spelled_by(question)
     for owner, tree in enumerate(recall.trees):
         manifest = tree.work.manifest
+        defining = _defining(tree, spelled, names)
         for path, data in file_texts(tree.snapshot, deadline):
             row = manifest.index_of.get(path)
             if data is None or row is None:
                 continue
-            weight = kind_weight(manifest.kind(row), asked)
+            kind = manifest.kind(row)
             for name, found in holding.items():
                 if _lead(found) and name.encode() in data:
+                    weight = likely(path, kind, asked, defining[name])
                     held = (recall.index_of.get((owner, d)) for d in _documents(manifest.file(row), data, name))
                     found.update({index: weight for index in held if index is not None})
     gains: dict[int, float] = defaultdict(float)
@@ -54,6 +62,22 @@ def mentions(recall: Recall, question: str, *, seconds: float = SECONDS) -> dict
         for index, gain in gains_of(found).items():
             gains[index] += gain
     return gains
+
+
+def likely(path: str, kind: str, asked: Collection[str], defining: Collection[str]) -> float:
+    """How likely a file is meant that holds a name, at most 1, by its kind and by what kinds (`model/kin.py`) of files
+    define that; `asked` are kinds that the question names."""
+    strange = kind in CODE and not akin(path, defining)
+    return kind_weight(kind, asked) * (STRANGE if strange else 1.0)
+
+
+def _defining(tree: Remembered, spelled: Query, names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Name -> the kinds of the files that define what the question means by it; none where nothing does."""
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for path, symbol in meant(tree, spelled).definitions:
+        if symbol.name in found:
+            found[symbol.name].add(kind_of(path))
+    return {name: frozenset(kinds) for name, kinds in found.items()}
 
 
 def gains_of(found: Mapping[int, float]) -> dict[int, float]:

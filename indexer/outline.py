@@ -31,6 +31,8 @@ _CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*")
 _INHERITS = re.compile(r"; inherits: ?([\w, ]+)\n")
 _SIGILS = {"simple_symbol": ":", "variable": "$"}
 """What is written before a name and is no part of it, by type of node."""
+_UNSAID = re.compile(r"\A(?:module\.)?exports\Z|\.prototype\Z")
+"""Of a scope in JavaScript: what no one names who speaks of what a module exports, or of a class's members."""
 _MAX_NAME = 200
 _PIECE = 1 << 12
 """Bytes that the parser is given at once."""
@@ -134,16 +136,18 @@ def _is_one_of(
     _pattern: int,
     captures: _Captures,
 ) -> bool:
-    """`(#one-of? @capture "word" ...)`: the only predicate of our queries.
+    """`(#one-of? @capture "word" ...)` and `#not-one-of?`: the only predicates of our queries.
 
     tree-sitter's own predicates ask a tree that was parsed with a time limit for its text, at the cost of a copy of the
     file each.
     """
-    if predicate != "one-of?":
+    if predicate not in ("one-of?", "not-one-of?"):
         raise ValueError(f"an outline query uses the unknown predicate #{predicate}")
     words = {word for word, kind in arguments if kind == "string"}
     nodes = captures.get(arguments[0][0], [])
-    return all(source[node.start_byte : node.end_byte].decode("utf-8", "replace") in words for node in nodes)
+    wanted = predicate == "one-of?"
+    texts = (source[node.start_byte : node.end_byte].decode("utf-8", "replace") for node in nodes)
+    return all((text in words) is wanted for text in texts)
 
 
 def _collect(matches: Iterable[tuple[int, _Captures]], source: bytes) -> tuple[list[Found], dict[int, Node]]:
@@ -179,7 +183,7 @@ def _merge(found: Found, pattern: int, names: list[Node], captures: _Captures, s
         elif capture in ("span", "end"):
             found.widen(nodes[0], first=capture == "span")
         elif capture == "scope":
-            found.scope = _text(nodes[0], source)
+            found.scope = _UNSAID.sub("", _text(nodes[0], source))
         elif capture == "doc":
             found.doc = source[nodes[0].start_byte : nodes[0].end_byte]
 

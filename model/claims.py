@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from codemem.model.asked import BUILT_ON, SPAN, Asked
 from codemem.model.events import Definition, Source
+from codemem.model.kin import of_kin
 from codemem.model.references import users
 from codemem.model.spelled import standing_alone
 from codemem.model.stated import (
@@ -214,6 +215,7 @@ def _users(sources: Sequence[Source], name: str, *, tests: bool) -> list[tuple[D
     """Who calls a definition, or else who names it; of `tests` only those of no others, unless they are asked about."""
     numbered = list(enumerate(sources))
     every = list(users(own_part(name), numbered, calls=True)) or list(users(own_part(name), numbered, calls=False))
+    every = list(of_kin(every, lambda user: user[2], {source.path for source, _ in named(sources, name)}))
     doing = [user for user in every if not _TEST.search(user[0].name) and not _TEST_FILE.search(user[2])]
     return every if tests or not doing else doing
 

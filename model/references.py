@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from itertools import islice
 
 from codemem.model.events import Definition, Source
+from codemem.model.kin import of_kin
 from codemem.model.signature import LONGEST as LONGEST_HEAD
 from codemem.model.signature import signature
 from codemem.model.spelled import SHORTEST, names_to_find, spelled_names, standing_alone
@@ -65,8 +66,15 @@ def _line(name: str, numbered: Sequence[Numbered], spelled: Set[str]) -> str:
     defined = [(number, found) for number, source in numbered for found in _named(source, name)]
     meant = [(number, found) for number, found in defined if not spelled.isdisjoint(found.name.split(".")[:-1])]
     defined = meant or defined
-    callers = list(islice(_unique(map(_told, users(name, numbered, calls=True))), USED))
-    others = [] if callers else list(islice(_unique(map(_told, users(name, numbered, calls=False))), USED))
+    paths = {number: source.path for number, source in numbered}
+    defining = {paths[number] for number, _ in defined}
+
+    def told_of(calls: bool) -> list[str]:
+        found = of_kin(list(users(name, numbered, calls=calls)), lambda user: user[2], defining)
+        return list(islice(_unique(map(_told, found)), USED))
+
+    callers = told_of(calls=True)
+    others = [] if callers else told_of(calls=False)
     used = list(islice(_uses(name, numbered, {found for _, found in defined}), USES)) if defined else []
     heads = _Heads(numbered)
     told = {

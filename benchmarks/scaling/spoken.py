@@ -23,10 +23,10 @@ from codemem.indexer.kinds import file_kind
 from codemem.indexer.outline import outline_regions
 from codemem.links import MOST_NAMED, ORIGINS, PARTS, Lead, gains, lead_of
 from codemem.meant import MOST_BEARERS, SPELLED, nearest
-from codemem.mentions import gains_of
+from codemem.mentions import gains_of, likely
 from codemem.model.cues import is_constant
+from codemem.model.kin import kind_of
 from codemem.model.spelled import names_to_find
-from codemem.outline.mix import kind_weight
 from codemem.outline.query import asked_kinds, folded, understand
 from codemem.outline.words import identifiers
 from codemem.sought import Sought
@@ -88,10 +88,12 @@ class Spoken:
         for name in names_to_find(self.questions[question]):
             kinds = asked_kinds(self.questions[question])
             held = _held(self.mentioned.get(name), chosen)
-            found = {int(d): kind_weight(_kind(_path(self.documents[d][0])), kinds) for d in held}
+            bearers = self._bearers(question, name, chosen)
+            defining = {kind_of(_path(self.documents[d][0])) for d in bearers[:MOST_BEARERS]}
+            paths = {int(d): _path(self.documents[d][0]) for d in held}
+            found = {d: likely(path, _kind(path), kinds, defining) for d, path in paths.items()}
             for document, gain in gains_of(found).items():
                 prior[document] += gain
-            bearers = self._bearers(question, name, chosen)
             if 0 < len(bearers) <= MOST_BEARERS:
                 prior[bearers] += spelled_gain(len(bearers))
                 if len(bearers) == 1:

@@ -16,7 +16,7 @@ from codemem.outline.records import FileRecord, SymbolRecord, name_terms, scope_
 
 APPLICATION_ID = 0x636D6F6C
 """'cmol', in SQLite's header: tells an outline from any other database."""
-VERSION = 2
+VERSION = 3
 """To be raised when records or the rules that make their terms change: stored outlines are then built anew."""
 
 PLACE_BYTES = 4

@@ -7,9 +7,31 @@
   value: [(arrow_function) (function_expression) (generator_function)]) .) @definition.function
 (lexical_declaration . (variable_declarator name: (identifier) @name value: (class)) .) @definition.class
 (program (lexical_declaration (variable_declarator name: (identifier) @name)) @definition.variable)
-(expression_statement (assignment_expression
+((expression_statement (assignment_expression
   left: (member_expression object: (_) @scope property: (property_identifier) @name)
-  right: [(function_expression) (arrow_function) (class)])) @definition.function
+  right: [(function_expression) (arrow_function)])) @definition.function
+  (#not-one-of? @name "exports"))
+((expression_statement (assignment_expression
+  left: (member_expression object: (_) @scope property: (property_identifier) @name)
+  right: (class))) @definition.class
+  (#not-one-of? @name "exports"))
+; What a CommonJS module is as a whole bears the name of its own, if it has one.
+((expression_statement (assignment_expression
+  left: (member_expression object: (_) @scope property: (property_identifier) @name)
+  right: [(function_expression !name) (arrow_function)])) @definition.function
+  (#one-of? @name "exports"))
+((expression_statement (assignment_expression
+  left: (member_expression object: (_) @scope property: (property_identifier) @name)
+  right: (class !name))) @definition.class
+  (#one-of? @name "exports"))
+((expression_statement (assignment_expression
+  left: (member_expression property: (property_identifier) @exports)
+  right: (function_expression name: (_) @name))) @definition.function
+  (#one-of? @exports "exports"))
+((expression_statement (assignment_expression
+  left: (member_expression property: (property_identifier) @exports)
+  right: (class name: (_) @name))) @definition.class
+  (#one-of? @exports "exports"))
 (pair key: (_) @name value: [(function_expression) (arrow_function)]) @definition.method
 (export_statement declaration: (_ name: (_) @name)) @span
 (export_statement declaration: (lexical_declaration . (variable_declarator name: (identifier) @name) .)) @span

@@ -1,13 +1,17 @@
 """What `index` encodes and what it need not, on real git repositories and with a model that costs nothing."""
 
+import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.bench import Bench
 from app.conftest import FILES, commit, git, write
 from app.fake_engine import FakeEngine
+from codemem import passages
 from codemem.errors import CodememError, NotIndexedError, WorkInterruptedError
 from codemem.index import IndexOptions, index
 from codemem.snapshot import Behind
@@ -111,6 +115,25 @@ def test_a_new_version_of_the_model_encodes_only_when_asked(bench: Bench, reposi
     assert "--upgrade" in found.notes[0]
     assert bench.index(repository, upgrade=True).encoded == 4
     assert bench.find(repository, "retry").router == "both"
+
+
+def test_what_another_version_read_and_the_store_lost_is_encoded_as_it_is_read_now(
+    bench: Bench, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = bench.index(repository).documents
+    shutil.rmtree(bench.settings.places.store)
+    read = passages.read_file
+
+    def with_other_headers(*arguments: Any, **options: Any) -> Any:
+        file = read(*arguments, **options)
+        documents = tuple(replace(each, scope="Renamed") for each in file.documents)
+        return replace(file, documents=documents)
+
+    monkeypatch.setattr(passages, "read_file", with_other_headers)
+    lost = bench.index(repository)
+    assert (lost.encoded, lost.reused) == (count, 0)
+    again = bench.index(repository)
+    assert (again.encoded, again.reused) == (0, count)
 
 
 def test_a_plain_folder_keeps_its_manifest_out_of_sight(bench: Bench, tmp_path: Path) -> None:

@@ -86,6 +86,21 @@ def test_tests_of_what_is_asked_about_do_not_hide_who_calls_it(bench: Bench, sho
     assert found["tests/test_00.py"] < before / 2
 
 
+def test_code_of_another_language_does_not_hide_who_calls_a_name(bench: Bench, shop: Path) -> None:
+    with bench_of(bench, shop) as session:
+        before = mentioned(session, "Who calls `vat_of`?")["shop/orders.py"]
+    rust = {f"src/f{n:02}.rs": f"fn rate_of_{n}() -> i64 {{\n    vat_of({n})\n}}\n" for n in range(reading.MOST + 2)}
+    write(shop, {**rust, "docs/taxes.md": "# Taxes\n\n`vat_of` is what we owe.\n"})
+    with bench_of(bench, shop) as session:
+        found = mentioned(session, "Who calls `vat_of`?")
+        assert mentioned(session, "Who calls `rate_of_0`?").keys() == {"src/f00.rs"}
+    assert found["shop/orders.py"] > found["docs/taxes.md"] > found["src/f00.rs"]
+    assert found["shop/orders.py"] > before / 2  # with prose, and not one of sixteen
+    (shop / "shop" / "tax.py").unlink()
+    with bench_of(bench, shop) as session:
+        assert mentioned(session, "Who calls `vat_of`?") == {}  # defined nowhere: any may be meant, and too many are
+
+
 def test_however_many_tests_speak_of_a_name_few_files_are_parsed_to_say_where(
     bench: Bench, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
