@@ -5,17 +5,18 @@ what it calls, and the outline knows where that is defined. Such documents gain,
 own names does, unless what the question seeks stands in them (docs/outline.md, "Links and mentions").
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from codemem.manifest import DocumentSpan
-from codemem.meant import MOST_BEARERS, Meant, Spelled, belongs, meant, nearest, spelled_by
-from codemem.outline.query import folded
+from codemem.meant import MOST_BEARERS, Meant, Spelled, belongs, meant, spelled_by, within_reach
+from codemem.outline.assembly import DECLARING
+from codemem.outline.query import folded, unmarked
 from codemem.outline.records import SymbolRecord
 from codemem.outline.words import identifiers, parts
 from codemem.passages import FileChangedError
@@ -37,6 +38,9 @@ PARTS = 4
 """Documents of one definition that are read, from its first line on."""
 NAMES = 400
 """Names of a text that are looked up: more than code has; a repository made to cost time could have a million."""
+
+
+T = TypeVar("T")
 
 
 class Lead(NamedTuple):
@@ -70,13 +74,29 @@ def linked(recall: Recall, question: str, prior: npt.NDArray[np.float32]) -> dic
     for owner, tree in enumerate(recall.trees):
         asked = meant(tree, query)
         origins = _origins(recall, owner, asked, prior)
-        sought = Sought.of(question, _followed(asked, origins))
         own = {index for origin in origins for index in origin.documents}
         for origin in origins:
-            for index, lead in _leads(recall, owner, origin, sought, prior).items():
+            ways = (
+                _leads(recall, owner, origin, Sought.of(question, _followed(asked, followed)), prior)
+                for followed in ([origin], origins)
+            )
+            for index, lead in first_found(ways).items():
                 if index not in own:
                     found[index] = min(lead, found.get(index, lead))
     return gains(found, prior)
+
+
+def first_found(ways: Iterable[Mapping[int, Lead]]) -> Mapping[int, Lead]:
+    """The first of some ways to follow a definition that leads to what is sought, else the last.
+
+    A parameter that is asked for is sought in what one spelled definition names, though somewhere in a large tree
+    something bears its name, too, and might be followed.
+    """
+    leads: Mapping[int, Lead] = {}
+    for leads in ways:
+        if not all(lead.beside for lead in leads.values()):
+            break
+    return leads
 
 
 def gains(found: Mapping[int, Lead], prior: npt.NDArray[np.floating]) -> dict[int, float]:
@@ -95,15 +115,25 @@ def lead_of(name: str, bearers: int, *, sought: bool = False) -> Lead:
 
 def _origins(recall: Recall, owner: int, asked: Meant, prior: npt.NDArray[np.float32]) -> list[_Origin]:
     """However many bear a name: which of them is meant is what the ranking tells, unless the question spells what it
-    belongs to as well."""
+    belongs to as well. What merely declares it (a `.d.ts` file) leads nowhere that its body does not."""
     every = [
         (number >= asked.surest, _Origin(path, symbol, documents_of(recall, owner, path, symbol)))
         for number, (path, symbol) in enumerate(asked.definitions)
         if (path, symbol) not in asked.heirs
     ]
     held = [(unsure, origin) for unsure, origin in every if origin.documents]
-    held.sort(key=lambda each: (each[0], -float(prior[each[1].documents[0]])))
-    return [origin for _, origin in held[:ORIGINS]]
+    held.sort(key=lambda each: (each[0], each[1].path.lower().endswith(DECLARING), -float(prior[each[1].documents[0]])))
+    return each_name_first([(origin.symbol.name, origin) for _, origin in held])[:ORIGINS]
+
+
+def each_name_first(ranked: Sequence[tuple[str, T]]) -> list[T]:
+    """What bears a name, the best of every name before the second of any."""
+    seen: Counter[str] = Counter()
+    turns: list[tuple[int, T]] = []
+    for name, each in ranked:
+        turns.append((seen[name], each))
+        seen[name] += 1
+    return [each for _, each in sorted(turns, key=lambda turn: turn[0])]
 
 
 def _followed(asked: Meant, origins: Sequence[_Origin]) -> set[str]:
@@ -136,10 +166,10 @@ def _named(recall: Recall, owner: int, origin: _Origin) -> Iterator[tuple[Lead, 
     folds = sorted(set(map(folded, words)) - {folded(origin.symbol.name)})[:NAMES]
     bearers: dict[str, list[Spelled]] = defaultdict(list)
     for record, symbol in recall.trees[owner].snapshot.outline.named(folds, most=MOST_BEARERS):
-        if symbol.name in words:
-            bearers[symbol.name].append((record.path, symbol))
+        if (name := unmarked(symbol.name)) in words:
+            bearers[name].append((record.path, symbol))
     for name, places in bearers.items():
-        near = nearest(origin.path, [path for path, _ in places])
+        near = within_reach(origin.path, [path for path, _ in places])
         for place in near if len(near) <= MOST_NAMED else ():
             for index in documents_of(recall, owner, *places[place])[:1]:
                 yield lead_of(name, len(near)), index, name, places[place]

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codemem.indexer import detect_language
-from codemem.outline.query import Query, folded, understand
+from codemem.model.kin import of_kin
+from codemem.outline.assembly import DECLARING
+from codemem.outline.query import Query, folded, understand, unmarked
 from codemem.outline.records import SymbolRecord
 from codemem.outline.words import identifiers
 from codemem.passages import FileChangedError, Lines
@@ -69,11 +71,22 @@ def meant(tree: Remembered, asked: Query) -> Meant:
     found = _inherited(tree, heirs, wanted) if wanted and 0 < len(heirs) <= HEIRS else {}
     settled = {folded(symbol.name) for _, symbol in found}
     return Meant(
-        [*owned, *found, *(each for each in rest if folded(each[1].name) not in settled)],
+        [*owned, *found, *_as_written([each for each in rest if folded(each[1].name) not in settled], asked)],
         len(owned) + len(found),
         list(dict.fromkeys(base for way in found.values() for base in way[1:])),
         list(dict.fromkeys(way[0] for way in found.values())),
     )
+
+
+def _as_written(found: Sequence[Spelled], asked: Query) -> list[Spelled]:
+    """Of definitions whose names differ in case and separators alone those that bear a name as it is written, where
+    there are such: `transaction` is no `Transaction`, `__version__` no `VERSION`."""
+    exact = {folded(symbol.name) for _, symbol in found if unmarked(symbol.name) in asked.written}
+    return [
+        (path, symbol)
+        for path, symbol in found
+        if folded(symbol.name) not in exact or unmarked(symbol.name) in asked.written
+    ]
 
 
 def _named(tree: Remembered, names: Sequence[str]) -> list[Spelled]:
@@ -147,7 +160,7 @@ def _bases(tree: Remembered, below: Spelled) -> Iterator[Spelled]:
         if name != symbol.name:
             named = tree.snapshot.outline.named([folded(name)], most=MOST_BEARERS)
             places = [(r.path, base) for r, base in named if base.name == name and base.kind in CONTAINERS]
-            near = nearest(path, [place for place, _ in places])
+            near = within_reach(path, [place for place, _ in places])
             if len(near) == 1:
                 yield places[near[0]]
 
@@ -170,6 +183,14 @@ def _head(tree: Remembered, path: str, symbol: SymbolRecord) -> str:
         if _BODY.search(line):
             break
     return "\n".join(head)
+
+
+def within_reach(origin: str, paths: Sequence[str]) -> list[int]:
+    """Places in `paths` of those that code of a file means by a name which they define: files of its kind
+    (`model/kin.py`) and bodies before what merely declares them, where there are such; of these the nearest."""
+    places = of_kin(range(len(paths)), paths.__getitem__, [origin])
+    bodies = [place for place in places if not paths[place].lower().endswith(DECLARING)] or places
+    return [bodies[place] for place in nearest(origin, [paths[place] for place in bodies])]
 
 
 def nearest(origin: str, paths: Sequence[str]) -> list[int]:

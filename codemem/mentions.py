@@ -17,7 +17,7 @@ from codemem.meant import meant, spelled_by
 from codemem.model.kin import akin, kind_of
 from codemem.model.spelled import names_to_find, standing_alone
 from codemem.outline.mix import kind_weight
-from codemem.outline.query import Query, asked_kinds
+from codemem.outline.query import Query, asked_kinds, unmarked
 from codemem.passages import FileChangedError
 from codemem.recall import Recall, Remembered
 
@@ -75,8 +75,8 @@ def _defining(tree: Remembered, spelled: Query, names: Sequence[str]) -> dict[st
     """Name -> the kinds of the files that define what the question means by it; none where nothing does."""
     found: dict[str, set[str]] = {name: set() for name in names}
     for path, symbol in meant(tree, spelled).definitions:
-        if symbol.name in found:
-            found[symbol.name].add(kind_of(path))
+        if (name := unmarked(symbol.name)) in found:
+            found[name].add(kind_of(path))
     return {name: frozenset(kinds) for name, kinds in found.items()}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from codemem.links import documents_of
 from codemem.meant import CONTAINERS, PATHS, Spelled, meant, spelled_by
 from codemem.model.spelled import names_to_find, standing_alone
-from codemem.outline.query import Query, understand
+from codemem.outline.query import Query, understand, unmarked
 from codemem.passages import FileChangedError, Lines
 from codemem.recall import Recall
 
@@ -51,7 +51,7 @@ def _defined(recall: Recall, owner: int, query: Query, exact: Sequence[str]) -> 
     told_apart, rest = asked.definitions[: asked.surest], asked.definitions[asked.surest :]
     for spelled, of_one in (
         (told_apart, SURE_GAIN),
-        ([each for each in rest if each[1].name in exact], SPELLED_GAIN),
+        ([each for each in rest if unmarked(each[1].name) in exact], SPELLED_GAIN),
         (asked.heirs, SPELLED_GAIN),
         (asked.between, SURE_GAIN),
     ):

@@ -21,8 +21,8 @@ from codemem.benchmarks.scaling.names import Named
 from codemem.indexer import detect_language
 from codemem.indexer.kinds import file_kind
 from codemem.indexer.outline import outline_regions
-from codemem.links import MOST_NAMED, ORIGINS, PARTS, Lead, gains, lead_of
-from codemem.meant import MOST_BEARERS, SPELLED, nearest
+from codemem.links import MOST_NAMED, ORIGINS, PARTS, Lead, each_name_first, first_found, gains, lead_of
+from codemem.meant import MOST_BEARERS, SPELLED, within_reach
 from codemem.mentions import gains_of, likely
 from codemem.model.cues import is_constant
 from codemem.model.kin import kind_of
@@ -51,6 +51,8 @@ _BATCH = 2000
 
 Documents = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]
+Origin = tuple[str, list[int]]
+"""A name that a question spells, and the documents that hold a definition of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,22 +141,33 @@ class Spoken:
         """`links.linked` of documents of the pool."""
         origins = self._origins(question, prior, chosen)
         own = {document for _, documents in origins for document in documents}
-        scopes = {scope for _, documents in origins for d in documents for scope in _scopes(self.documents[d][0])}
-        sought = Sought.of(self.questions[question], {name for name, _ in origins} | scopes)
         found: dict[int, Lead] = {}
-        for name, documents in origins:
-            path = _path(self.documents[documents[0]][0])
-            words = {word for document in documents for word in self._named_in(document, name)}
-            text = _own_lines(*self.documents[documents[0]], name)
-            here = sought.nearer and sought.text is not None and bool(sought.text.search(text))
-            for word in words:
-                held = _held(self.defined.get(word), chosen)
-                if 0 < len(held) <= MOST_BEARERS:
-                    near = nearest(path, [_path(self.documents[d][0]) for d in held])
-                    for document in (int(held[place]) for place in near if len(near) <= MOST_NAMED):
-                        lead = lead_of(word, len(near), sought=not here and self._has(document, word, sought))
-                        found[document] = min(lead, found.get(document, lead))
-        return gains({document: lead for document, lead in found.items() if document not in own}, prior)
+        for origin in origins:
+            ways = (self._leads(origin, self._sought(question, of), chosen) for of in ([origin], origins))
+            for document, lead in first_found(ways).items():
+                if document not in own:
+                    found[document] = min(lead, found.get(document, lead))
+        return gains(found, prior)
+
+    def _sought(self, question: int, origins: Sequence[Origin]) -> Sought:
+        scopes = {scope for _, documents in origins for d in documents for scope in _scopes(self.documents[d][0])}
+        return Sought.of(self.questions[question], {name for name, _ in origins} | scopes)
+
+    def _leads(self, origin: Origin, sought: Sought, chosen: npt.NDArray[np.bool_]) -> dict[int, Lead]:
+        name, documents = origin
+        path = _path(self.documents[documents[0]][0])
+        words = {word for document in documents for word in self._named_in(document, name)}
+        text = _own_lines(*self.documents[documents[0]], name)
+        here = sought.nearer and sought.text is not None and bool(sought.text.search(text))
+        found: dict[int, Lead] = {}
+        for word in words:
+            held = _held(self.defined.get(word), chosen)
+            if 0 < len(held) <= MOST_BEARERS:
+                near = within_reach(path, [_path(self.documents[d][0]) for d in held])
+                for document in (int(held[place]) for place in near if len(near) <= MOST_NAMED):
+                    lead = lead_of(word, len(near), sought=not here and self._has(document, word, sought))
+                    found[document] = min(lead, found.get(document, lead))
+        return found
 
     def _has(self, document: int, word: str, sought: Sought) -> bool:
         """Whether what is sought stands in what a document defines by a name."""
@@ -165,7 +178,7 @@ class Spoken:
             sought.text.search(_own_lines(*self.documents[document], folded(word)))
         )
 
-    def _origins(self, question: int, prior: Floats, chosen: npt.NDArray[np.bool_]) -> list[tuple[str, list[int]]]:
+    def _origins(self, question: int, prior: Floats, chosen: npt.NDArray[np.bool_]) -> list[Origin]:
         """(name, documents that hold its definition) of the definitions that the question means, the highest ranked."""
         owned = self._owned(question, chosen)
         owners = self._owners(owned)
@@ -177,7 +190,7 @@ class Spoken:
                 for document in held[np.argsort(-prior[held], kind="stable")[:ORIGINS]].tolist():
                     found.append((name not in owned, name, [document, *self._rest(name, document, chosen)]))
         found.sort(key=lambda origin: (origin[0], -float(prior[origin[2][0]])))
-        return [(name, documents) for _, name, documents in found[:ORIGINS]]
+        return each_name_first([(name, (name, documents)) for _, name, documents in found])[:ORIGINS]
 
     def _named_in(self, document: int, name: str) -> frozenset[str]:
         """What the definition of a name (folded) says in a document, itself left out."""

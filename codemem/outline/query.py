@@ -54,6 +54,8 @@ class Query:
     terms: tuple[Term, ...]
     names: tuple[str, ...]
     """Identifiers written out in the question, lower case without separators, the most specific first."""
+    written: frozenset[str]
+    """The identifiers as they are written."""
     scoped: tuple[tuple[str, str], ...]
     """(last scope, name) of qualified identifiers such as `Session.get`."""
     paths: tuple[str, ...]
@@ -82,7 +84,7 @@ def understand(text: str, vocabulary: Sequence[str], *, common: Collection[str] 
         if root not in terms and _known(root, vocabulary):
             terms[root] = Term(word, 1.0, {root: 1.0})
     names, scoped = _spelled(text, words, bare)
-    return Query(tuple(terms.values()), names, scoped, _paths(text), bare, asked_kinds(title))
+    return Query(tuple(terms.values()), names, frozenset(words), scoped, _paths(text), bare, asked_kinds(title))
 
 
 def _legible(text: str) -> str:
@@ -155,14 +157,19 @@ def _spelled(text: str, words: Sequence[str], bare: bool) -> tuple[tuple[str, ..
 
 
 def _called(text: str, word: str) -> bool:
-    """Written like a call or as code: `word(` or in backticks."""
-    return f"{word}(" in text or f"`{word}`" in text
+    """Written like a call or as code: `word(` or in backticks, with a mark of Ruby's or without."""
+    return f"{word}(" in text or any(f"`{word}{mark}`" in text for mark in ("", "?", "!", "="))
 
 
 @lru_cache(maxsize=200_000)
 def folded(name: str) -> str:
     """A name without its case and separators, so that spellings of one name are equal."""
-    return name.replace("_", "").replace("-", "").lower()
+    return unmarked(name).replace("_", "").replace("-", "").lower()
+
+
+def unmarked(name: str) -> str:
+    """A name without the ?, ! or = in which Ruby lets it end: as identifiers of a text are found."""
+    return name.rstrip("?!=")
 
 
 def asked_kinds(question: str) -> frozenset[str]:

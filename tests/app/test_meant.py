@@ -8,7 +8,7 @@ import pytest
 
 from app.bench import Bench
 from app.conftest import commit, write
-from codemem.links import GAIN, LINKED, SOUGHT_GAIN, linked
+from codemem.links import GAIN, LINKED, SOUGHT_GAIN, each_name_first, first_found, lead_of, linked
 from codemem.meant import HEIRS, meant
 from codemem.outline.query import understand
 from codemem.recall import Recall
@@ -91,6 +91,19 @@ def test_other_languages_say_what_they_extend_in_their_own_ways(
     assert heirs == {f"{path} Cart"}
     assert f"{basket[0]} weigh" in definitions
     assert "other/Scale.py weigh" not in definitions
+
+
+def test_a_name_is_meant_as_it_is_written_where_something_bears_it_so(bench: Bench, repository: Path) -> None:
+    files = {
+        "a.py": "class Transaction:\n    pass\n\n\ndef transaction():\n    return 1\n",
+        "b.rb": "class Link\n  def ping!(host)\n    raise Lost\n  end\nend\n",
+        "c.py": "class Link:\n    def ping(self):\n        return 2\n",
+    }
+    fill(repository, files)
+    assert means(bench, repository, "What does `transaction` return?")[0] == {"a.py transaction"}
+    assert means(bench, repository, "What is `Transaction`?")[0] == {"a.py Transaction"}
+    assert means(bench, repository, "What is TRANSACTION()?")[0] == {"a.py Transaction", "a.py transaction"}
+    assert means(bench, repository, "What may the `ping!` method of `Link` raise?")[0] == {"b.rb ping!", "c.py ping"}
 
 
 def test_where_it_is_not_clear_what_is_extended_nothing_is_inherited(bench: Bench, repository: Path) -> None:
@@ -200,6 +213,39 @@ def test_of_all_that_a_definition_names_that_leads_first_in_which_stands_what_is
     found = led(bench, repository, question)
     assert found[path] == GAIN + SOUGHT_GAIN == max(found.values())
     assert sum(gain > GAIN for gain in found.values()) == 1
+
+
+def test_a_parameter_is_sought_though_something_elsewhere_bears_its_name(bench: Bench, repository: Path) -> None:
+    write(repository, {f"far/f{n}.py": f"def share():\n    return {n}\n" for n in range(3)})
+    found = led(bench, repository, "Which value has `share` in what `handle_order` calls?")
+    assert found["shop/x_take_share.py"] == GAIN + SOUGHT_GAIN
+
+
+@pytest.mark.parametrize(
+    ("question", "path"),
+    [
+        ("To what is the constant set that `handle_order` uses?", "shop/x_MOST_ORDERS.py"),
+        ("Which value has `share` in what `handle_order` calls?", "shop/x_take_share.py"),
+    ],
+)
+def test_what_other_languages_and_declarations_call_by_a_name_hides_no_body(
+    bench: Bench, repository: Path, question: str, path: str
+) -> None:
+    keys = {f"lang/{n}.json": '{"MOST_ORDERS": "most", "take_share": 1}\n' for n in range(8)}
+    write(repository, {**keys, "shop/x_take_share.pyi": "def take_share(order, share: float = ...): ...\n"})
+    found = led(bench, repository, question)
+    assert found[path] == GAIN + SOUGHT_GAIN
+    assert "shop/x_take_share.pyi" not in found
+
+
+def test_of_several_names_the_best_of_each_is_followed() -> None:
+    assert each_name_first([("a", 1), ("a", 2), ("b", 3), ("a", 4), ("b", 5)]) == [1, 3, 2, 5, 4]
+    assert each_name_first([]) == []
+    lost = {7: lead_of("plain", 1)}
+    found = {8: lead_of("plain", 1, sought=True)}
+    assert first_found([lost, found]) is found
+    assert first_found([found, lost]) is found
+    assert first_found([{}, lost]) is lost
 
 
 def test_a_question_that_seeks_nothing_leads_as_before(bench: Bench, repository: Path) -> None:
