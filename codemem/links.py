@@ -123,17 +123,18 @@ def _origins(recall: Recall, owner: int, asked: Meant, prior: npt.NDArray[np.flo
     ]
     held = [(unsure, origin) for unsure, origin in every if origin.documents]
     held.sort(key=lambda each: (each[0], each[1].path.lower().endswith(DECLARING), -float(prior[each[1].documents[0]])))
-    return each_name_first([(origin.symbol.name, origin) for _, origin in held])[:ORIGINS]
+    return each_name_first([(unsure, origin.symbol.name, origin) for unsure, origin in held])[:ORIGINS]
 
 
-def each_name_first(ranked: Sequence[tuple[str, T]]) -> list[T]:
-    """What bears a name, the best of every name before the second of any."""
+def each_name_first(ranked: Sequence[tuple[bool, str, T]]) -> list[T]:
+    """What bears a name, surely meant or not: first what is, and of either the best of every name before the second of
+    any."""
     seen: Counter[str] = Counter()
-    turns: list[tuple[int, T]] = []
-    for name, each in ranked:
-        turns.append((seen[name], each))
+    turns: list[tuple[bool, int, T]] = []
+    for unsure, name, each in ranked:
+        turns.append((unsure, seen[name], each))
         seen[name] += 1
-    return [each for _, each in sorted(turns, key=lambda turn: turn[0])]
+    return [each for _, _, each in sorted(turns, key=lambda turn: turn[:2])]
 
 
 def _followed(asked: Meant, origins: Sequence[_Origin]) -> set[str]:

@@ -190,7 +190,7 @@ class Spoken:
                 for document in held[np.argsort(-prior[held], kind="stable")[:ORIGINS]].tolist():
                     found.append((name not in owned, name, [document, *self._rest(name, document, chosen)]))
         found.sort(key=lambda origin: (origin[0], -float(prior[origin[2][0]])))
-        return each_name_first([(name, (name, documents)) for _, name, documents in found])[:ORIGINS]
+        return each_name_first([(unsure, name, (name, documents)) for unsure, name, documents in found])[:ORIGINS]
 
     def _named_in(self, document: int, name: str) -> frozenset[str]:
         """What the definition of a name (folded) says in a document, itself left out."""

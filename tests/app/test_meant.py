@@ -239,7 +239,9 @@ def test_what_other_languages_and_declarations_call_by_a_name_hides_no_body(
 
 
 def test_of_several_names_the_best_of_each_is_followed() -> None:
-    assert each_name_first([("a", 1), ("a", 2), ("b", 3), ("a", 4), ("b", 5)]) == [1, 3, 2, 5, 4]
+    unsure = [(True, "a", 1), (True, "a", 2), (True, "b", 3), (True, "a", 4), (True, "b", 5)]
+    assert each_name_first(unsure) == [1, 3, 2, 5, 4]
+    assert each_name_first([(False, "c", 6), (False, "c", 7), *unsure])[:3] == [6, 7, 1]  # what is surely meant
     assert each_name_first([]) == []
     lost = {7: lead_of("plain", 1)}
     found = {8: lead_of("plain", 1, sought=True)}
