@@ -162,6 +162,8 @@ def _remember(
         try:
             encoded = memory.encode(work, order, snapshot.passages, report=report)
         except KeyboardInterrupt:
+            snapshot.manifest = work.manifest
+            snapshot.save()  # what an earlier version had read goes by another key since it was encoded
             done = int(present(work.keys, memory.store).sum())
             raise WorkInterruptedError(
                 f"stopped: {done:,} of {len(work.keys):,} documents are in memory and serve already; "

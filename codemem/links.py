@@ -64,6 +64,10 @@ class _Origin:
     """In the bank, in their order."""
 
 
+_Name = tuple[Lead, int, str, Spelled]
+"""How surely a name is meant, the first document in the bank of what bears it, the name, and that definition."""
+
+
 def linked(recall: Recall, question: str, prior: npt.NDArray[np.float32]) -> dict[int, float]:
     """Index in the bank -> what a document gains because a definition that the question spells out names it.
 
@@ -76,10 +80,9 @@ def linked(recall: Recall, question: str, prior: npt.NDArray[np.float32]) -> dic
         origins = _origins(recall, owner, asked, prior)
         own = {index for origin in origins for index in origin.documents}
         for origin in origins:
-            ways = (
-                _leads(recall, owner, origin, Sought.of(question, _followed(asked, followed)), prior)
-                for followed in ([origin], origins)
-            )
+            named = sorted(_named(recall, owner, origin), key=lambda each: (each[0], -float(prior[each[1]])))
+            followed = dict.fromkeys((_followed(asked, [origin]), _followed(asked, origins)))
+            ways = (_leads(recall, owner, origin, named, Sought.of(question, names)) for names in followed)
             for index, lead in first_found(ways).items():
                 if index not in own:
                     found[index] = min(lead, found.get(index, lead))
@@ -137,22 +140,19 @@ def each_name_first(ranked: Sequence[tuple[bool, str, T]]) -> list[T]:
     return [each for _, _, each in sorted(turns, key=lambda turn: turn[:2])]
 
 
-def _followed(asked: Meant, origins: Sequence[_Origin]) -> set[str]:
+def _followed(asked: Meant, origins: Sequence[_Origin]) -> frozenset[str]:
     """The names (folded) by which the question says what is followed."""
     symbols = [*(origin.symbol for origin in origins), *(symbol for _, symbol in asked.heirs)]
-    return {folded(symbol.name) for symbol in symbols} | {belongs(symbol) for symbol in symbols}
+    return frozenset(name for symbol in symbols for name in (folded(symbol.name), belongs(symbol)))
 
 
-def _leads(
-    recall: Recall, owner: int, origin: _Origin, sought: Sought, prior: npt.NDArray[np.float32]
-) -> dict[int, Lead]:
-    """Index in the bank -> of each definition that an origin's own lines name its first document, or where in it that
-    stands which is sought."""
+def _leads(recall: Recall, owner: int, origin: _Origin, named: Sequence[_Name], sought: Sought) -> dict[int, Lead]:
+    """Index in the bank -> of each definition that an origin's own lines name, the surest first, its first document, or
+    where in it that stands which is sought."""
     tree, found = recall.trees[owner], dict[int, Lead]()
-    every = sorted(_named(recall, owner, origin), key=lambda each: (each[0], -float(prior[each[1]])))
     if sought.nearer and sought.line(tree, origin.path, origin.symbol) is not None:
         sought = Sought()
-    for number, (lead, first, name, (path, symbol)) in enumerate(every):
+    for number, (lead, first, name, (path, symbol)) in enumerate(named):
         line = sought.line(tree, path, symbol) if number < LOOKED_AT else None
         document = None if line is None else tree.work.manifest.document_at(path, line)
         index = first if document is None else recall.index_of.get((owner, document), first)
@@ -161,8 +161,8 @@ def _leads(
     return found
 
 
-def _named(recall: Recall, owner: int, origin: _Origin) -> Iterator[tuple[Lead, int, str, Spelled]]:
-    """(how sure, first document in the bank, name, definition) of each definition that an origin's own lines name."""
+def _named(recall: Recall, owner: int, origin: _Origin) -> Iterator[_Name]:
+    """Of each definition that an origin's own lines name."""
     words = {word for index in origin.documents for word in identifiers(_text(recall, index, origin.symbol))}
     folds = sorted(set(map(folded, words)) - {folded(origin.symbol.name)})[:NAMES]
     bearers: dict[str, list[Spelled]] = defaultdict(list)

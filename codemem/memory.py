@@ -144,8 +144,8 @@ class Memory:
                     count += 1
                     meter.advance(entry.tokens)
         finally:
+            work.manifest = work.manifest.with_keys({self.layout.fingerprint: work.keys})
             self.store.flush()
-        work.manifest = work.manifest.with_keys({self.layout.fingerprint: work.keys})
         work.present = present(work.keys, self.store)
         return Encoded(count, meter.done, time.monotonic() - started, complete)
 

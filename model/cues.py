@@ -44,7 +44,7 @@ BASED = re.compile(
     r"\bclass\s+\w+\s*\(\s*[\w.]|\bclass\s+[\w:]+\s*<\s*[A-Z:]|\bextends\s+\w"
     r"|\b(?:class|struct|interface|object|trait)\s+\w+(?:<[^<>\n]*>)?\s*:\s*\w"
 )
-EMBEDDED = re.compile(r"[ \t]+\*?(?:\w+\.)?[A-Za-z]\w*[ \t]*(?:`[^`]*`)?[ \t]*$")
+EMBEDDED = re.compile(r"[ \t]+\*?(?:\w+\.)?[A-Za-z]\w*(?:[ \t]*`[^`]*`)?[ \t]*$")
 """How code of any language says what something is built on; and a line of a struct of Go."""
 
 

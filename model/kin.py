@@ -5,7 +5,6 @@ parser calls. Bindings do call across, so this is a preference: others count whe
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from pathlib import PurePosixPath
 from typing import TypeVar
 
 _TOGETHER = (
@@ -27,8 +26,8 @@ T = TypeVar("T")
 
 def kind_of(path: str) -> str:
     """The first suffix of the kind of file that a path names; '' where it has none."""
-    suffix = PurePosixPath(path).suffix[1:].lower()
-    return _KIND.get(suffix, suffix)
+    stem, _, suffix = path.rpartition("/")[2].lower().rpartition(".")
+    return _KIND.get(suffix, suffix) if stem else ""
 
 
 def akin(path: str, kinds: Collection[str]) -> bool:

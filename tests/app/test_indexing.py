@@ -130,8 +130,12 @@ def test_what_another_version_read_and_the_store_lost_is_encoded_as_it_is_read_n
         return replace(file, documents=documents)
 
     monkeypatch.setattr(passages, "read_file", with_other_headers)
+    bench.engine.interrupt_after = len(bench.engine.encoded) + 1
+    with pytest.raises(WorkInterruptedError, match=f"1 of {count} documents"):
+        bench.index(repository)
+    bench.engine.interrupt_after = None
     lost = bench.index(repository)
-    assert (lost.encoded, lost.reused) == (count, 0)
+    assert (lost.encoded, lost.reused) == (count - 1, 1)
     again = bench.index(repository)
     assert (again.encoded, again.reused) == (0, count)
 
