@@ -13,7 +13,7 @@ from codemem.config import RepositoryConfig
 from codemem.definitions import definitions
 from codemem.draft import Draft, led
 from codemem.errors import CodememError, NotIndexedError
-from codemem.find import find, outline_candidates
+from codemem.find import Candidate, find, outline_candidates
 from codemem.links import linked
 from codemem.mentions import mentions, speaking_places
 from codemem.model.events import Answer, AnswerEvent, Read, Round, Source, TextPiece
@@ -22,7 +22,8 @@ from codemem.model.spelled import names_to_find
 from codemem.outline.mix import mix_files
 from codemem.outline.query import asked_kinds
 from codemem.outline.words import identifiers
-from codemem.passages import FileChangedError
+from codemem.passages import FileChangedError, Lines
+from codemem.premises import Lacking, lacking
 from codemem.recall import Recall
 from codemem.results import AskResult, Citation, FoundPlace
 from codemem.search import Session
@@ -65,6 +66,8 @@ class _Progress:
 
     lost: Absent
     """What of the question stands nowhere in the files."""
+    lacking: Lacking | None = None
+    """What it takes for given although it is not so."""
     rounds: list[RoundDone] = field(default_factory=list)
     last: Round | None = None
 
@@ -76,10 +79,12 @@ def ask(
     *,
     cancelled: Callable[[], bool] = lambda: False,
     hops: bool = True,
+    premises: bool = True,
 ) -> Iterator[AskEvent]:
     """Yields rounds and pieces of the answer as they come, and an AskResult at the end.
 
-    Without `hops` nothing that is read leads on to other code: for evaluations, to tell what hops bring.
+    Without `hops` nothing that is read leads on to other code, and without `premises` what the question takes for given
+    is not looked at: for evaluations, to tell what these bring.
 
     Raises NotIndexedError if nothing is in memory, CodememError if what is there serves `find` alone.
     """
@@ -89,7 +94,9 @@ def ask(
     if not session.snapshots[0].manifest.info.serves_ask:
         raise CodememError("this memory was made for `find` alone: run `codemem index --for ask`")
     seen = _Progress(absent(session.snapshots, question))
-    if seen.lost.decisive:
+    if premises and not seen.lost.decisive:
+        seen.lacking = lacking(recall, question)
+    if seen.lost.decisive or seen.lacking:
         yield _nothing_here(session, recall, question, seen)
         return
     prior = _prior(session, recall, question, follow=hops)
@@ -148,7 +155,7 @@ def _interleaved(
 
 
 def _nothing_here(session: Session, recall: Recall, question: str, seen: _Progress) -> AskResult:
-    """What is asked about stands nowhere in the files: the model is not even asked."""
+    """What is asked about stands nowhere in the files, or has not what is asked for: the model is not even asked."""
     nothing = Answer(
         text="", found=False, cited=[], read=[], route_ms=0.0, first_token_ms=0.0, tokens=0, tokens_per_second=0.0,
         stopped="absent",
@@ -227,13 +234,15 @@ def _path(recall: Recall, index: int) -> str:
 def _result(session: Session, recall: Recall, question: str, answer: Answer, seen: _Progress) -> AskResult:
     citations = [c for read in answer.cited if (c := _citation(recall, read, seen.last))]
     found = answer.found and bool(answer.text.strip())
-    notes = [*session.notes, *([seen.lost.note] if seen.lost.note else [])]
+    told = (seen.lacking.note if seen.lacking else None, seen.lost.note)
+    notes = [*session.notes, *(note for note in told if note)]
     if found and answer.cited and not citations:
         notes.append("the files that the answer was read from changed meanwhile: ask again")
     places: Sequence[FoundPlace] = ()
     if not found:
         spoken = speaking_places(recall, question, most=SPOKEN)
-        places = find(session, question, k=PLACES, router="both", besides=spoken).results
+        first = _definitions(session, seen.lacking) if seen.lacking else []
+        places = find(session, question, k=PLACES, router="both", first=first, besides=spoken).results
     return AskResult(
         question=question,
         answer=answer.text.strip() if found else "",
@@ -253,6 +262,19 @@ def _result(session: Session, recall: Recall, question: str, answer: Answer, see
         places=places,
         notes=notes,
     )
+
+
+def _definitions(session: Session, found: Lacking) -> list[Candidate]:
+    return [
+        Candidate(
+            session.snapshots[owner],
+            path,
+            Lines(symbol.start_line, symbol.end_line),
+            f"{symbol.scope}.{symbol.name}" if symbol.scope else symbol.name,
+            score=1.0,
+        )
+        for owner, path, symbol in found.definitions
+    ]
 
 
 def _citation(recall: Recall, read: Read, last: Round | None) -> Citation | None:

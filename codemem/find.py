@@ -45,9 +45,16 @@ class Candidate:
 
 
 def find(
-    session: Session, query: str, *, k: int, router: str | None = None, besides: Sequence[Candidate] = ()
+    session: Session,
+    query: str,
+    *,
+    k: int,
+    router: str | None = None,
+    first: Sequence[Candidate] = (),
+    besides: Sequence[Candidate] = (),
 ) -> FindResult:
-    """The best `k` places. Where there is no memory, 'both' means the outline. `besides` stand behind the first."""
+    """The best `k` places. Where there is no memory, 'both' means the outline. `first` stand before all others,
+    `besides` behind the first."""
     started = time.monotonic()
     router = router or session.router
     route_ms = 0.0
@@ -63,6 +70,7 @@ def find(
     if besides:
         between = candidates[1].score if len(candidates) > 1 else 0.0
         candidates = [*candidates[:1], *(replace(c, score=between) for c in besides), *candidates[1:]]
+    candidates = [*(replace(c, score=candidates[0].score if candidates else c.score) for c in first), *candidates]
     behind = session.unread if router == "outline" else session.behind
     return FindResult(
         query=query,

@@ -23,8 +23,8 @@ CALLERS = re.compile(
     re.IGNORECASE,
 )
 BASES = re.compile(
-    r"\b(?:parents?|superclass|base (?:class|type)|inherits?|extends?|embeds?|built on|stands? (?:directly )?above"
-    r"|Elternklasse|Oberklasse|Basisklasse|erbt|padre|hereda)\b|父类|基类|继承",
+    r"\b(?:parents?|superclass|base (?:class|type)|inherits?|extends?|embeds?|built on|takes? over"
+    r"|stands? (?:directly )?above|Elternklasse|Oberklasse|Basisklasse|erbt|padre|hereda)\b|父类|基类|继承",
     re.IGNORECASE,
 )
 WHERE = re.compile(r"\bwhere\b|\b(?:which|what) file\b|\bwo\b|\bdónde\b|哪里|哪个文件", re.IGNORECASE)
@@ -34,6 +34,24 @@ ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 """What is asked for is had by something else than what the question spells."""
+CALLED_BY = re.compile(
+    r"\b(?:who (?:calls|uses)|called by|if i change|makes? use of|one step up|Aufrufer\w*|aufgerufen|qui[eé]n llama"
+    r"|llama\w* a)\b|\bcalls?\s+(?:to\s+)?(?:the\s+)?(?:function\s+|method\s+)?`|谁调用|哪个函数调用|被调用",
+    re.IGNORECASE,
+)
+"""Who calls something is asked about, and nothing else."""
+DECORATORS = re.compile(r"\bdecorat\w*|\bat sign\b|\bannotat\w*|\bDekorat\w*|\bdecorador\w*|装饰器", re.IGNORECASE)
+FURTHER = re.compile(
+    r"\b(?:another|other|helpers?|calls a|follow|relies|inherit\w*|class does not define|its parent"
+    r"|takes from|hands|offers|anderen?|ruft|erbt|geerbt\w*|Elternklasse|otr[oa]|hereda\w*|clase padre|llama a una)\b"
+    r"|\bdoes not define `|另一|其他|调用了|继承的|由父类",
+    re.IGNORECASE,
+)
+"""What is asked for is had by something that the question does not spell."""
+EXPLAINS = re.compile(
+    r"\b(?:how(?! many| often| long| much)|why|wie|warum|wieso|cómo|por qué)\b|为什么|如何|怎么|怎样", re.IGNORECASE
+)
+"""It is to be explained how or why something is so, not told what it is."""
 TESTS = re.compile(r"\btest(?:s|ed|ing)?\b|\bpruebas?\b|测试", re.IGNORECASE)
 RAISING = re.compile(
     r"^[ \t]*(?:raise|throw)\b|\bpanic!?\(|\bErr\(|\breject\(|\berrors\.New\(|\.Errorf\(|\bfail\w*\(", re.MULTILINE

@@ -1,11 +1,14 @@
-"""`codemem eval facts` and `codemem eval hops`: are answers right."""
+"""`codemem eval facts`, `hops` and `premises`: are answers right."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from codemem.cli.options import Device, Json, Model
+
+if TYPE_CHECKING:
+    from codemem.evals.answers.questions import SetName
 
 Adapter = Annotated[
     Path | None, typer.Option("--adapter", help="An adapter that training wrote, in place of the shipped one.")
@@ -110,8 +113,35 @@ def hops(
     _evaluate("hops", **locals())
 
 
+def premises(
+    *,
+    repositories: Repositories = Path(".work/repositories"),
+    split: Split = "dev",
+    systems: Systems = None,
+    packages: Packages = None,
+    most: Most = None,
+    tongue: TongueOption = "en",
+    phrasing: Phrasing = 0,
+    tokens: Tokens = None,
+    source_tokens: SourceTokens = 3000,
+    answer_tokens: AnswerTokens = 96,
+    rounds: Rounds = None,
+    ranking_only: RankingOnly = False,
+    out: Out = Path("reports"),
+    model: Model = None,
+    adapter: Adapter = None,
+    reader: Reader = None,
+    rival_model: RivalModel = None,
+    rival_reader: RivalReader = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Ask for what is not so: a default of what a function does not take, the parent of a class that has none."""
+    _evaluate("premises", **locals())
+
+
 def _evaluate(
-    name: Literal["facts", "hops"],
+    name: "SetName",
     *,
     repositories: Path,
     split: SplitName,

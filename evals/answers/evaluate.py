@@ -162,8 +162,17 @@ def make_system(name: str, engine: Engine, settings: Settings, options: Options)
             engine = without(engine, attention="attention" in name, naming="naming" in name)
         if name == "memory-one-round":
             limits = replace(limits, rounds=1)
-        told, best, hops = name != "memory-references-off", name == "memory-best-chunks", name != "memory-no-hops"
-        return ProductSystem(name, engine, settings, limits, silent=silent, told=told, best_chunks=best, hops=hops)
+        return ProductSystem(
+            name,
+            engine,
+            settings,
+            limits,
+            silent=silent,
+            told=name != "memory-references-off",
+            best_chunks=name == "memory-best-chunks",
+            hops=name != "memory-no-hops",
+            premises=name != "memory-premises-off",
+        )
     pieces = _pieces(reader.pieces, options.work / "minilm.sqlite", engine.device)
     return ReaderSystem(name, pieces, without(engine, attention=True, naming=True), limits, silent=silent)
 

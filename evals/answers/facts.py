@@ -43,6 +43,8 @@ class Function:
     """Names of all parameters, in order."""
     defaults: dict[str, Stated] = field(default_factory=dict)
     """Parameter -> literal that it defaults to."""
+    optional: set[str] = field(default_factory=set)
+    """Parameters that default to anything."""
     raises: list[Stated] = field(default_factory=list)
     returned: Stated | None = None
     """The literal that every return gives; None if they differ or one is no literal."""

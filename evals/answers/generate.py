@@ -1,4 +1,4 @@
-"""Makes the sets: facts and hops of every split, from the pinned packages alone, the same on every machine.
+"""Makes the sets: facts, hops and premises of every split, from the pinned packages alone, the same on every machine.
 
 python -m codemem.evals.answers.generate --repositories DIR [--out DIR]
 """
@@ -7,7 +7,7 @@ import argparse
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from codemem.evals.answers.hop_questions import hops_of
 from codemem.evals.answers.judge import first_place, normal
 from codemem.evals.answers.packages import SPLITS, Package, Split, read_pins, source_files, unpacked
 from codemem.evals.answers.phrasing import order
-from codemem.evals.answers.questions import SETS, Code, Question, SetName, set_path, write_questions
+from codemem.evals.answers.premise_questions import chosen_premises, premises_of
+from codemem.evals.answers.questions import SET_NAMES, SETS, Code, Question, SetName, set_path, write_questions
 from codemem.evals.answers.syntax import read_facts
 
-OF_A_KIND: dict[SetName, dict[Split, int]] = {
+OF_A_KIND: dict[str, dict[Split, int]] = {
     "facts": {"dev": 6, "practice": 4, "held-out": 5, "recent": 6},
     "hops": {"dev": 6, "practice": 8, "held-out": 5, "recent": 6},
 }
@@ -42,16 +43,18 @@ class Source:
 
     package: Package
     facts: Facts
+    files: Mapping[str, str]
+    """Path -> text of its source files."""
     text: str
     """All of its files."""
 
 
 def read_source(package: Package, repositories: Path) -> Source:
     root = unpacked(package, repositories)
-    files = source_files(root, package.language)
+    files = dict(source_files(root, package.language))
     rest = (path for path in sorted(root.rglob("*")) if path.is_file() and ".codemem" not in path.parts)
     text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in rest)
-    return Source(package, read_facts(files, package.language), text)
+    return Source(package, read_facts(files.items(), package.language), files, text)
 
 
 def make_set(name: SetName, split: Split, sources: Sequence[Source]) -> list[Question]:
@@ -62,8 +65,12 @@ def make_set(name: SetName, split: Split, sources: Sequence[Source]) -> list[Que
         package = source.package
         if package.split != split:
             continue
+        code = Code(package.name, package.language)
+        if name == "premises":
+            found += chosen_premises(premises_of(code, source.facts, source.files))
+            continue
         make = facts_of if name == "facts" else hops_of
-        every = list(make(Code(package.name, package.language), source.facts))
+        every = list(make(code, source.facts))
         answered = _chosen(every, OF_A_KIND[name][split])
         found += [_with_rivals(question, every) for question in answered]
         others = [s for s in sources if s.package.language == package.language and s.package.name != package.name]
@@ -163,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     sources = [read_source(package, options.repositories) for package in read_pins().values()]
     for split in SPLITS:
-        for name in ("facts", "hops"):
+        for name in SET_NAMES:
             questions = make_set(name, split, sources)
             write_questions(questions, set_path(name, split, options.out))
             kinds = Counter(question.kind for question in questions)

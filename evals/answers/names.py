@@ -14,6 +14,7 @@ PRODUCT = (
     "memory-references-off",
     "memory-one-round",
     "memory-no-hops",
+    "memory-premises-off",
 )
 REFERENCES = "-references"
 RETRIEVAL = ("bm25-chunks", "bm25-files", "minilm", "fusion", "bm25-chunks" + REFERENCES)

@@ -18,7 +18,7 @@ from typing import Any
 
 from codemem.evals.answers.names import SYSTEMS, refuse_unknown
 from codemem.evals.answers.packages import SPLITS, Split
-from codemem.evals.answers.questions import Question, SetName, read_questions, set_path
+from codemem.evals.answers.questions import SET_NAMES, Question, SetName, read_questions, set_path
 from codemem.evals.answers.report import answers_report
 from codemem.evals.answers.run import read_records
 from codemem.evals.answers.scoring import Record
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, epilog=example, formatter_class=formatter)
     parser.add_argument("records", type=Path, help="the folder OUT/work/records of an evaluation")
-    parser.add_argument("--set", choices=("facts", "hops"), required=True)
+    parser.add_argument("--set", choices=SET_NAMES, required=True)
     parser.add_argument("--split", choices=SPLITS, default="dev")
     parser.add_argument("--system", action="append", choices=SYSTEMS, required=True)
     parser.add_argument("--note", type=Path, help="a text file: where, when and with what the answers were given")

@@ -29,7 +29,7 @@ from codemem.evals.answers.evaluate import Options, collect, kept_in
 from codemem.evals.answers.growth import Growth, grown_questions, read_growth
 from codemem.evals.answers.names import SYSTEMS, offered, reader_of, refuse_unknown
 from codemem.evals.answers.packages import SPLITS
-from codemem.evals.answers.questions import TONGUES, Question, read_questions, set_path
+from codemem.evals.answers.questions import SET_NAMES, TONGUES, Question, read_questions, set_path
 from codemem.evals.answers.run import Asking
 from codemem.evals.errors import EvaluationError
 
@@ -196,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("sets", nargs="+", choices=("facts", "hops"))
+    add("sets", nargs="+", choices=SET_NAMES)
     add("--split", choices=SPLITS, default="dev")
     add("--system", action="append", choices=SYSTEMS)
     add("--package", action="append", default=[])

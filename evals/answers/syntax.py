@@ -80,6 +80,8 @@ class _Reader:
         function = Function(name, owner, self.path, _line(node), node.end_point[0] + 1)
         for parameter, value in grammar.parameters(node):
             function.parameters[parameter] = None
+            if value is not None:
+                function.optional.add(parameter)
             if value is not None and is_literal(value):
                 function.defaults[parameter] = Stated(text(value), _line(value))
         function.decorators = [Stated(text(part), _line(part)) for part in grammar.decorators(node)]

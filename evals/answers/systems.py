@@ -63,12 +63,14 @@ class ProductSystem:
         told: bool = True,
         best_chunks: bool = False,
         hops: bool = True,
+        premises: bool = True,
     ) -> None:
         """`told`: whether the model is told where the names of a question stand (codemem/model/references.py);
-        `best_chunks`: whether it attends to each document's best chunk alone; `hops`: whether what is read leads on."""
+        `best_chunks`: whether it attends to each document's best chunk alone; `hops`: whether what is read leads on;
+        `premises`: whether what a question takes for given is looked at."""
         self.name = name
         self._engine = NotingEngine(engine, silent=silent, told=told, best_chunks=best_chunks)
-        self._settings, self._limits, self._hops = settings, limits, hops
+        self._settings, self._limits, self._hops, self._premises = settings, limits, hops, premises
         self._session: Session | None = None
 
     def prepare(self, root: Path) -> None:
@@ -94,7 +96,7 @@ class ProductSystem:
         )
         self._engine.forget()
         began = time.perf_counter()
-        *_, last = ask(session, text, config, hops=self._hops)
+        *_, last = ask(session, text, config, hops=self._hops, premises=self._premises)
         seconds = time.perf_counter() - began
         assert isinstance(last, AskResult), "an engine ends with an answer"
         ranked = np.argsort(-self._engine.prior, kind="stable")[:RANKED].tolist()

@@ -3,15 +3,19 @@
 import importlib.util
 import itertools
 import json
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from codemem.evals.answers.growth import SIZES, Growth, grown, read_growth, replaced
 from codemem.evals.answers.judge import is_right
-from codemem.evals.answers.packages import SPLITS, Package, kept_files, read_pins
+from codemem.evals.answers.packages import SPLITS, Package, Split, kept_files, read_pins
+from codemem.evals.answers.premise_questions import premises_of
 from codemem.evals.answers.questions import (
     TONGUES,
+    Code,
     Question,
     SetName,
     read_questions,
@@ -19,6 +23,7 @@ from codemem.evals.answers.questions import (
     set_path,
     write_questions,
 )
+from codemem.evals.answers.syntax import read_facts
 
 TRAINING = Path(__file__).parent.parent.parent / "training" / "data"
 NAMES: tuple[SetName, ...] = ("facts", "hops")
@@ -81,6 +86,68 @@ def test_questions_are_complete(key: tuple[SetName, str]) -> None:
             assert not is_right("", question)
     share = sum(not question.answerable for question in questions) / len(questions)
     assert 0.1 < share < 0.35
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_premises_name_code_that_is_there_and_have_no_answer(split: Split) -> None:
+    questions = read_questions(set_path("premises", split))
+    assert {question.kind for question in questions} == {
+        "parameter+default", "needed+default", "no+bases", "no+caller", "no+decorators", "no+raises",
+    }  # fmt: skip
+    pins = read_pins()
+    assert {pins[question.package].split for question in questions} == {split}
+    assert not any(question.answerable or question.evidence for question in questions)
+    kinds = Counter((question.package, question.kind) for question in questions)
+    assert max(kinds.values()) == 3
+    # Each has the words of a fact, so that words alone tell nothing.
+    facts = {phrase for question in EVERY["facts", split] for phrase in question.asked["en"]}
+    blank = re.compile(r"`[^`]*`")
+    forms = {blank.sub("``", phrase) for phrase in facts}
+    shared = [q for q in questions if any(blank.sub("``", phrase) in forms for phrase in q.asked["en"])]
+    assert len(shared) > 0.8 * len(questions)
+
+
+def test_what_is_so_is_no_false_premise() -> None:
+    """Of one file every kind that is generated, and none of what stands there."""
+    text = """
+import functools
+
+class Plain:
+    def send(self, payload, timeout=3):
+        return payload + timeout
+
+    def close(self, reason):
+        return self.send(reason)
+
+    def later(self, wait):
+        wait = wait or 5
+        return wait
+
+    @functools.cache
+    def fails(self, value):
+        raise ValueError(value)
+
+class Child(Plain):
+    def asks(self, retries=2):
+        return self.fails(retries)
+"""
+    files = {"plain.py": text}
+    facts = read_facts(files.items(), "python")
+    found = {(q.kind, q.text()) for q in premises_of(Code("demo", "python"), facts, files)}
+
+    def about(kind: str) -> str:
+        return " ".join(text for of, text in found if of == kind)
+
+    assert "Plain" in about("no+bases")
+    assert "Child" not in about("no+bases")
+    assert "asks" in about("no+caller")
+    assert "send" not in about("no+caller")
+    assert "fails" not in about("no+decorators") + about("no+raises")
+    assert "asks" not in about("no+raises")  # what it calls raises
+    assert "`reason`" in about("needed+default")
+    assert "`timeout`" not in about("needed+default")
+    assert "`wait`" not in about("needed+default")
+    assert about("parameter+default")
 
 
 def test_sets_are_written_as_they_are_read(tmp_path: Path) -> None:

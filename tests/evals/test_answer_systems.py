@@ -81,6 +81,7 @@ def root(tmp_path: Path) -> Path:
         "memory-references-off",
         "memory-one-round",
         "memory-no-hops",
+        "memory-premises-off",
         "bm25-chunks",
         "bm25-chunks-references",
         "bm25-files",
@@ -102,6 +103,22 @@ def test_systems_read_the_repository_and_judge_alike(
     system.prepare(root)
     assert system.answer(QUESTIONS[0], QUESTIONS[0].text()).answer == given.answer
     system.close()
+
+
+def test_what_is_not_so_is_refused_unless_premises_are_off(
+    engine: Engine, settings: Settings, root: Path, tmp_path: Path
+) -> None:
+    options = Options("premises", root.parent, tmp_path / "out", limits=LIMITS)
+    asked = question(4, "What is the default of `operation` in `retry_call`?")
+    found = []
+    for name in ("memory", "memory-premises-off"):
+        system = make_system(name, engine, settings, options)
+        system.prepare(root)
+        given = system.answer(asked, asked.text())
+        found.append((given.found, bool(given.read)))
+        system.close()
+    assert found[0] == (False, False)
+    assert found[1][1]  # the model read for it
 
 
 def test_bm25_reads_what_was_asked_about_first(engine: Engine, settings: Settings, root: Path, tmp_path: Path) -> None:

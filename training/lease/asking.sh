@@ -6,7 +6,7 @@ answers() { # CORES PROCESSES GPUS NAME SPLIT ARGUMENTS...: answers lie in /tmp/
     base=$SMALL word=""
     for next in "$@"; do [ "$word" != --adapter ] || base=$(base_of "$next"); word=$next; done
     # shellcheck disable=SC2086
-    taskset -c "$cores" python3 -m codemem.evals.answers.spread facts hops --split "$split" \
+    taskset -c "$cores" python3 -m codemem.evals.answers.spread ${SETS:-facts hops} --split "$split" \
         --repositories $E/repositories --out "/tmp/r/answers/$name-$split" --model "$base" --device cuda \
         --processes "$processes" --gpus $gpus --seconds "${ANSWER_SECONDS:-240}" "$@" > "/tmp/r/answers-$name-$split.txt" 2>&1
 }

@@ -41,6 +41,11 @@ before() { # CORES GPU NAME JOB...: a job of answers (not prose), by the tree of
     flock /tmp/before.lock sh -c '[ -d /tmp/before ] || tar xJf /tmp/c/before.tar.xz -C /tmp'
     (cd /tmp/before && export PYTHONPATH=/tmp/site:/tmp/before && "$other" "$cores" "$on" "$name" "$@")
 }
+premises() { # CORES GPU NAME: what is not so, with and without what is known of it before the model is asked
+    for split in held-out recent; do
+        SETS=premises answers "$1" "$ASKERS" "$2" "$3-premises" $split --system memory --system memory-premises-off --adapter "/tmp/r/$3.safetensors"
+    done
+}
 tongues() { # CORES GPU NAME TONGUES...: dev in other tongues
     cores=$1 on=$2 name=$3; shift 3
     for tongue in "$@"; do
