@@ -43,6 +43,8 @@ _BARE = re.compile(
     r"class\s+[\w:]+\s*(?:\(\s*\)\s*)?[:{]?\s*$"
 )
 """The head of a class that says nothing but its name."""
+_GOES_ON = re.compile(r"\A(?:\s*@[^\n]*\n)*[^\n{]*\n\s*(?:extends|implements|with|permits|where|[:,<(])")
+"""Its head goes on in the next line."""
 _MIXED_IN = re.compile(r"^\s*(?:include|extend|prepend|use)\b", re.MULTILINE)
 _JOINED = (
     r"(?:assign|inherits|setPrototypeOf|mixin\w*|register)\(\s*(?:\w+\.)?{n}\b"
@@ -91,6 +93,7 @@ def have_no_parent(every: Sequence[Looked]) -> bool:
     """Whether all are classes that extend nothing, nor are made to elsewhere in their files."""
     return all(
         _BARE.match(each.head)
+        and not _GOES_ON.search(each.code)
         and not _MIXED_IN.search(each.text)
         and not re.search(_JOINED.format(n=re.escape(each.symbol.name)), each.file)
         for each in every

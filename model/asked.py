@@ -10,24 +10,38 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
 from codemem.model.cues import (
-    BASED,
     BASES,
+    CALLED_BY,
     CALLERS,
     CALLS,
     CONSTANTS,
+    DECORATORS,
     DEFAULTS,
     ELSEWHERE,
-    EMBEDDED,
-    ERROR_RETURNED,
     ERRORS,
-    RAISING,
+    EXPLAINS,
+    FURTHER,
     TESTS,
     WHERE,
     is_constant,
 )
 from codemem.model.events import Definition, Source
+from codemem.model.framing import (
+    BASE,
+    CALLED,
+    CALLED_DEFAULT,
+    CALLED_ERROR,
+    DECORATOR,
+    DEFAULT,
+    HANDED_ON,
+    RAISED,
+    RETURNED,
+    RETURNING,
+    Frame,
+)
 from codemem.model.spelled import last_parts, spelled_names, standing_alone
 from codemem.model.stated import Allowed, lines_of, named, one_of, own_part, presets, set_in, starts, suffixes
+from codemem.model.traits import Found, fails, is_based, is_decorated, raises
 
 SPELLED = 8
 """Names of a question that are looked at: a report that was pasted has thousands."""
@@ -35,8 +49,6 @@ MOST_DEFINITIONS = 400
 """Of all sources: more than 3,000 tokens hold."""
 _MAKERS = frozenset(("__init__", "__new__", "constructor", "initialize", "new"))
 """Names of what makes an object, which is called by the name of its class."""
-_FAILS = re.compile(rf"\b(?:raise|throw)\b|{RAISING.pattern}", re.MULTILINE)
-"""How code fails, in the midst of a line, too."""
 _CONSTANT = re.compile(r"\b[A-Z][A-Z0-9_]{2,}\b")
 _CALLED = re.compile(r"(?<!\w)([^\W\d]\w*)[!?]?\(")
 SPAN = r"`([^`\n]+)`"
@@ -53,9 +65,11 @@ _IS = re.compile(rf"{SPAN} is\b")
 _LINKED = re.compile(rf"^{SPAN} (?:calls|creates|takes|{BUILT_ON}) [^.;]*`\.(?:\s|$)")
 """A first sentence that says where what is asked for is to be found, and nothing else."""
 
-_COMMENTED = re.compile(r"\A(?:\s*(?:#(?!\[)|//|/?\*|--)[^\n]*\n)+")
-
-_Found = tuple[Source, Definition]
+_FIRST = re.compile(SPAN)
+_QUOTED = re.compile(r"`[^`\n]*`")
+_PATH = re.compile(r"`([\w./@+-]+\.\w{1,5})`")
+FEW, LONGEST_FRAMED = 3, 300
+"""Names and characters of a question that asks for one thing."""
 
 
 class Asked:
@@ -68,7 +82,7 @@ class Asked:
         self._parts = frozenset(part for name in spelled[:SPELLED] for part in re.findall(r"\w+", name))
         self._sources = sources
         every = [(source, each) for source in sources for each in source.definitions]
-        self._definitions: Sequence[_Found] = every if len(every) <= MOST_DEFINITIONS else ()
+        self._definitions: Sequence[Found] = every if len(every) <= MOST_DEFINITIONS else ()
         self._of_value = DEFAULTS.search(question) is not None
         self._presetting = self._parameters_asked({part for _, each in every for part in each.name.split(".")})
         self._parameters = frozenset(self._presetting)
@@ -79,10 +93,11 @@ class Asked:
         self._of_callers = CALLERS.search(question) is not None
         led = "/" in question or CALLS.search(question) is not None
         of_base = BASES.search(question) and not WHERE.search(question)
-        self._based = self._spelled_with(_is_based, any) if of_base else frozenset()
+        self._based = self._spelled_with(is_based, any) if of_base else frozenset()
         of_own_error = self._of_error and not ELSEWHERE.search(question)
-        self._failing = self._spelled_with(_fails, all) if of_own_error else frozenset()
+        self._failing = self._spelled_with(fails, all) if of_own_error else frozenset()
         self._own = self._own_parameters() if self._of_value and not led else frozenset()
+        self._frames = dict(self._framed(question))
 
     def goes_on(self, whole: str, length: int) -> bool:
         """Whether an answer, of which all behind `length` is new, still comes to what is asked for.
@@ -105,6 +120,44 @@ class Asked:
         told = [*_OF_OTHERS.finditer(whole), *_LINKED.finditer(whole)]
         return all(match.end() <= length for match in told)
 
+    def frame(self, whole: str) -> Frame | None:
+        """How an answer goes on that begins with a code span; None: as it likes."""
+        name = _FIRST.match(whole)
+        return None if name is None else self._frames.get(own_part(name[1])) or self._frames.get(name[1])
+
+    def _framed(self, question: str) -> Iterator[tuple[str, Frame]]:
+        """Names and paths that an answer may begin with, and how it goes on then."""
+        said = _QUOTED.sub("``", question)
+        if EXPLAINS.search(said) or len(self._spelled) > FEW or len(question) > LONGEST_FRAMED:
+            return
+        handing = self._handing_on(question)
+        led = FURTHER.search(said) or handing
+        if BASES.search(said) or self._of_value:
+            yield from ((path, HANDED_ON) for path in handing)
+        if CALLS.search(said) and led:
+            how = CALLED_DEFAULT if self._parameters else CALLED_ERROR if self._of_error else None
+            yield from ((name, how) for name in self._spelled - self._parameters if how)
+        if led:
+            return
+        yield from ((name, DEFAULT) for name in self._own)
+        returning = self._spelled_with(lambda found: found[0].path.endswith(RETURNING), all)
+        yield from ((name, RETURNED if name in returning else RAISED) for name in self._failing)
+        yield from ((name, BASE) for name in self._based)
+        if DECORATORS.search(said):
+            yield from ((name, DECORATOR) for name in self._spelled_with(is_decorated, all))
+        elif CALLED_BY.search(said) and not self._parameters:
+            yield from ((name, CALLED) for name in self._spelled_with(lambda _: True, all))
+
+    def _handing_on(self, question: str) -> list[str]:
+        """Paths that the question spells of files that were read and that a name of the question stands in."""
+        found = []
+        for path in _PATH.findall(question)[:FEW]:
+            texts = [each.text for each in self._sources if each.path == path or each.path.endswith(f"/{path}")]
+            named = re.compile(standing_alone(sorted(self._spelled))) if self._spelled else None
+            if named and any(map(named.search, texts)):
+                found.append(path)
+        return found
+
     def first(self) -> Allowed | None:
         """What an answer that begins with a code span begins with, where the default is asked for of a parameter of
         what the question spells: that parameter."""
@@ -118,7 +171,7 @@ class Asked:
         if self._parameters:
             found = [pair for name in sorted(self._parameters) for pair in self._presetting[name]]
         elif self._of_error:
-            found = [pair for pair in self._definitions if _FAILS.search(lines_of(*pair))]
+            found = [pair for pair in self._definitions if raises(pair)]
         else:
             return None
         found = [pair for pair in found if pair not in own]
@@ -161,7 +214,7 @@ class Asked:
         ]
         return Allowed(suffixes(found), sure=True) if found else None
 
-    def _meant(self, name: str) -> list[_Found]:
+    def _meant(self, name: str) -> list[Found]:
         """Definitions that the question spells, but for those of a name; of a scope that it spells, too, where there
         are such."""
         spelled = self._spelled - {own_part(name)} or self._spelled
@@ -169,15 +222,17 @@ class Asked:
         scoped = [pair for pair in found if not self._parts.isdisjoint(_scope(pair[1]))]
         return scoped or found
 
-    def _spelled_with(self, has: Callable[[_Found], bool], of: Callable[[Iterable[bool]], bool]) -> frozenset[str]:
-        """Names that the question spells of whose definitions that were read any has something, or all have."""
-        found: dict[str, list[_Found]] = {}
-        for pair in self._definitions:
-            if (name := pair[1].own_name) in self._spelled:
-                found.setdefault(name, []).append(pair)
-        return frozenset(name for name, pairs in found.items() if of(map(has, pairs)))
+    def _spelled_with(self, has: Callable[[Found], bool], of: Callable[[Iterable[bool]], bool]) -> frozenset[str]:
+        """Names that the question spells of whose definitions that were read any has something, or all have: each in
+        any part of it, for a long one stands in several sources."""
+        found: dict[str, dict[tuple[str, str], bool]] = {}
+        for source, each in self._definitions:
+            if each.own_name in self._spelled:
+                whole = found.setdefault(each.own_name, {})
+                whole[source.path, each.name] = has((source, each)) or whole.get((source.path, each.name), False)
+        return frozenset(name for name, definitions in found.items() if of(definitions.values()))
 
-    def _parameters_asked(self, borne: Set[str]) -> Mapping[str, list[_Found]]:
+    def _parameters_asked(self, borne: Set[str]) -> Mapping[str, list[Found]]:
         """Parameters that the question spells -> what presets them. A name that definitions bear, too, is one where no
         other is: of something that the question spells, or, where it asks for a default, of anything."""
         every = {name: found for name in sorted(self._spelled) if (found := self._with_preset(name))}
@@ -200,12 +255,12 @@ class Asked:
         own = scoped or (meant if alone else [])
         return frozenset(name for name, found in self._presetting.items() if any(pair in own for pair in found))
 
-    def _with_preset(self, name: str) -> list[_Found]:
+    def _with_preset(self, name: str) -> list[Found]:
         mentioned = re.compile(standing_alone([name]))
         holding = {id(source) for source, _ in self._definitions if mentioned.search(source.text)}
         return [pair for pair in self._definitions if id(pair[0]) in holding and presets(*pair, name)]
 
-    def _called_unread(self, own: Sequence[_Found]) -> frozenset[str]:
+    def _called_unread(self, own: Sequence[Found]) -> frozenset[str]:
         """Names that are called in the lines of definitions, alone and as their own members, and that nothing bears
         that was read."""
         called = {name for pair in own for name in _CALLED.findall(lines_of(*pair))}
@@ -214,28 +269,13 @@ class Asked:
         return frozenset(unread | {f"{scope}.{name}" for scope in scopes for name in unread})
 
 
-def _preset(found: Sequence[_Found], name: str) -> Allowed | None:
+def _preset(found: Sequence[Found], name: str) -> Allowed | None:
     """What definitions preset a name to in their heads, or set it to in their lines; None where none does."""
     own = own_part(name)
     heads = [preset for pair in found if (preset := presets(*pair, own))]
     within = (tail for pair in found for _, tail in set_in(lines_of(*pair), own))
     allowed = one_of(tail for preset in heads for tail in preset.tails) if heads else one_of(within)
     return allowed if allowed and allowed.tails else None
-
-
-def _is_based(found: _Found) -> bool:
-    """Whether a definition that begins in what was read says what it is built on."""
-    if found[1].start_line < 0:
-        return False
-    head, *others = _COMMENTED.sub("", lines_of(*found)).lstrip().split("\n")
-    embeds = "struct {" in head and any(EMBEDDED.match(line) for line in others)
-    return embeds or BASED.search("\n".join((head, *others[:2]))) is not None
-
-
-def _fails(found: _Found) -> bool:
-    """Whether an error comes out of a definition by its own lines."""
-    text = lines_of(*found)
-    return _FAILS.search(text) is not None or ERROR_RETURNED.search(text) is not None
 
 
 def _scope(definition: Definition) -> list[str]:
@@ -255,6 +295,6 @@ def _names(definition: Definition) -> Iterator[str]:
         yield definition.name.rpartition(".")[0]
 
 
-def _stands(own: Sequence[_Found], name: str) -> bool:
+def _stands(own: Sequence[Found], name: str) -> bool:
     """Whether a name stands by itself in the lines of some definitions."""
     return any(re.search(standing_alone([name]), lines_of(*pair)) for pair in own)

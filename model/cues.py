@@ -35,21 +35,25 @@ ELSEWHERE = re.compile(
 )
 """What is asked for is had by something else than what the question spells."""
 CALLED_BY = re.compile(
-    r"\b(?:who (?:calls|uses)|called by|if i change|makes? use of|one step up|Aufrufer\w*|aufgerufen|qui[eé]n llama"
-    r"|llama\w* a)\b|\bcalls?\s+(?:to\s+)?(?:the\s+)?(?:function\s+|method\s+)?`|谁调用|哪个函数调用|被调用",
+    r"\b(?:who (?:calls|uses)|called by|if i change|makes? use of|one step up|Aufrufer\w*|aufgerufen"
+    r"|welche Funktion ruft|qui[eé]n llama|llama\w* a)\b|谁调用|哪个函数调用|被调用"
+    r"|\bcalls?\s+(?:to\s+)?(?:the\s+)?(?:function\s+|method\s+)?`",
     re.IGNORECASE,
 )
 """Who calls something is asked about, and nothing else."""
 DECORATORS = re.compile(r"\bdecorat\w*|\bat sign\b|\bannotat\w*|\bDekorat\w*|\bdecorador\w*|装饰器", re.IGNORECASE)
 FURTHER = re.compile(
     r"\b(?:another|other|helpers?|calls a|follow|relies|inherit\w*|class does not define|its parent"
-    r"|takes from|hands|offers|anderen?|ruft|erbt|geerbt\w*|Elternklasse|otr[oa]|hereda\w*|clase padre|llama a una)\b"
-    r"|\bdoes not define `|另一|其他|调用了|继承的|由父类",
+    r"|takes from|hands|offers|anderen?|(?<!Funktion )ruft|erbt|geerbt\w*|Elternklasse|otr[oa]|hereda\w*|clase padre"
+    r"|llama a una)\b"
+    r"|\bdoes not define `|另一|其他|(?<!哪个函数)调用了|继承的|由父类",
     re.IGNORECASE,
 )
 """What is asked for is had by something that the question does not spell."""
 EXPLAINS = re.compile(
-    r"\b(?:how(?! many| often| long| much)|why|wie|warum|wieso|cómo|por qué)\b|为什么|如何|怎么|怎样", re.IGNORECASE
+    r"\b(?:how(?! many| often| long| much)|why|what happens|wie|warum|wieso|was (?:passiert|geschieht)|cómo|por qué"
+    r"|qué (?:pasa|ocurre|sucede))\b|为什么|如何|怎么|怎样|发生",
+    re.IGNORECASE,
 )
 """It is to be explained how or why something is so, not told what it is."""
 TESTS = re.compile(r"\btest(?:s|ed|ing)?\b|\bpruebas?\b|测试", re.IGNORECASE)

@@ -53,6 +53,12 @@ class Basket {
   }
 }
 Object.assign(Basket.prototype, Cart.prototype)
+class Crate
+  extends Basket {
+  lid() {
+    return this.item
+  }
+}
 function first(list, fallback) {
   return list[0] + (fallback ?? 3)
 }
@@ -164,6 +170,7 @@ def test_what_is_not_so_is_told(bench: Bench, shop: Path, question: str, note: s
         "Name the parent of `Timed`.",
         "Name the parent of `Basket`.",  # joined behind its body
         "Name the parent of `Gift`.",
+        "Name the parent of `Crate`.",  # told in the line below its name
         "How does the cache decorator change `Client.send`?",
         "In which file is the parent of `Client` defined?",
         "What does `orphan` return?",

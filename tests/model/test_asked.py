@@ -128,7 +128,7 @@ def says(question: str, answer: str, sources: list[Source] = SOURCES) -> bool:
         (PRESET, '`Client.connect` calls `fetch`, where `version` defaults to `"3"`', False),
         (PRESET, "`Client.connect` calls `fetch`, which raises", False),  # that is not asked
         (PRESET, "`Client.connect` calls `fetch`.", False),  # nor is that all
-        (PRESET, "`Client.connect` inherits from", True),  # says where it may be found
+        (PRESET, "`Client.connect` inherits from", False),  # what it calls is asked about
         (FAILING, "`Client.connect` calls `fetch`, which raises `ConnectionError`.", True),
         (FAILING, "`Client.connect` calls `Client.prepare`, which raises `TypeError`.", True),
         (FAILING, "`Client.connect` calls `read`", False),  # never fails

@@ -47,9 +47,10 @@ premises() { # CORES GPU NAME: what is not so, with and without what is known of
     done
 }
 tongues() { # CORES GPU NAME TONGUES...: dev in other tongues
-    cores=$1 on=$2 name=$3; shift 3
+    tongues_cores=$1 tongues_on=$2 tongues_name=$3; shift 3 # `answers` has names of its own
     for tongue in "$@"; do
-        answers "$cores" "$ASKERS" "$on" "$name-$tongue" dev --system memory --tongue "$tongue" --adapter "/tmp/r/$name.safetensors"
+        answers "$tongues_cores" "$ASKERS" "$tongues_on" "$tongues_name-$tongue" dev --system memory --tongue "$tongue" \
+            --adapter "/tmp/r/$tongues_name.safetensors"
     done
 }
 growth() { # CORES GPU NAME: answers while the memory grows; goes on beside the next jobs, in a folder of its own but for the best
