@@ -50,6 +50,8 @@ class Choosing:
         best = int(logits.argmax())
         if self._allowed(best, text) and self._held(best, text):
             return best
+        if known := self._claims.to_come(text):
+            return max((self._tokenizer.encode_text(said)[0] for said in known), key=lambda token: float(logits[token]))
         named = self._claims.by_name(text)
         quoted = self._quotes.on_a_line(text) or self._quotes.in_place(text)
         looked_at = len(logits) if quoted else NAMED_CHOICES if named else CHOICES

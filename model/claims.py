@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from codemem.model.asked import BUILT_ON, SPAN, Asked
 from codemem.model.events import Definition, Source
-from codemem.model.framing import follows, is_fixed
+from codemem.model.framing import follows, to_come
 from codemem.model.kin import of_kin
 from codemem.model.references import users
 from codemem.model.spelled import standing_alone
@@ -59,7 +59,7 @@ class Claims:
         alone by what that holds. No piece: whether it may end here."""
         whole = text + piece
         frame = self._asked.frame(whole)
-        if frame is not None and not follows(whole, frame):
+        if frame is not None and not (follows(whole, frame) if piece else not to_come(whole, frame)):
             return False
         held = (self._more_callers, self._fails, self._asked.goes_on)
         if not all(holds(whole, len(text)) for holds in held):
@@ -74,13 +74,14 @@ class Claims:
             at = whole.find("`", at + len(inside) + 2) if closed else -1
         return True
 
+    def to_come(self, text: str) -> tuple[str, ...]:
+        """What the answer so far may go on with where that is known (`model/framing.py`), whatever is likely."""
+        frame = self._asked.frame(text)
+        return () if frame is None else to_come(text, frame)
+
     def by_name(self, text: str) -> bool:
         """Whether the text so far ends within a code span of which is known what may stand in it: who holds what is
-        said, what something is built on; or where it is known how it goes on. However unlikely one of these is, another
-        is wrong."""
-        frame = self._asked.frame(text)
-        if frame is not None and is_fixed(text, frame):
-            return True
+        said, what something is built on. However unlikely one of these is, another is wrong."""
         allowed = self._allowed(text[: text.rindex("`") + 1]) if text.count("`") % 2 else None
         return allowed is not None and allowed.sure
 

@@ -24,7 +24,8 @@ CALLERS = re.compile(
 )
 BASES = re.compile(
     r"\b(?:parents?|superclass|base (?:class|type)|inherits?|extends?|embeds?|built on|takes? over"
-    r"|stands? (?:directly )?above|Elternklasse|Oberklasse|Basisklasse|erbt|padre|hereda)\b|父类|基类|继承",
+    r"|stands? (?:directly )?above"
+    r"|Elternklasse|Elternteil|Oberklasse|Basisklasse|abgeleitet|erbt|padre|hereda|deriva)\b|父类型?|基类|继承|派生",
     re.IGNORECASE,
 )
 WHERE = re.compile(r"\bwhere\b|\b(?:which|what) file\b|\bwo\b|\bdónde\b|哪里|哪个文件", re.IGNORECASE)

@@ -30,20 +30,21 @@ CALLED_ERROR: Frame = (SPAN, (" calls ", " creates "), SPAN, tuple(f", which{doe
 CALLED_DEFAULT: Frame = (SPAN, (" calls ", " creates "), SPAN, (", where `",))
 
 
-def is_fixed(text: str, frame: Frame) -> bool:
-    """Whether a text that follows a frame ends where the frame says what stands next, or in the midst of it."""
+def to_come(text: str, frame: Frame) -> tuple[str, ...]:
+    """What may stand next behind a text that follows a frame, up to where that is free again; nothing where it is."""
     for part in frame:
         if part == SPAN:
             _, closed, rest = text[1:].partition("`")
             if not closed:
-                return False
+                return ()
             text = rest
         else:
             whole = next((said for said in part if text.startswith(said)), None)
             if whole is None:
-                return True
+                return tuple(said[len(text) :] for said in part if said.startswith(text))
+            # The sign that opens a code span belongs to it.
             text = text[len(whole) - whole.endswith("`") :]
-    return False
+    return ()
 
 
 def follows(text: str, frame: Frame) -> bool:
@@ -62,6 +63,5 @@ def follows(text: str, frame: Frame) -> bool:
             whole = next((said for said in part if text.startswith(said)), None)
             if whole is None:
                 return any(said.startswith(text) for said in part)
-            # The sign that opens a code span belongs to it.
             text = text[len(whole) - whole.endswith("`") :]
     return True
