@@ -7,7 +7,7 @@ what is not known to be lacking is taken to be there.
 import re
 from collections.abc import Sequence
 
-from codemem.looked import Looked
+from codemem.looked import FUNCTIONS, Looked
 from codemem.model.spelled import standing_alone
 
 _OPEN = re.compile(
@@ -15,6 +15,10 @@ _OPEN = re.compile(
     re.IGNORECASE,
 )
 """In the head of a definition: it takes what it does not name there."""
+_KEY = r"['\"]{p}['\"]|[.:]{p}\b|\b{p}:"
+"""How a function looks up what has no name in its head."""
+HANDED_ON = 2
+"""How often what has no name is handed on that is followed."""
 _MISSING = (
     r"{p}\s*(?:\?|\|\||&&|\bor\b|\bis\b|[!=]==?|:?=(?![=>])|\.\.\.)"
     r"|{p}\s*:[^,)\n]*(?:Option|None|null|undefined|\.\.\.|=(?!>))"
@@ -54,11 +58,32 @@ _JOINED = (
 
 
 def take_no(parameter: str, every: Sequence[Looked]) -> bool:
-    """Whether none of some definitions takes a parameter, nor anything that it names."""
-    if any(_OPEN.search(each.head) for each in every):
-        return False
+    """Whether none of some definitions takes a parameter, nor what it may hand it on to."""
     stands = re.compile(standing_alone([parameter]))
-    return not any(stands.search(text) for each in every for text in (each.comments, each.text, *each.named()))
+    speaking = (text for each in every for text in (each.comments, each.text))
+    return not any(map(stands.search, speaking)) and not any(_hands_on(parameter, each, HANDED_ON) for each in every)
+
+
+def _hands_on(parameter: str, looked: Looked, times: int) -> bool:
+    """Whether something that a definition names takes a parameter: types say it anywhere, functions in their heads or
+    by looking it up; and so on, `times`, where both take what has no name in their heads."""
+    stands, key = re.compile(standing_alone([parameter])), re.compile(_KEY.format(p=re.escape(parameter)))
+    unnamed = takes_unnamed(looked)
+    for each in looked.named():
+        if each.symbol.kind not in FUNCTIONS:
+            if (unnamed or each.symbol.name in looked.head) and stands.search(each.text):
+                return True
+            continue
+        if stands.search(each.head) or key.search(each.text):
+            return True
+        if unnamed and times and takes_unnamed(each) and _hands_on(parameter, each, times - 1):
+            return True
+    return False
+
+
+def takes_unnamed(looked: Looked) -> bool:
+    """Whether the head of a definition takes what it does not name."""
+    return _OPEN.search(looked.head) is not None
 
 
 def takes(parameter: str, looked: Looked) -> bool:

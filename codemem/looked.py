@@ -84,11 +84,10 @@ class Looked:
         match = re.search(standing_alone([name]), self.text)
         return None if match is None else self.symbol.start_line + self.text.count("\n", 0, match.start())
 
-    def named(self) -> Iterator[str]:
-        """The lines of every definition that its own lines name."""
-        words = set(identifiers(self.text))
-        for path, symbol in self._bearing(words):
-            yield _lines(self._tree, path, symbol.start_line, symbol.end_line)
+    def named(self) -> Iterator["Looked"]:
+        """Every definition that its own lines name."""
+        for path, symbol in self._bearing(set(identifiers(self.text))):
+            yield Looked(self._tree, path, symbol)
 
     def called(self) -> Iterator[str]:
         """The code of what it calls, and of other functions that it names: a getter is called without brackets."""
@@ -102,14 +101,14 @@ class Looked:
 
     def _bearing(self, words: set[str], called: Collection[str] | None = None) -> list[tuple[str, SymbolRecord]]:
         """All that bears one of some words; of what is no function only what is `called`, where that is told."""
-        words.discard(self.symbol.name)
         if len(words) > NAMES:
             raise UnknownError
         every = self._tree.snapshot.outline.named(sorted(set(map(folded, words))), most=MOST_BEARERS)
         found = [
             (record.path, symbol)
             for record, symbol in every
-            if (name := unmarked(symbol.name)) in words
+            if symbol != self.symbol
+            and (name := unmarked(symbol.name)) in words
             and (called is None or name in called or symbol.kind in FUNCTIONS)
         ]
         if len(found) > NAMED:

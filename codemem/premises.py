@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from codemem.file_texts import file_texts
-from codemem.lacks import fail_nowhere, have_no_decorator, have_no_parent, must_be_given, take_no, takes
+from codemem.lacks import fail_nowhere, have_no_decorator, have_no_parent, must_be_given, take_no, takes, takes_unnamed
 from codemem.looked import FUNCTIONS, Looked, UnknownError
 from codemem.meant import CONTAINERS, MOST_BEARERS, meant, spelled_by, without_paths
 from codemem.model.cues import BASES, CALLED_BY, DECORATORS, DEFAULTS, ERRORS, EXPLAINS, FURTHER, WHERE
@@ -103,7 +103,11 @@ def _parameter(asked: _Asked, said: str) -> str | None:
     if taking := [each for each in every if takes(parameter, each)]:
         given = must_be_given(parameter, taking)
         return f"`{parameter}` of `{asked.called}` has no default: it must be given" if given else None
-    return f"`{asked.called}` takes no `{parameter}`" if take_no(parameter, every) else None
+    if not take_no(parameter, every):
+        return None
+    if any(map(takes_unnamed, every)):
+        return f"`{parameter}` stands neither in `{asked.called}` nor in what it hands it on to here"
+    return f"`{asked.called}` takes no `{parameter}`"
 
 
 def _other(asked: _Asked, said: str) -> str | None:

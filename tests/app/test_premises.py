@@ -35,6 +35,11 @@ FILES = {
         "def check(payload):\n"
         "    if not payload:\n"
         "        raise ValueError(payload)\n\n\n"
+        "def relay(client, **options):\n"
+        "    return passing(client, **options)\n\n\n"
+        "def passing(client, **options):\n"
+        "    level = options.pop('depth', 2)\n"
+        "    return client.send(level, **options)\n\n\n"
         "def orphan(count):\n"
         "    return count + 1\n"
     ),
@@ -136,6 +141,7 @@ def noted(bench: Bench, repository: Path, question: str) -> str | None:
         ("`code` is optional in `Order.track`: what stands in for it?", "`code` of `Order.track` has no default"),
         ("Worauf ist `endpoint` in `Listen` voreingestellt?", "`endpoint` of `Listen` has no default"),
         ("¿Cuál es el valor predeterminado de `limit` en `depth`?", "`limit` of `depth` has no default"),
+        ("What is the default of `colour` in `relay`?", "`colour` stands neither in `relay` nor in what it hands"),
         ("Name the error that `orphan` signals.", "neither `orphan` nor what it calls here raises an error"),
         ("With what decorator is `Client.send` marked?", "no decorator stands above `Client.send`"),
         ("Which function calls `orphan`?", "nothing here calls `orphan` by its name"),
@@ -158,7 +164,8 @@ def test_what_is_not_so_is_told(bench: Bench, shop: Path, question: str, note: s
         "What is the default of `wait` in `Client.later`?",  # set within
         "What is the default of `fallback` in `first`?",
         "What is the default of `limit` in `width`?",
-        "What is the default of `colour` in `Client.quiet`?",  # it takes what it does not name
+        "What is the default of `timeout` in `relay`?",  # handed on, twice
+        "What is the default of `depth` in `relay`?",  # looked up where it arrives
         "What is the default of `scheme` in `Client.address`?",  # a decorator may give it
         "What is the default of `payload` in what `Timed.lapse` calls?",
         "What does `Timed.lapse` hand on by default as `timeout`?",  # of what it calls
