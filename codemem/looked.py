@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Collection, Iterator
 from functools import cached_property
 
@@ -30,20 +31,21 @@ _CALLED = re.compile(r"(?<!\w)([^\W\d]\w*)[!?]?\(")
 
 
 class UnknownError(Exception):
-    """More would have to be looked through than is worth it, or a file changed meanwhile."""
+    """More would have to be looked through than there is time for, or a file changed meanwhile."""
 
 
 class Looked:
     """One definition of a tree, read when it is asked for. Whatever reads raises UnknownError."""
 
-    def __init__(self, tree: Remembered, path: str, symbol: SymbolRecord) -> None:
+    def __init__(self, tree: Remembered, path: str, symbol: SymbolRecord, until: float) -> None:
+        """`until`: when there is no more time to look (time.monotonic())."""
         self.symbol, self.path = symbol, path
-        self._tree = tree
+        self._tree, self._until = tree, until
 
     @cached_property
     def text(self) -> str:
         """All of its lines."""
-        return _lines(self._tree, self.path, self.symbol.start_line, self.symbol.end_line)
+        return self._lines(self.path, self.symbol.start_line, self.symbol.end_line)
 
     @cached_property
     def above(self) -> str:
@@ -51,7 +53,7 @@ class Looked:
         first = max(1, self.symbol.start_line - ABOVE)
         if first == self.symbol.start_line:
             return ""
-        lines = _lines(self._tree, self.path, first, self.symbol.start_line - 1).split("\n")
+        lines = self._lines(self.path, first, self.symbol.start_line - 1).split("\n")
         blank = max((at for at, line in enumerate(lines) if not line.strip()), default=-1)
         return "\n".join(lines[blank + 1 :])
 
@@ -73,7 +75,7 @@ class Looked:
     @cached_property
     def file(self) -> str:
         """All of its file."""
-        return _lines(self._tree, self.path, 1, None)
+        return self._lines(self.path, 1, None)
 
     def presets(self, parameter: str) -> bool:
         """Whether its head presets a parameter."""
@@ -87,13 +89,24 @@ class Looked:
     def named(self) -> Iterator["Looked"]:
         """Every definition that its own lines name."""
         for path, symbol in self._bearing(set(identifiers(self.text))):
-            yield Looked(self._tree, path, symbol)
+            yield Looked(self._tree, path, symbol, self._until)
 
     def called(self) -> Iterator[str]:
         """The code of what it calls, and of other functions that it names: a getter is called without brackets."""
         words, called = set(identifiers(self.code)), set(_CALLED.findall(self.code))
         for path, symbol in self._bearing(words, called):
-            yield "\n".join(_without_comments(_lines(self._tree, path, symbol.start_line, symbol.end_line)))
+            yield "\n".join(_without_comments(self._lines(path, symbol.start_line, symbol.end_line)))
+
+    def _lines(self, path: str, first: int, last: int | None) -> str:
+        if time.monotonic() > self._until or (last is not None and last - first >= LONGEST):
+            raise UnknownError
+        try:
+            text = self._tree.passages.lines(path, Lines(first, sys.maxsize if last is None else last))
+        except FileChangedError as error:
+            raise UnknownError from error
+        if len(text) > (MOST_CHARACTERS if last is not None else 10 * MOST_CHARACTERS):
+            raise UnknownError
+        return text
 
     @property
     def _whole(self) -> Definition:
@@ -118,15 +131,3 @@ class Looked:
 
 def _without_comments(text: str) -> Iterator[str]:
     return (line for line in text.split("\n") if not _COMMENT.match(line))
-
-
-def _lines(tree: Remembered, path: str, first: int, last: int | None) -> str:
-    if last is not None and last - first >= LONGEST:
-        raise UnknownError
-    try:
-        text = tree.passages.lines(path, Lines(first, sys.maxsize if last is None else last))
-    except FileChangedError as error:
-        raise UnknownError from error
-    if len(text) > (MOST_CHARACTERS if last is not None else 10 * MOST_CHARACTERS):
-        raise UnknownError
-    return text

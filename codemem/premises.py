@@ -22,7 +22,7 @@ from codemem.outline.records import SymbolRecord
 from codemem.recall import Recall, Remembered
 
 SECONDS = 1.5
-"""For reading all files; what is not read by then may call anything."""
+"""For looking; what is not read by then may be what is asked for."""
 MOST_MEANT = 8
 """Definitions that a question may mean: of more it is not said what none of them has."""
 MOST_NAMES, LONGEST = 3, 300
@@ -45,14 +45,14 @@ class Lacking:
     """What lacks it: the number of its tree, the path of its file, and the definition."""
 
 
-def lacking(recall: Recall, question: str) -> Lacking | None:
-    """What the question takes for given although it is not so; None: nothing, as far as is known."""
+def lacking(recall: Recall, question: str, *, seconds: float = SECONDS) -> Lacking | None:
+    """What the question takes for given although it is not so; None: nothing, as far as is known in so many seconds."""
     plain = without_paths(question[: LONGEST + 1])
     names, said = last_parts(spelled_names(plain)), _QUOTED.sub("``", plain)
     asks_one = 0 < len(names) <= MOST_NAMES and len(question) <= LONGEST
     if not asks_one or FURTHER.search(said) or EXPLAINS.search(said):
         return None
-    asked = _Asked(recall, question, names)
+    asked = _Asked(recall, question, names, time.monotonic() + seconds)
     if len(asked.names) != 1 or len(asked.definitions) > MOST_MEANT:
         return None
     try:
@@ -65,15 +65,15 @@ def lacking(recall: Recall, question: str) -> Lacking | None:
 class _Asked:
     """The definitions that a question means, in all trees."""
 
-    def __init__(self, recall: Recall, question: str, names: Sequence[str]) -> None:
-        self.recall = recall
+    def __init__(self, recall: Recall, question: str, names: Sequence[str], until: float) -> None:
+        self.recall, self.until = recall, until
         found: list[tuple[int, Looked]] = []
         surest: list[tuple[int, Looked]] = []
         for owner, tree in enumerate(recall.trees):
             asked = meant(tree, spelled_by(question))
             for number, (path, symbol) in enumerate(asked.definitions):
                 if _own(symbol) in names and symbol.kind in _BEARING:
-                    found.append((owner, Looked(tree, path, symbol)))
+                    found.append((owner, Looked(tree, path, symbol, until)))
                     surest += found[-1:] if number < asked.surest and _is_of(question, symbol) else []
         scopes = {part for _, each in found for part in _scope(each.symbol)}
         inner = [each for each in found if each[1].symbol.name not in scopes]
@@ -122,9 +122,8 @@ def _is_called_nowhere(asked: _Asked) -> bool:
     (name,) = asked.names
     heads = {(owner, each.path, each.line_of(name)) for owner, each in asked.definitions}
     stands, plain = re.compile(standing_alone([name]).encode()), name.encode()
-    deadline = time.monotonic() + SECONDS
     for owner, tree in enumerate(asked.recall.trees):
-        for path, data in file_texts(tree.snapshot, deadline):
+        for path, data in file_texts(tree.snapshot, asked.until):
             if data is None:
                 return False
             lines = data.split(b"\n") if plain in data and not path.endswith(_PROSE) else ()

@@ -216,3 +216,11 @@ def test_reports_and_huge_definitions_are_left_to_the_model(bench: Bench, shop: 
     bench.index(shop)
     assert noted(bench, shop, "Which value does `amount` take in `endless` by default?") is None
     assert noted(bench, shop, "What is the default of `retries` in `Client.send`? " + "It fails. " * 40) is None
+
+
+@pytest.mark.parametrize("question", ["What is the default of `colour` in `relay`?", "Which function calls `orphan`?"])
+def test_without_time_to_look_nothing_is_denied(bench: Bench, shop: Path, question: str) -> None:
+    with bench.session(shop, answering=True) as session:
+        assert session.recall is not None
+        assert lacking(session.recall, question) is not None
+        assert lacking(session.recall, question, seconds=-1.0) is None
