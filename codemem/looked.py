@@ -24,6 +24,8 @@ LONGEST, MOST_CHARACTERS = 600, 100_000
 NAMES, NAMED = 300, 96
 """Names in them that are looked up, and definitions of these that are looked through."""
 LONGEST_HEAD = 4000
+NOTEBOOK = ".ipynb"
+"""Its lines are not those of the code in it."""
 FUNCTIONS = frozenset(("function", "method", "constructor"))
 
 _COMMENT = re.compile(r"\s*(?:#(?!\[)|//|/\*|\*(?=[\s/]|$)|--)")
@@ -98,7 +100,8 @@ class Looked:
             yield "\n".join(_without_comments(self._lines(path, symbol.start_line, symbol.end_line)))
 
     def _lines(self, path: str, first: int, last: int | None) -> str:
-        if time.monotonic() > self._until or (last is not None and last - first >= LONGEST):
+        far = last is not None and last - first >= LONGEST
+        if time.monotonic() > self._until or far or path.endswith(NOTEBOOK):
             raise UnknownError
         try:
             text = self._tree.passages.lines(path, Lines(first, sys.maxsize if last is None else last))

@@ -53,6 +53,7 @@ OPTIONS = {
     "eval golden": {"directory", "--device", "--json"},
     "eval facts": ANSWERS,
     "eval hops": ANSWERS,
+    "eval premises": ANSWERS,
     "eval swe-qa": {
         "data", "--references", "--checkouts", "--clones", "--system", "--most", "--source-tokens", "--answer-tokens",
         "--rounds", "--out", "--model", "--adapter", "--reader", "--rival-model", "--rival-reader", "--device",
