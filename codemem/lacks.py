@@ -20,12 +20,13 @@ _KEY = r"['\"]{p}['\"]|[.:]{p}\b|\b{p}:"
 HANDED_ON = 2
 """How often what has no name is handed on that is followed."""
 _MISSING = (
-    r"{p}\s*(?:\?|\|\||&&|\bor\b|\bis\b|[!=]==?|:?=(?![=>])|\.\.\.)"
-    r"|{p}\s*:[^,)\n]*(?:Option|None|null|undefined|\.\.\.|=(?!>))"
-    r"|(?:\bnot|\bif|\bunless|\btypeof|\band|\bor|!|&&|\|\||\*|\.\.\.|&)\s*\(?\s*{p}"
+    r"{p}\s{{0,40}}(?:\?|\|\||&&|\bor\b|\bis\b|[!=]==?|:?=(?![=>])|\.\.\.)"
+    r"|{p}\s{{0,40}}:[^,)\n]{{0,200}}(?:Option|None|null|undefined|\.\.\.|=(?!>))"
+    r"|(?:\bnot|\bif|\bunless|\btypeof|\band|\bor|!|&&|\|\||\*|\.\.\.|&)\s{{0,8}}\(?\s{{0,8}}{p}"
     r"|{p}\.(?:is_|nil|unwrap|empty|blank|present|length|size)|(?:null|None|nil|undefined)\s*[!=]==?\s*{p}"
 )
-"""How code says of a parameter that it may be left out, or sets it to something."""
+"""How code says of a parameter that it may be left out, or sets it to something. Runs have ends: code made to cost time
+has lines of any length."""
 _TOLD_MISSING = re.compile(r"default|option|omit|null|none|nil\b|undefined|\bif not\b|unless|without", re.IGNORECASE)
 """How a comment says so."""
 _WRAPPED = re.compile(r"@(?!staticmethod|classmethod|override|abstract|property)\w")

@@ -123,7 +123,7 @@ class Looked:
         found = [
             (record.path, symbol)
             for record, symbol in every
-            if symbol != self.symbol
+            if (record.path, symbol) != (self.path, self.symbol)
             and (name := unmarked(symbol.name)) in words
             and (called is None or name in called or symbol.kind in FUNCTIONS)
         ]

@@ -15,8 +15,19 @@ from codemem.file_texts import file_texts
 from codemem.lacks import fail_nowhere, have_no_decorator, have_no_parent, must_be_given, take_no, takes, takes_unnamed
 from codemem.looked import FUNCTIONS, Looked, UnknownError
 from codemem.meant import CONTAINERS, MOST_BEARERS, meant, spelled_by, without_paths
-from codemem.model.cues import BASES, CALLED_BY, DECORATORS, DEFAULTS, ERRORS, EXPLAINS, FURTHER, WHERE
-from codemem.model.spelled import last_parts, spelled_names, standing_alone
+from codemem.model.cues import (
+    BASES,
+    CALLED_BY,
+    DECORATORS,
+    DEFAULTS,
+    ERRORS,
+    EXPLAINS,
+    FURTHER,
+    ONE_THING_CHARACTERS,
+    ONE_THING_NAMES,
+    WHERE,
+)
+from codemem.model.spelled import blanked, last_parts, spelled_names, standing_alone
 from codemem.outline.query import folded
 from codemem.outline.records import SymbolRecord
 from codemem.recall import Recall, Remembered
@@ -25,12 +36,9 @@ SECONDS = 1.5
 """For looking; what is not read by then may be what is asked for."""
 MOST_MEANT = 8
 """Definitions that a question may mean: of more it is not said what none of them has."""
-MOST_NAMES, LONGEST = 3, 300
-"""Names and characters of a question that asks for one thing."""
 
 _BEARING = FUNCTIONS | CONTAINERS
 """Kinds of definitions that have parameters and callers."""
-_QUOTED = re.compile(r"`[^`\n]*`")
 _PROSE = (".md", ".markdown", ".rst", ".txt", ".adoc")
 """Files that call nothing."""
 
@@ -47,9 +55,9 @@ class Lacking:
 
 def lacking(recall: Recall, question: str, *, seconds: float = SECONDS) -> Lacking | None:
     """What the question takes for given although it is not so; None: nothing, as far as is known in so many seconds."""
-    plain = without_paths(question[: LONGEST + 1])
-    names, said = last_parts(spelled_names(plain)), _QUOTED.sub("``", plain)
-    asks_one = 0 < len(names) <= MOST_NAMES and len(question) <= LONGEST
+    plain = without_paths(question[: ONE_THING_CHARACTERS + 1])
+    names, said = last_parts(spelled_names(plain)), blanked(plain)
+    asks_one = 0 < len(names) <= ONE_THING_NAMES and len(question) <= ONE_THING_CHARACTERS
     if not asks_one or FURTHER.search(said) or EXPLAINS.search(said):
         return None
     asked = _Asked(recall, question, names, time.monotonic() + seconds)

@@ -21,6 +21,8 @@ from codemem.model.cues import (
     ERRORS,
     EXPLAINS,
     FURTHER,
+    ONE_THING_CHARACTERS,
+    ONE_THING_NAMES,
     TESTS,
     WHERE,
     is_constant,
@@ -39,7 +41,7 @@ from codemem.model.framing import (
     RETURNING,
     Frame,
 )
-from codemem.model.spelled import last_parts, spelled_names, standing_alone
+from codemem.model.spelled import blanked, last_parts, spelled_names, standing_alone
 from codemem.model.stated import Allowed, lines_of, named, one_of, own_part, presets, set_in, starts, suffixes
 from codemem.model.traits import Found, fails, is_based, is_decorated, raises
 
@@ -66,10 +68,7 @@ _LINKED = re.compile(rf"^{SPAN} (?:calls|creates|takes|{BUILT_ON}) [^.;]*`\.(?:\
 """A first sentence that says where what is asked for is to be found, and nothing else."""
 
 _FIRST = re.compile(SPAN)
-_QUOTED = re.compile(r"`[^`\n]*`")
 _PATH = re.compile(r"`([\w./@+-]+\.\w{1,5})`")
-FEW, LONGEST_FRAMED = 3, 300
-"""Names and characters of a question that asks for one thing."""
 
 
 class Asked:
@@ -127,8 +126,8 @@ class Asked:
 
     def _framed(self, question: str) -> Iterator[tuple[str, Frame]]:
         """Names and paths that an answer may begin with, and how it goes on then."""
-        said = _QUOTED.sub("``", question)
-        if EXPLAINS.search(said) or len(self._spelled) > FEW or len(question) > LONGEST_FRAMED:
+        said = blanked(question)
+        if EXPLAINS.search(said) or len(self._spelled) > ONE_THING_NAMES or len(question) > ONE_THING_CHARACTERS:
             return
         handing = self._handing_on(question)
         led = FURTHER.search(said) or handing
@@ -151,7 +150,7 @@ class Asked:
     def _handing_on(self, question: str) -> list[str]:
         """Paths that the question spells of files that were read and that a name of the question stands in."""
         found = []
-        for path in _PATH.findall(question)[:FEW]:
+        for path in _PATH.findall(question)[:ONE_THING_NAMES]:
             texts = [each.text for each in self._sources if each.path == path or each.path.endswith(f"/{path}")]
             named = re.compile(standing_alone(sorted(self._spelled))) if self._spelled else None
             if named and any(map(named.search, texts)):

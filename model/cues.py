@@ -57,6 +57,8 @@ EXPLAINS = re.compile(
     re.IGNORECASE,
 )
 """It is to be explained how or why something is so, not told what it is."""
+ONE_THING_NAMES, ONE_THING_CHARACTERS = 3, 300
+"""Names and characters at most of a question that asks for one thing."""
 TESTS = re.compile(r"\btest(?:s|ed|ing)?\b|\bpruebas?\b|测试", re.IGNORECASE)
 RAISING = re.compile(
     r"^[ \t]*(?:raise|throw)\b|\bpanic!?\(|\bErr\(|\breject\(|\berrors\.New\(|\.Errorf\(|\bfail\w*\(", re.MULTILINE

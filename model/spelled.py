@@ -27,6 +27,11 @@ def unquoted(question: str) -> str:
     return _QUOTED.sub(" ", question)
 
 
+def blanked(question: str) -> str:
+    """A question with nothing in its backticks: what it says of names, and none of them."""
+    return _QUOTED.sub("``", question)
+
+
 def names_to_find(question: str) -> list[str]:
     """The last parts of what the question writes as code: `retry` of `Session.retry()`."""
     return [name for name in last_parts(spelled_names(question)) if len(name) >= SHORTEST][:NAMES]
