@@ -10,23 +10,20 @@ import numpy.typing as npt
 
 from codemem.absence import Absent, absent
 from codemem.config import RepositoryConfig
-from codemem.definitions import definitions
 from codemem.draft import Draft, led
 from codemem.errors import CodememError, NotIndexedError
 from codemem.find import Candidate, find, outline_candidates
 from codemem.links import linked
 from codemem.mentions import mentions, speaking_places
-from codemem.model.events import Answer, AnswerEvent, Read, Round, Source, TextPiece
+from codemem.model.events import Answer, AnswerEvent, Read, Round, TextPiece
 from codemem.model.evidence import MOST_LINES
-from codemem.model.spelled import names_to_find
 from codemem.outline.mix import mix_files
-from codemem.outline.query import asked_kinds
-from codemem.outline.words import identifiers
 from codemem.passages import FileChangedError, Lines
 from codemem.premises import Lacking, lacking
 from codemem.recall import Recall
 from codemem.results import AskResult, Citation, FoundPlace
 from codemem.search import Session
+from codemem.sources import reader
 from codemem.spelled_places import spelled_out
 from codemem.word_places import words_of_documents
 
@@ -34,8 +31,6 @@ PLACES = 5
 """Places listed instead of prose when nothing was found."""
 SPOKEN = 3
 """Of them, how many at most speak of a name of the question."""
-BESIDE = frozenset(("test", "example"))
-"""Kinds of files that show what is meant rather than do it."""
 PRIOR_PLACES = 50
 """Places of the outline that the first round hears of."""
 
@@ -128,7 +123,7 @@ def _interleaved(
         return recall.memory.engine.answer(
             question,
             recall.bank,
-            _reader(recall, question),
+            reader(recall, question),
             prior=ranked,
             max_rounds=config.max_rounds,
             source_tokens=config.source_tokens,
@@ -161,27 +156,6 @@ def _nothing_here(session: Session, recall: Recall, question: str, seen: _Progre
         stopped="absent",
     )  # fmt: skip
     return _result(session, recall, question, nothing, seen)
-
-
-def _reader(recall: Recall, question: str) -> Callable[[int], Source]:
-    """Documents as the model reads them. One whose file changed since reads as empty: it cannot be cited then. What
-    tests and examples do explains nothing unless they are asked about, by their kind or by a name that they define."""
-    capitals = (name for name in identifiers(question) if any(map(str.isupper, name[1:])))
-    spelled, beside = {*names_to_find(question), *capitals}, BESIDE - asked_kinds(question)
-
-    def read(index: int) -> Source:
-        tree, document = recall.where(index)
-        row = tree.work.manifest.row_of_document(document)
-        record = tree.passages.record(row)
-        try:
-            found = tree.passages.document(document)
-        except FileChangedError:
-            return Source(index, f"{record.path}\n", "")
-        held = definitions(found, record.symbols)
-        quotable = tree.work.manifest.kind(row) not in beside or any(each.own_name in spelled for each in held)
-        return Source(index, found.header, found.text, held, quotable)
-
-    return read
 
 
 def _prior(session: Session, recall: Recall, question: str, *, follow: bool = True) -> npt.NDArray[np.float32]:

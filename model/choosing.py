@@ -32,7 +32,7 @@ class Choosing:
         self._tokenizer = tokenizer
         self._known = KnownWords([question, told, *(f"{source.header} {source.text}" for source in sources)])
         quotable = [source for source in sources if source.quotable] or sources
-        self._quotes = Quotes((source.text, source.definitions) for source in quotable)
+        self._quotes = Quotes(((source.text, source.definitions) for source in quotable), question)
         self._claims = Claims(sources, question)
         self._written: set[int] = set()
 

@@ -14,6 +14,7 @@ from codemem.model.asked import BUILT_ON, SPAN, Asked
 from codemem.model.events import Definition, Source
 from codemem.model.framing import follows, to_come
 from codemem.model.kin import of_kin
+from codemem.model.quantity import asks_for_number, tellable, with_numbers
 from codemem.model.references import users
 from codemem.model.spelled import standing_alone
 from codemem.model.stated import (
@@ -39,6 +40,8 @@ _FAILING = re.compile(r"rais|throw|fail|reject|error|except|panic|abort|exit|die
 """A part of some word, in any language, in what raises an error of its own."""
 _DECLARED = "(?:derives|implements)"
 _DECLARING = "abstract|class|enum|extends|final|implements|interface|public|record|struct|trait|type"
+_VALUE = (" defaults to `", " is `")
+"""Behind these stands a value."""
 _RAISES, _RETURNS_ERROR = r"(?:raises|throws)", r"returns the errors?"
 _COMMENTS = re.compile(r"^[ \t]*(?:#(?!\[)|//|/\*|\*(?=[\s/]|$)|--).*$", re.MULTILINE)
 _ABOVE = 8
@@ -52,6 +55,7 @@ class Claims:
         """`sources`: as they were read, the best last; those whose definitions are not known bind nothing."""
         self._sources = sources[::-1]
         self._asked = Asked(question, self._sources)
+        self._of_number = asks_for_number(question)
         self._known: dict[str, Allowed | None] = {}
 
     def allows(self, text: str, piece: str) -> bool:
@@ -93,6 +97,8 @@ class Claims:
                 if match := form.search(before):
                     found = may_be(self._sources, *match.groups())
                     break
+            if found is not None and self._of_number and before.endswith(_VALUE):
+                found = with_numbers(found)
             self._known[before] = found if found is not None and (found.names or found.tails) else None
         return self._known[before]
 
@@ -101,6 +107,8 @@ class Claims:
         for form, may_be in _ASKED_FORMS:
             if match := form.search(before):
                 return may_be(self._asked, *match.groups())
+        if before == "`":
+            return self._asked.first() or (tellable(self._sources) if self._of_number else None)
         for form, called in ((_CALLER, self._callers), (_FILE_OF_CALLER, self._files_of_callers)):
             if match := form.search(before):
                 return called(*match.groups())
@@ -239,7 +247,6 @@ _CALLER, _FILE_OF_CALLER = re.compile(rf"{_CALLED_BY}`$"), re.compile(rf"{_CALLE
 _AND_BY = re.compile(rf"{SPAN} is called by `[^`\n]+` in `[^`\n]+`(?: and by `[^`\n]+` in `[^`\n]+`)*,? and")
 _ANNOUNCED = re.compile(rf"{SPAN},? (?:which )?{_RAISES}")
 _ASKED_FORMS: tuple[tuple[re.Pattern[str], Callable[..., Allowed | None]], ...] = (
-    (re.compile(r"^`$"), Asked.first),
     (re.compile(rf"{SPAN} (?:calls|creates) `$"), Asked.called),
     (re.compile(rf"{SPAN} uses `$"), Asked.used),
     (re.compile(rf"{BUILT_ON} {SPAN}, whose {SPAN} defaults to `$"), Asked.preset_above),

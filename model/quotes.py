@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from codemem.model.events import Definition
+from codemem.model.quantity import asks_for_number, numbered
 from codemem.model.statements import LONGEST, statements
+from codemem.model.telling import says_something
 
 OPENING, PLACE = "See `", " in `"
 """How an answer that quotes begins, and how it goes on; training has it so (training/quoting.py)."""
@@ -33,13 +35,18 @@ def can_be_quoted(line: str) -> bool:
 class Quotes:
     """The statements that may be quoted, each in one line, and the definitions that each stands in."""
 
-    def __init__(self, texts: Iterable[tuple[str, Sequence[Definition]]]) -> None:
-        """`texts`: each with what it defines; where that is nothing, no place is said."""
-        self._names: dict[str, set[str]] = defaultdict(set)
+    def __init__(self, texts: Iterable[tuple[str, Sequence[Definition]]], question: str = "") -> None:
+        """`texts`: each with what it defines; where that is nothing, no place is said. What says something is quoted
+        where anything does, and where the question asks for a number a statement that holds one."""
+        found: dict[str, set[str]] = defaultdict(set)
         for text, definitions in texts:
             for at, statement in enumerate(statements(text)):
                 if can_be_quoted(statement):
-                    self._names[statement].update(_innermost(definitions, at))
+                    found[statement].update(_innermost(definitions, at))
+        best = frozenset(filter(says_something, found)) or frozenset(found)
+        if asks_for_number(question):
+            best = numbered(question, best) or best
+        self._names = {statement: names for statement, names in found.items() if statement in best}
         self._lines = "\n" + "\n".join(self._names) + "\n" if self._names else ""
 
     def open(self, text: str) -> bool:

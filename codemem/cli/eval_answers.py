@@ -1,4 +1,4 @@
-"""`codemem eval facts`, `hops` and `premises`: are answers right."""
+"""`codemem eval facts`, `hops`, `premises` and `statements`: are answers right."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -138,6 +138,33 @@ def premises(
 ) -> None:
     """Ask for what is not so: a default of what a function does not take, the parent of a class that has none."""
     _evaluate("premises", **locals())
+
+
+def statements(
+    *,
+    repositories: Repositories = Path(".work/repositories"),
+    split: Split = "dev",
+    systems: Systems = None,
+    packages: Packages = None,
+    most: Most = None,
+    tongue: TongueOption = "en",
+    phrasing: Phrasing = 0,
+    tokens: Tokens = None,
+    source_tokens: SourceTokens = 3000,
+    answer_tokens: AnswerTokens = 96,
+    rounds: Rounds = None,
+    ranking_only: RankingOnly = False,
+    out: Out = Path("reports"),
+    model: Model = None,
+    adapter: Adapter = None,
+    reader: Reader = None,
+    rival_model: RivalModel = None,
+    rival_reader: RivalReader = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Ask in plain words, in English, what one statement answers: right is an answer that quotes it."""
+    _evaluate("statements", **locals())
 
 
 def _evaluate(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codemem.cli.eval_answers import Adapter, facts, hops, premises, swe_qa
+from codemem.cli.eval_answers import Adapter, facts, hops, premises, statements, swe_qa
 from codemem.cli.options import Device, Json, Model
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ Out = Annotated[Path, typer.Option("--out", help="Folder for the dated report.")
 app.command("facts")(facts)
 app.command("hops")(hops)
 app.command("premises")(premises)
+app.command("statements")(statements)
 app.command("swe-qa")(swe_qa)
 
 

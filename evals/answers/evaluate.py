@@ -144,6 +144,8 @@ def _worlds(options: Options, size: int | None) -> list[World]:
                 place = options.work / f"{options.split}-{number}"
                 root = grown(growth_, size, options.repositories, place)
                 worlds.append((questions, {question.package: root for question in questions}))
+    if any(options.asking.tongue not in question.asked for questions, _ in worlds for question in questions):
+        raise EvaluationError(f"{options.name} are asked in English alone")
     if not any(questions for questions, _ in worlds):
         raise EvaluationError(f"no question of {options.name}-{options.split} fits what was asked for")
     return worlds

@@ -1,4 +1,5 @@
 """Makes the sets: facts, hops and premises of every split, from the pinned packages alone, the same on every machine.
+Statements a model wrote, once (codemem.training.statement_questions).
 
 python -m codemem.evals.answers.generate --repositories DIR [--out DIR]
 """
@@ -18,9 +19,10 @@ from codemem.evals.answers.judge import first_place, normal
 from codemem.evals.answers.packages import SPLITS, Package, Split, read_pins, source_files, unpacked
 from codemem.evals.answers.phrasing import order
 from codemem.evals.answers.premise_questions import chosen_premises, premises_of
-from codemem.evals.answers.questions import SET_NAMES, SETS, Code, Question, SetName, set_path, write_questions
+from codemem.evals.answers.questions import SETS, Code, Question, SetName, set_path, write_questions
 from codemem.evals.answers.syntax import read_facts
 
+BY_RULE: tuple[SetName, ...] = ("facts", "hops", "premises")
 OF_A_KIND: dict[str, dict[Split, int]] = {
     "facts": {"dev": 6, "practice": 4, "held-out": 5, "recent": 6},
     "hops": {"dev": 6, "practice": 8, "held-out": 5, "recent": 6},
@@ -170,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     sources = [read_source(package, options.repositories) for package in read_pins().values()]
     for split in SPLITS:
-        for name in SET_NAMES:
+        for name in BY_RULE:
             questions = make_set(name, split, sources)
             write_questions(questions, set_path(name, split, options.out))
             kinds = Counter(question.kind for question in questions)

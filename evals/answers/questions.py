@@ -10,8 +10,8 @@ from codemem.evals.answers.packages import Split
 from codemem.evals.errors import BadCasesError
 
 SETS = Path(__file__).parent / "sets"
-SetName = Literal["facts", "hops", "premises"]
-SET_NAMES: tuple[SetName, ...] = ("facts", "hops", "premises")
+SetName = Literal["facts", "hops", "premises", "statements"]
+SET_NAMES: tuple[SetName, ...] = ("facts", "hops", "premises", "statements")
 Tongue = Literal["en", "de", "es", "zh"]
 TONGUES: tuple[Tongue, ...] = ("en", "de", "es", "zh")
 

@@ -54,6 +54,7 @@ OPTIONS = {
     "eval facts": ANSWERS,
     "eval hops": ANSWERS,
     "eval premises": ANSWERS,
+    "eval statements": ANSWERS,
     "eval swe-qa": {
         "data", "--references", "--checkouts", "--clones", "--system", "--most", "--source-tokens", "--answer-tokens",
         "--rounds", "--out", "--model", "--adapter", "--reader", "--rival-model", "--rival-reader", "--device",

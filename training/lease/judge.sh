@@ -36,14 +36,20 @@ told() { # CORES GPU NAME: the same adapter not told where names stand, and told
 recent() { # CORES GPU NAME: packages from after the base's time, beside BM25
     answers "$1" "$ASKERS" "$2" "$3" recent ${RECENT_SYSTEMS:---system memory --system bm25-chunks --system closed-book} --adapter "/tmp/r/$3.safetensors"
 }
-before() { # CORES GPU NAME JOB...: a job of answers (not prose), by the tree of another day (before.tar.xz: a folder `before`)
+before() { # CORES GPU NAME JOB...: a job by the tree of another day (before.tar.xz: a folder `before`)
     cores=$1 on=$2 name=$3 other=$4; shift 4
     flock /tmp/before.lock sh -c '[ -d /tmp/before ] || tar xJf /tmp/c/before.tar.xz -C /tmp'
-    (cd /tmp/before && export PYTHONPATH=/tmp/site:/tmp/before && "$other" "$cores" "$on" "$name" "$@")
+    (cd /tmp/before && export TREE=/tmp/before PYTHONPATH=/tmp/site:/tmp/before && "$other" "$cores" "$on" "$name" "$@")
 }
 premises() { # CORES GPU NAME: what is not so, with and without what is known of it before the model is asked
     for split in held-out recent; do
         SETS=premises answers "$1" "$ASKERS" "$2" "$3-premises" $split --system memory --system memory-premises-off --adapter "/tmp/r/$3.safetensors"
+    done
+}
+stated() { # CORES GPU NAME: plain questions that one statement answers; STATED: the sets that were written in this lease are awaited
+    [ -z "$STATED" ] || { await /tmp/r/sets.done && cp /tmp/r/sets/*.json evals/answers/sets/; }
+    for split in practice dev held-out recent; do
+        SETS=statements answers "$1" "$ASKERS" "$2" "$3-stated" $split --system memory --adapter "/tmp/r/$3.safetensors"
     done
 }
 tongues() { # CORES GPU NAME TONGUES...: dev in other tongues

@@ -1,5 +1,6 @@
 # Sourced: where things are on the lent machine (any number of GPUs), and waiting for them.
-export PYTHONPATH=/tmp/site:/tmp/tree HOME=/tmp/home CODEMEM_HOME=/tmp/home/codemem TOKENIZERS_PARALLELISM=true
+TREE=${TREE:-/tmp/tree}
+export PYTHONPATH=/tmp/site:$TREE HOME=/tmp/home CODEMEM_HOME=/tmp/home/codemem TOKENIZERS_PARALLELISM=true
 mkdir -p $HOME
 SMALL=/tmp/s/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
 MEDIUM=/tmp/s/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf
@@ -13,7 +14,7 @@ esac
 base_of() { # ADAPTER: the base that its first bytes name
     if head -c 1000 "$1" | grep -a -q $MEDIUM_SHA; then echo $MEDIUM; else echo $SMALL; fi
 }
-cd /tmp/tree || exit 1
+cd $TREE || exit 1
 await() { for file in "$@"; do while [ ! -e "$file" ]; do sleep 0.5; done; done; }
 dequantised() { # FILE: once, whoever asks for it first
     flock /tmp/dequantised.lock python3 -c \

@@ -1,0 +1,25 @@
+"""Which statements say something by themselves, so that an explanation may rest on them (decision 0051)."""
+
+import re
+
+from codemem.model.statements import COMMENT
+
+_PRIMITIVE = (
+    r"(?:str|string|String|int|integer|number|float|double|bool|boolean|byte|bytes|char|usize|isize|[iuf]\d{1,3}|any"
+    r"|unknown|object|never|void|error|date|Date)"
+)
+_NAMED_TYPE = rf"(?:{_PRIMITIVE}|(?![A-Z_\d]{{2,}}\b)[A-Z][\w.]*)"
+TYPE = rf"&?(?:'\w+ )?(?:mut |dyn |readonly )?\*?{_NAMED_TYPE}(?:<[^=]*>)?(?:\[\])?(?:\s*\|\s*\w+)*"
+"""How a type is written in any language."""
+_BEFORE = r"(?:pub(?:\([^)]*\))?|public|private|protected|readonly|static|final|const|let|var|val|export)"
+_DECLARES = re.compile(rf"(?:{_BEFORE} +)*[\w$]+\??:\s*{TYPE}[,;]?$")
+"""A parameter or a field with its type, and nothing that it is set to: `path: P,`."""
+_BARE = re.compile(r"(?:return|break|continue|yield)?\s*[\w$]*;?$|(?:\} *)?else\b\s*[:{]?$|[)}\]]+[,;]?$")
+"""A single name, or the ends of something."""
+
+
+def says_something(statement: str) -> bool:
+    """Whether more stands in a statement than the name of something, or its type. Comments do."""
+    if statement.startswith(COMMENT):
+        return True
+    return not _BARE.match(statement) and not _DECLARES.match(statement)
