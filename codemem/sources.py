@@ -1,10 +1,9 @@
 """Documents as the model reads them for a question."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from codemem.definitions import definitions
-from codemem.model.events import Definition, Source
+from codemem.model.events import Source
 from codemem.model.spelled import names_to_find
 from codemem.outline.query import asked_kinds
 from codemem.outline.words import identifiers
@@ -13,8 +12,6 @@ from codemem.recall import Recall
 
 BESIDE = frozenset(("test", "example"))
 """Kinds of files that show what is meant rather than do it."""
-_TESTS_WITHIN = re.compile(r"(?:.*\.)?(?:tests?\.|test_)")
-"""The name of a test that stands in the file of what it tests, or what it lies in."""
 
 
 def reader(recall: Recall, question: str) -> Callable[[int], Source]:
@@ -32,13 +29,7 @@ def reader(recall: Recall, question: str) -> Callable[[int], Source]:
         except FileChangedError:
             return Source(index, f"{record.path}\n", "")
         held = definitions(found, record.symbols)
-        shows = tree.work.manifest.kind(row) in beside or ("test" in beside and _of_tests(held))
-        quotable = not shows or any(each.own_name in spelled for each in held)
+        quotable = tree.work.manifest.kind(row) not in beside or any(each.own_name in spelled for each in held)
         return Source(index, found.header, found.text, held, quotable)
 
     return read
-
-
-def _of_tests(held: Sequence[Definition]) -> bool:
-    """Whether a document holds tests alone, in the file of what they test, as Rust has them."""
-    return bool(held) and all(_TESTS_WITHIN.match(each.name) for each in held)

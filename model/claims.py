@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from codemem.model.asked import BUILT_ON, SPAN, Asked
+from codemem.model.cues import OF_TESTS, PROSE
 from codemem.model.events import Definition, Source
 from codemem.model.framing import follows, to_come
 from codemem.model.kin import of_kin
-from codemem.model.quantity import asks_for_number, tellable, with_numbers
+from codemem.model.quantity import asks_for_number, numbers_set
 from codemem.model.references import users
-from codemem.model.spelled import standing_alone
+from codemem.model.spelled import spelled_names, standing_alone
 from codemem.model.stated import (
     Allowed,
     assignments,
@@ -27,6 +28,7 @@ from codemem.model.stated import (
     one_of,
     own_part,
     presets,
+    quoted_alike,
     set_in,
     starts,
     suffixes,
@@ -40,8 +42,6 @@ _FAILING = re.compile(r"rais|throw|fail|reject|error|except|panic|abort|exit|die
 """A part of some word, in any language, in what raises an error of its own."""
 _DECLARED = "(?:derives|implements)"
 _DECLARING = "abstract|class|enum|extends|final|implements|interface|public|record|struct|trait|type"
-_VALUE = (" defaults to `", " is `")
-"""Behind these stands a value."""
 _RAISES, _RETURNS_ERROR = r"(?:raises|throws)", r"returns the errors?"
 _COMMENTS = re.compile(r"^[ \t]*(?:#(?!\[)|//|/\*|\*(?=[\s/]|$)|--).*$", re.MULTILINE)
 _ABOVE = 8
@@ -55,7 +55,9 @@ class Claims:
         """`sources`: as they were read, the best last; those whose definitions are not known bind nothing."""
         self._sources = sources[::-1]
         self._asked = Asked(question, self._sources)
-        self._of_number = asks_for_number(question)
+        plain = asks_for_number(question) and not spelled_names(question)
+        self._numbers = numbers_set(question, self._sources) if plain else {}
+        """Where a number is asked for, and of nothing by its name: what is set to one."""
         self._known: dict[str, Allowed | None] = {}
 
     def allows(self, text: str, piece: str) -> bool:
@@ -80,6 +82,8 @@ class Claims:
 
     def to_come(self, text: str) -> tuple[str, ...]:
         """What the answer so far may go on with where that is known (`model/framing.py`), whatever is likely."""
+        if self._numbers and text.startswith("`") and "`" not in text[1:] and not self._asked.first():
+            return tuple(f"{name}`"[len(text) - 1 :] for name in self._numbers if name.startswith(text[1:]))
         frame = self._asked.frame(text)
         return () if frame is None else to_come(text, frame)
 
@@ -97,8 +101,6 @@ class Claims:
                 if match := form.search(before):
                     found = may_be(self._sources, *match.groups())
                     break
-            if found is not None and self._of_number and before.endswith(_VALUE):
-                found = with_numbers(found)
             self._known[before] = found if found is not None and (found.names or found.tails) else None
         return self._known[before]
 
@@ -108,7 +110,9 @@ class Claims:
             if match := form.search(before):
                 return may_be(self._asked, *match.groups())
         if before == "`":
-            return self._asked.first() or (tellable(self._sources) if self._of_number else None)
+            return self._asked.first() or Allowed(frozenset(self._numbers), sure=True)
+        if self._numbers and (match := _VALUE.search(before)):
+            return Allowed(tails=tuple(map(quoted_alike, self._numbers.get(match[1], ()))), sure=True)
         for form, called in ((_CALLER, self._callers), (_FILE_OF_CALLER, self._files_of_callers)):
             if match := form.search(before):
                 return called(*match.groups())
@@ -126,7 +130,7 @@ class Claims:
         """Who may be said to call a definition, or to name it."""
         pattern = re.compile(standing_alone([own_part(name)]))
         known = {source.path for source in self._sources if source.definitions}
-        unknown = [each for each in self._sources if each.path not in known and not each.path.endswith(_PROSE)]
+        unknown = [each for each in self._sources if each.path not in known and not each.path.endswith(PROSE)]
         if any(pattern.search(source.text) for source in unknown):
             return None
         found = _users(self._sources, name, tests=self._asked.of_tests)
@@ -233,19 +237,16 @@ def _users(sources: Sequence[Source], name: str, *, tests: bool) -> list[tuple[D
     numbered = list(enumerate(sources))
     every = list(users(own_part(name), numbered, calls=True)) or list(users(own_part(name), numbered, calls=False))
     every = list(of_kin(every, lambda user: user[2], {source.path for source, _ in named(sources, name)}))
-    doing = [user for user in every if not _TEST.search(user[0].name) and not _TEST_FILE.search(user[2])]
+    doing = [user for user in every if not OF_TESTS.search(user[0].name) and not _TEST_FILE.search(user[2])]
     return every if tests or not doing else doing
 
 
-_PROSE = (".md", ".markdown", ".rst", ".txt", ".adoc")
-"""Files that call nothing."""
 _TEST_FILE = re.compile(r"(?:^|/)(?:tests?|__tests__)/|(?:^|/)test_[^/]*$|[._]test\.\w+$")
-_TEST = re.compile(r"(?:^|\.)(?:tests?\.|test_|Test[A-Z])")
-"""In the name of a definition: it shows what is meant rather than do it."""
 _CALLED_BY = rf"{SPAN} is called by (?:`[^`\n]+` in `[^`\n]+`,? and by )*"
 _CALLER, _FILE_OF_CALLER = re.compile(rf"{_CALLED_BY}`$"), re.compile(rf"{_CALLED_BY}{SPAN} in `$")
 _AND_BY = re.compile(rf"{SPAN} is called by `[^`\n]+` in `[^`\n]+`(?: and by `[^`\n]+` in `[^`\n]+`)*,? and")
 _ANNOUNCED = re.compile(rf"{SPAN},? (?:which )?{_RAISES}")
+_VALUE = re.compile(rf"^{SPAN} (?:defaults to|is) `$")
 _ASKED_FORMS: tuple[tuple[re.Pattern[str], Callable[..., Allowed | None]], ...] = (
     (re.compile(rf"{SPAN} (?:calls|creates) `$"), Asked.called),
     (re.compile(rf"{SPAN} uses `$"), Asked.used),

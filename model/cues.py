@@ -60,6 +60,10 @@ EXPLAINS = re.compile(
 ONE_THING_NAMES, ONE_THING_CHARACTERS = 3, 300
 """Names and characters at most of a question that asks for one thing."""
 TESTS = re.compile(r"\btest(?:s|ed|ing)?\b|\bpruebas?\b|测试", re.IGNORECASE)
+PROSE = (".md", ".markdown", ".rst", ".txt", ".adoc")
+"""Ends of the names of files that call nothing, and set nothing but in examples."""
+OF_TESTS = re.compile(r"(?:^|\.)(?:tests?\.|test_|Test[A-Z])")
+"""In the name of a definition: it shows what is meant rather than do it."""
 RAISING = re.compile(
     r"^[ \t]*(?:raise|throw)\b|\bpanic!?\(|\bErr\(|\breject\(|\berrors\.New\(|\.Errorf\(|\bfail\w*\(", re.MULTILINE
 )

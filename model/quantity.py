@@ -1,40 +1,36 @@
 """Where a question asks how many, how often or how long, a number answers it (decision 0051).
 
 A small model that has read `limit: 2` beside `maxRetryAfter = undefined` tells either where it is asked how often
-something is tried. That a number is asked for stands in the question, and which statements hold one in the code.
+something is tried. That a number is asked for stands in the question, and what is set to one in the code.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from codemem.model.cues import PROSE
 from codemem.model.events import Source
 from codemem.model.evidence import words
-from codemem.model.stated import Allowed, suffixes
-from codemem.model.telling import TYPE
+from codemem.model.telling import is_type
 
 ASKED = re.compile(
     r"\bhow (?:many|often|long|much|large|big|old|far|fast|deep|small)\b"
     r"|\bwie (?:viele?|oft|lange?|gro(?:ß|ss)|weit|alt|tief)\b|\bcu[aá]nt[oa]s?\b|多少|几次|几个|多久|多长|多大|多深",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"(?<![\w.])\d")
-_SET = re.compile(r"(?<![\w$.])([^\W\d][\w$]*)[\"']?\??\s*[:=](?![=:>~])(?=[ \t]*([^\n]{0,80}))")
-"""Where a name may be set to something, in any language, and what follows."""
-_AMOUNT = re.compile(r"(?:[^=,;(){}\n]{1,60}=(?![=>])\s*)?(?:[-+(]?\d|['\"]\d|[\w.]+\s*[*/]\s*\d)")
-"""A number, or something computed of one, behind a type where there is one; no call that mentions one further on."""
-_OTHER = re.compile(
-    r"(?:[^=,;(){}\n]{1,60}=(?![=>])\s*)?(?:['\"`]|(?:none|null|nil|undefined|true|false)\b|new\b|[\w.]+\()",
-    re.IGNORECASE,
-)
-"""What is no number: a text, nothing, what a call makes. Another name may stand for one."""
-_TYPED = re.compile(rf"{TYPE}\s*(?:[,;){{]|$)")
-"""Behind a name alone its type: it is set to nothing."""
-_BEGINNING = 4
-"""Letters in which words that belong together agree: `retries`, `retry`."""
 MOST = 4000
 """Places at which names are set in what was read: more than it can hold, unless it was made to cost time."""
+ABOVE, ABOVE_CHARACTERS = 3, 240
+"""Lines, the place's own among them, and characters in which a word says what a number is of."""
+_NUMBER = re.compile(r"(?<![\w.])\d")
+_SET = re.compile(r"(?<![\w$./])([^\W\d][\w$]*)[\"']?\??\s*[:=](?![=:>~])(?=[ \t]*([^\n]{0,80}))")
+"""Where a name may be set to something, in any language, and what follows."""
+_AMOUNT = re.compile(r"(?:[^=,;(){}\n]{1,60}=(?![=>])\s*)?([-+(]?\d|['\"]\d|[\w.]+\s*[*/]\s*\d)")
+"""A number, or something computed of one, behind a type where there is one; no call that mentions one further on."""
+_NOTHING = re.compile(r"-?0(?:\.0*)?(?![\w.])")
+_SIZE_WORDS = "times often large long much most least default defaults maximum minimum number"
+_SIZES = frozenset(_SIZE_WORDS.split())
+"""Words of questions for a number that say nothing of what it is of."""
 
 
 def asks_for_number(question: str) -> bool:
@@ -48,33 +44,53 @@ def holds_number(text: str) -> bool:
 
 def numbered(question: str, statements: Iterable[str]) -> frozenset[str]:
     """Of statements those that hold a number, if any of them shares a word with the question; else nothing."""
-    found = frozenset(filter(holds_number, statements))
-    asked = {word[:_BEGINNING] for word in words(question) if len(word) >= _BEGINNING}
-    about = any(word[:_BEGINNING] in asked for statement in found for word in words(statement))
-    return found if about else frozenset()
+    found, asked = frozenset(filter(holds_number, statements)), _asked(question)
+    return found if any(_shares(asked, statement) for statement in found) else frozenset()
 
 
-def tellable(sources: Sequence[Source]) -> Allowed | None:
-    """What an answer that begins with a code span may begin with where a number is asked for: a definition, a file, or
-    what is set to a number, or to what may stand for one. None where nothing that was read is set to a number."""
-    every = (match for source in sources for match in _SET.finditer(source.text))
-    known: dict[str, bool] = {}
-    found = False
-    for match in islice(every, MOST):
-        if _TYPED.match(match[2]):
-            continue
-        number = _AMOUNT.match(match[2]) is not None
-        known[match[1]] = known.get(match[1], False) or number or not _OTHER.match(match[2])
-        found = found or number
-    if not found:
-        return None
-    defined = suffixes(each.name for source in sources for each in source.definitions)
-    told = {name for name in defined if known.get(name.rpartition(".")[2], True)}
-    told |= {name for name, may_be in known.items() if may_be}
-    return Allowed(frozenset(told | {source.path for source in sources}), sure=True)
+def numbers_set(question: str, sources: Sequence[Source]) -> dict[str, tuple[str, ...]]:
+    """Names that are set to a number in what was read, and to which, with what follows it there: of those that share a
+    word with the question, or else stand behind such a word; nothing where none does. What tests, examples and
+    documentation set counts where no code does."""
+    asked = _asked(question)
+    code = [source for source in sources if source.quotable and not source.path.endswith(PROSE)]
+    for part in (code, [source for source in sources if source not in code]):
+        by_name: dict[str, dict[str, None]] = {}
+        by_place: dict[str, dict[str, None]] = {}
+        for name, value, above in _numbers(part):
+            if _shares(asked, name):
+                by_name.setdefault(name, {})[value] = None
+            elif _shares(asked, above):
+                by_place.setdefault(name, {})[value] = None
+        if found := by_name or by_place:
+            return {name: tuple(values) for name, values in found.items()}
+    return {}
 
 
-def with_numbers(allowed: Allowed) -> Allowed:
-    """Of what may stand in a code span what begins with a number, where anything does."""
-    numbers = tuple(tail for tail in allowed.tails if _AMOUNT.match(tail))
-    return replace(allowed, tails=numbers) if numbers else allowed
+def _numbers(sources: Sequence[Source]) -> Iterator[tuple[str, str, str]]:
+    """Names that are set to a number, what stands there, and what stands above it. Of what begins at nothing it is not
+    said how much it is."""
+    every = ((source.text, match) for source in sources for match in _SET.finditer(source.text))
+    for text, match in islice(every, MOST):
+        name, behind = match.groups()
+        number = _AMOUNT.match(behind)
+        if number and not is_type(name) and not _NOTHING.match(behind, number.start(1)):
+            yield name, behind[number.start(1) :].strip(), _above(text, match.start())
+
+
+def _above(text: str, at: int) -> str:
+    """What stands before a place, from a few lines above on."""
+    return "\n".join(text[max(0, at - ABOVE_CHARACTERS) : at].split("\n")[-ABOVE:])
+
+
+def _asked(question: str) -> set[str]:
+    return _stems(words(question) - _SIZES)
+
+
+def _shares(asked: set[str], text: str) -> bool:
+    return not asked.isdisjoint(_stems(words(text)))
+
+
+def _stems(found: Iterable[str]) -> set[str]:
+    """Words without the endings in which English counts things and tells what was done."""
+    return {re.sub(r"(?<=\w{3})(?:ing|ed|s)$", "", re.sub(r"ies$", "y", word)) for word in found if len(word) > 2}

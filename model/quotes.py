@@ -3,12 +3,14 @@ it is (decision 0036)."""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
+from codemem.model.cues import EXPLAINS, OF_TESTS, TESTS
 from codemem.model.events import Definition
 from codemem.model.quantity import asks_for_number, numbered
+from codemem.model.spelled import names_to_find
 from codemem.model.statements import LONGEST, statements
-from codemem.model.telling import says_something
+from codemem.model.telling import only_declares, says_something
 
 OPENING, PLACE = "See `", " in `"
 """How an answer that quotes begins, and how it goes on; training has it so (training/quoting.py)."""
@@ -36,18 +38,28 @@ class Quotes:
     """The statements that may be quoted, each in one line, and the definitions that each stands in."""
 
     def __init__(self, texts: Iterable[tuple[str, Sequence[Definition]]], question: str = "") -> None:
-        """`texts`: each with what it defines; where that is nothing, no place is said. What says something is quoted
-        where anything does, and where the question asks for a number a statement that holds one."""
-        found: dict[str, set[str]] = defaultdict(set)
+        """`texts`: each with what it defines; where that is nothing, no place is said. Of what was read that is quoted
+        which can be meant (decision 0051), if anything can."""
+        self._names: dict[str, set[str]] = defaultdict(set)
         for text, definitions in texts:
-            for at, statement in enumerate(statements(text)):
-                if can_be_quoted(statement):
-                    found[statement].update(_innermost(definitions, at))
-        best = frozenset(filter(says_something, found)) or frozenset(found)
+            begun = statements(text)
+            for at in _outside_imports(begun, text.split("\n")):
+                if can_be_quoted(begun[at]):
+                    self._names[begun[at]].update(_innermost(definitions, at))
+        self._keep(says_something)
+        if EXPLAINS.search(question):
+            self._keep(lambda statement: not only_declares(statement))
+        if not TESTS.search(question):
+            asked = set(names_to_find(question))
+            self._keep(lambda statement: not _of_tests(self._names[statement], asked))
         if asks_for_number(question):
-            best = numbered(question, best) or best
-        self._names = {statement: names for statement, names in found.items() if statement in best}
+            self._keep(numbered(question, self._names).__contains__)
         self._lines = "\n" + "\n".join(self._names) + "\n" if self._names else ""
+
+    def _keep(self, fits: Callable[[str], bool]) -> None:
+        """Leaves what fits, if anything does."""
+        kept = {statement: names for statement, names in self._names.items() if fits(statement)}
+        self._names = kept or self._names
 
     def open(self, text: str) -> bool:
         """Whether the text so far ends within its opening quotation."""
@@ -100,6 +112,22 @@ class Quotes:
     def _goes_on_beyond_ascii(self, inside: str) -> bool:
         """Whether on some line a letter follows that takes several bytes."""
         return re.search(f"\n{re.escape(inside)}[^\x00-\x7f]", self._lines) is not None
+
+
+def _outside_imports(begun: Sequence[str], lines: Sequence[str]) -> Iterator[int]:
+    """Lines that are no part of a statement that imports over several lines, as far as brackets tell."""
+    opened = 0
+    for at, line in enumerate(lines):
+        if not opened and not _IMPORT.match(begun[at]):
+            yield at
+        elif opened or _IMPORT.match(line.strip()):
+            opened = max(0, opened + sum(map(line.count, "({[")) - sum(map(line.count, ")}]")))
+
+
+def _of_tests(names: Set[str], asked: Set[str]) -> bool:
+    """Whether a statement stands in tests alone, of the definitions that it stands in none being asked about."""
+    own = {name.rpartition(".")[2] for name in names}
+    return bool(names) and all(map(OF_TESTS.search, names)) and own.isdisjoint(asked)
 
 
 def _innermost(definitions: Sequence[Definition], line: int) -> list[str]:

@@ -34,7 +34,7 @@ class Allowed:
 
     names: frozenset[str] = frozenset()
     tails: tuple[str, ...] = ()
-    """With strings quoted one way (`_quoted`)."""
+    """With strings quoted one way (`quoted_alike`)."""
     sure: bool = False
     """Whether no other can be right, however sure the model is of it."""
 
@@ -45,13 +45,13 @@ class Allowed:
         return inside in self.names or any(starts(tail, inside) and ends(tail, inside) for tail in self.tails)
 
 
-def _quoted(text: str) -> str:
+def quoted_alike(text: str) -> str:
     """With every string in the same quotes: it may be told in others than it stands in."""
     return text.replace('"', "'")
 
 
 def starts(tail: str, inside: str) -> bool:
-    return tail.startswith(_quoted(inside[:LONGEST]))
+    return tail.startswith(quoted_alike(inside[:LONGEST]))
 
 
 def ends(tail: str, inside: str) -> bool:
@@ -80,7 +80,7 @@ def lines_of(source: Source, definition: Definition, above: int = 0) -> str:
 
 
 def tails_of(text: str) -> Iterator[str]:
-    flat = _quoted(" ".join(text.split()))
+    flat = quoted_alike(" ".join(text.split()))
     for match in _START.finditer(flat):
         yield flat[match.start() : match.start() + LONGEST]
 
@@ -117,7 +117,7 @@ def assignments(text: str, name: str) -> Iterator[str]:
 def _values(text: str, name: str, form: re.Pattern[str]) -> Iterator[str]:
     for _, rest in _behind(text, name):
         if match := form.match(rest):
-            yield _quoted(" ".join(match[1].split()))[:LONGEST]
+            yield quoted_alike(" ".join(match[1].split()))[:LONGEST]
 
 
 def _behind(text: str, name: str) -> Iterator[tuple[int, str]]:

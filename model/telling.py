@@ -9,13 +9,27 @@ _PRIMITIVE = (
     r"|unknown|object|never|void|error|date|Date)"
 )
 _NAMED_TYPE = rf"(?:{_PRIMITIVE}|(?![A-Z_\d]{{2,}}\b)[A-Z][\w.]*)"
-TYPE = rf"&?(?:'\w+ )?(?:mut |dyn |readonly )?\*?{_NAMED_TYPE}(?:<[^=]*>)?(?:\[\])?(?:\s*\|\s*\w+)*"
-"""How a type is written in any language."""
+_TYPE = rf"&?(?:'\w+ )?(?:mut |dyn |readonly )?\*?{_NAMED_TYPE}(?:<[^=]*>)?(?:\[\])?(?:\s*\|\s*\w+)*"
 _BEFORE = r"(?:pub(?:\([^)]*\))?|public|private|protected|readonly|static|final|const|let|var|val|export)"
-_DECLARES = re.compile(rf"(?:{_BEFORE} +)*[\w$]+\??:\s*{TYPE}[,;]?$")
+_DECLARES = re.compile(rf"(?:{_BEFORE} +)*[\w$]+\??:\s*{_TYPE}[,;]?$")
 """A parameter or a field with its type, and nothing that it is set to: `path: P,`."""
+_HEAD = re.compile(
+    rf"(?:@\w+ +)?(?:(?:{_BEFORE}|internal|async|default|override|virtual|abstract|unsafe|inline) +)*"
+    r"(?:def|func|function|fn|fun|class|struct|enum|interface|trait|impl|module|namespace|type)\b"
+)
+"""How a line begins that declares what others do."""
 _BARE = re.compile(r"(?:return|break|continue|yield)?\s*[\w$]*;?$|(?:\} *)?else\b\s*[:{]?$|[)}\]]+[,;]?$")
 """A single name, or the ends of something."""
+
+
+def is_type(name: str) -> bool:
+    """Whether a name is that of a type that languages have of their own."""
+    return re.fullmatch(_PRIMITIVE, name) is not None
+
+
+def only_declares(statement: str) -> bool:
+    """Whether a statement declares something and presets nothing: how or why that works it does not say."""
+    return _HEAD.match(statement) is not None and "=" not in statement
 
 
 def says_something(statement: str) -> bool:

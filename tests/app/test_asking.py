@@ -119,23 +119,3 @@ def test_tests_and_examples_are_quoted_where_they_are_asked_about(
         found = {source.path: source.quotable for source in map(read, range(len(session.recall)))}
     assert {path: found[path] for path in quotable} == quotable
     assert found["src/retry.py"]
-
-
-@pytest.mark.parametrize(
-    ("question", "quotable"),
-    [("How does it retry a call?", False), ("What do the tests of retry check?", True), ("`counts`?", True)],
-)
-def test_tests_within_a_file_explain_nothing(bench: Bench, tmp_path: Path, question: str, quotable: bool) -> None:
-    body = "".join(f"    assert_eq!(retry({n}), {n});\n" for n in range(80))
-    tests = f"#[cfg(test)]\nmod tests {{\n  #[test]\n  fn counts() {{\n{body}  }}\n}}\n"
-    root = tmp_path / "retries"
-    write(root, {"src/retry.rs": f"pub fn retry(n: u32) -> u32 {{\n    n\n}}\n\n{tests}"})
-    bench.index(root)
-    with bench.session(root, answering=True) as session:
-        assert session.recall is not None
-        sources = list(map(reader(session.recall, question), range(len(session.recall))))
-    doing = [source for source in sources if "pub fn retry" in source.text]
-    within = [source for source in sources if "assert_eq" in source.text]
-    assert within
-    assert all(source.quotable is quotable for source in within)
-    assert all(source.quotable for source in doing)

@@ -6,7 +6,7 @@ import pytest
 
 from codemem.model.claims import Claims
 from codemem.model.events import Definition, Source
-from codemem.model.quantity import asks_for_number, holds_number, numbered, tellable
+from codemem.model.quantity import asks_for_number, holds_number, numbered, numbers_set
 from codemem.model.quotes import OPENING, Quotes
 from codemem.model.telling import says_something
 
@@ -14,7 +14,6 @@ OPTIONS = """const reentry: unique symbol = Symbol('reentry');
 export const defaults = {
     retry: {
         limit: 2,
-        other: limit(delay),
         backoff: delay,
         maxRetryAfter: undefined,
         methods: 'GET',
@@ -56,31 +55,54 @@ def test_a_number_stands_by_itself() -> None:
     assert not holds_number("delay = other")
 
 
-def test_an_answer_begins_with_what_may_be_a_number() -> None:
-    allowed = tellable([SOURCE])
-    assert allowed is not None
-    names = ("limit", "idle_seconds", "backoff", "retry", "Options.retry", "src/options.ts")
-    assert all(allowed.is_whole(name) for name in names)
-    assert not any(
-        allowed.is_whole(name) for name in ("reentry", "maxRetryAfter", "methods", "url", "delay", "max_size")
-    )
-    assert allowed.begins("li")
-    assert not allowed.begins("maxRetryA")
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("After how many idle seconds does it end?", {"idle_seconds": ("30 * 60,",)}),
+        ("How many times does got retry by default?", {"limit": ("2,",)}),  # of what stands above it
+        ("How many retries are there?", {"limit": ("2,",)}),
+        ("How many files may a form have?", {}),
+        ("How long may it take by default?", {}),
+    ],
+)
+def test_names_that_are_set_to_the_number_that_is_asked_for(question: str, found: dict[str, tuple[str, ...]]) -> None:
+    assert numbers_set(question, [SOURCE]) == found
 
 
-def test_where_nothing_is_a_number_anything_may_be_told() -> None:
-    assert tellable([Source(0, "a.py\n", "name = 'x'\nother = None\n")]) is None
-    assert Claims([Source(0, "a.py\n", "name = 'x'\n")], "How many times?").allows("`na", "me`")
+def test_tests_set_numbers_where_nothing_else_does() -> None:
+    shown = Source(1, "tests/a.ts\n", "limit = 9;\n", quotable=False)
+    asked = "How many retries, of what limit?"
+    assert numbers_set(asked, [shown, SOURCE]) == {"limit": ("2,",)}
+    assert numbers_set(asked, [shown]) == {"limit": ("9;",)}
+    told = Source(2, "readme.md\n", "limit = 9;\n")
+    assert numbers_set(asked, [told, SOURCE]) == {"limit": ("2,",)}
+    assert numbers_set(asked, [told, Source(3, "a.ts\n", "limit = 0;\n")]) == {"limit": ("9;",)}
 
 
-def test_claims_hold_the_beginning_to_it_only_where_a_number_is_asked_for() -> None:
+def test_an_answer_tells_a_number_where_one_is_asked_for() -> None:
     claims = Claims([SOURCE], "How many times does got retry by default?")
     assert claims.allows("`", "limit")
-    assert not claims.allows("`", "maxRetry")
     assert claims.by_name("`li")
+    assert not any(claims.allows("`", name) for name in ("reentry", "maxRetryAfter", "retry", "url", "idle_seconds"))
     assert claims.allows("`limit` defaults to `", "2")
     assert not claims.allows("`limit` defaults to `", "delay")
-    assert Claims([SOURCE], "What does got do by default?").allows("`", "maxRetry")
+    assert claims.allows("", "See")
+    assert claims.to_come("`") == ("limit`",)
+    assert claims.to_come("`li") == ("mit`",)
+    assert claims.to_come("`limit") == ("`",)
+    assert claims.to_come("`limit`") == ()
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        Claims([SOURCE], "What does got do by default?"),
+        Claims([SOURCE], "How many times does `got` retry by default?"),  # of a name: decision 0046
+        Claims([Source(0, "a.ts\n", "const maxRetryAfter = other;\n")], "How many times does got retry?"),
+    ],
+)
+def test_other_questions_are_answered_as_they_were(claims: Claims) -> None:
+    assert claims.allows("`", "maxRetry")
 
 
 def test_a_quotation_holds_a_number_where_one_is_asked_for() -> None:
@@ -91,7 +113,7 @@ def test_a_quotation_holds_a_number_where_one_is_asked_for() -> None:
     # No statement with a number is about it: each may be quoted.
     assert Quotes([(text, ())], "How long does it sleep?").allows(OPENING, "retry(call")
     assert Quotes([(text, ())], "How are attempts made?").allows(OPENING, "retry(call")
-    assert numbered("How many attempts?", ["attempts = 7", "x = 3", "attempts = n"]) == {"attempts = 7", "x = 3"}
+    assert numbered("How many attempts?", ["attempt = 7", "x = 3", "attempts = n"]) == {"attempt = 7", "x = 3"}
 
 
 @pytest.mark.parametrize(
@@ -123,9 +145,37 @@ def test_what_says_nothing_is_quoted_where_nothing_else_is_there() -> None:
     assert Quotes([("pub retries: usize,\n", ())]).allows(OPENING, "pub retries")
 
 
+@pytest.mark.parametrize(
+    ("question", "allowed", "refused"),
+    [
+        ("How does it retry a call?", "send(call)", "assert_eq!(retry(7), 7);"),
+        ("How does it retry a call?", "send(call)", "pub fn retry(call: Call) -> Out {"),
+        ("How does it retry a call?", "send(call)", "path::{Path, PathBuf},"),
+        ("Which function retries?", "pub fn retry(call: Call) -> Out {", "assert_eq!(retry(7), 7);"),
+        ("What do the tests check?", "assert_eq!(retry(7), 7);", "path::{Path, PathBuf},"),
+        ("How does `counts` check it?", "assert_eq!(retry(7), 7);", "path::{Path, PathBuf},"),
+    ],
+)
+def test_what_cannot_be_meant_is_not_quoted(question: str, allowed: str, refused: str) -> None:
+    text = (
+        "use std::{\n    path::{Path, PathBuf},\n    time::Duration,\n};\n"
+        "pub fn retry(call: Call) -> Out {\n    send(call)\n}\n"
+        "mod tests {\n    fn counts() {\n        assert_eq!(retry(7), 7);\n    }\n}\n"
+    )
+    defined = (Definition("retry", 4, 7), Definition("tests.counts", 8, 11))
+    quotes = Quotes([(text, defined)], question)
+    assert quotes.allows(OPENING, allowed)
+    assert not quotes.allows(OPENING, refused)
+
+
+def test_a_file_of_tests_alone_may_be_quoted() -> None:
+    quotes = Quotes([("assert_eq!(retry(7), 7);\n", (Definition("tests.counts", 0, 1),))], "How does it retry?")
+    assert quotes.allows(OPENING, "assert_eq!")
+
+
 def test_a_text_made_to_cost_time_costs_none() -> None:
     began = time.process_time()
     for text in ("a: " * 20_000, "x" * 60_000 + " = 1", " " * 60_000 + "=", "a\n" * 30_000, "b?: " + "c" * 60_000):
-        tellable([Source(0, "a.ts\n", text)])
+        numbers_set("", [Source(0, "a.ts\n", text)])
         says_something(text[:160])
     assert time.process_time() - began < 10  # of minutes that a pattern without an end would take
