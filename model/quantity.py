@@ -14,7 +14,8 @@ from codemem.model.evidence import words
 from codemem.model.telling import is_type
 
 ASKED = re.compile(
-    r"\bhow (?:many|often|long|much|large|big|old|far|fast|deep|small)\b"
+    r"\bhow (?:many|often|long|much|large|big|old|far|fast|deep|small)\b|\b(?:maximum|minimum|number of)\b"
+    r"|\b(?:which|what) (?:size|number|amount|length|limit|threshold|timeout|interval|age)\b"
     r"|\bwie (?:viele?|oft|lange?|gro(?:ß|ss)|weit|alt|tief)\b|\bcu[aá]nt[oa]s?\b|多少|几次|几个|多久|多长|多大|多深",
     re.IGNORECASE,
 )
@@ -22,7 +23,8 @@ MOST = 4000
 """Places at which names are set in what was read: more than it can hold, unless it was made to cost time."""
 ABOVE, ABOVE_CHARACTERS = 3, 240
 """Lines, the place's own among them, and characters in which a word says what a number is of."""
-_NUMBER = re.compile(r"(?<![\w.])\d")
+_NUMBER = re.compile(r"(?<![\w.])(?!0(?![\w.]))\d")
+"""Other than nothing, which things begin at, and are compared with."""
 _SET = re.compile(r"(?<![\w$./])([^\W\d][\w$]*)[\"']?\??\s*[:=](?![=:>~])(?=[ \t]*([^\n]{0,80}))")
 """Where a name may be set to something, in any language, and what follows."""
 _AMOUNT = re.compile(r"(?:[^=,;(){}\n]{1,60}=(?![=>])\s*)?([-+(]?\d|['\"]\d|[\w.]+\s*[*/]\s*\d)")
@@ -43,9 +45,9 @@ def holds_number(text: str) -> bool:
 
 
 def numbered(question: str, statements: Iterable[str]) -> frozenset[str]:
-    """Of statements those that hold a number, if any of them shares a word with the question; else nothing."""
-    found, asked = frozenset(filter(holds_number, statements)), _asked(question)
-    return found if any(_shares(asked, statement) for statement in found) else frozenset()
+    """Those of statements that hold a number and share a word with the question."""
+    asked = _asked(question)
+    return frozenset(each for each in statements if holds_number(each) and _shares(asked, each))
 
 
 def numbers_set(question: str, sources: Sequence[Source]) -> dict[str, tuple[str, ...]]:

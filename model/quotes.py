@@ -3,14 +3,11 @@ it is (decision 0036)."""
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 
-from codemem.model.cues import EXPLAINS, OF_TESTS, TESTS
 from codemem.model.events import Definition
-from codemem.model.quantity import asks_for_number, numbered
-from codemem.model.spelled import names_to_find
+from codemem.model.meaning import can_be_meant
 from codemem.model.statements import LONGEST, statements
-from codemem.model.telling import only_declares, says_something
 
 OPENING, PLACE = "See `", " in `"
 """How an answer that quotes begins, and how it goes on; training has it so (training/quoting.py)."""
@@ -40,26 +37,14 @@ class Quotes:
     def __init__(self, texts: Iterable[tuple[str, Sequence[Definition]]], question: str = "") -> None:
         """`texts`: each with what it defines; where that is nothing, no place is said. Of what was read that is quoted
         which can be meant (decision 0051), if anything can."""
-        self._names: dict[str, set[str]] = defaultdict(set)
+        found: dict[str, set[str]] = defaultdict(set)
         for text, definitions in texts:
             begun = statements(text)
             for at in _outside_imports(begun, text.split("\n")):
                 if can_be_quoted(begun[at]):
-                    self._names[begun[at]].update(_innermost(definitions, at))
-        self._keep(says_something)
-        if EXPLAINS.search(question):
-            self._keep(lambda statement: not only_declares(statement))
-        if not TESTS.search(question):
-            asked = set(names_to_find(question))
-            self._keep(lambda statement: not _of_tests(self._names[statement], asked))
-        if asks_for_number(question):
-            self._keep(numbered(question, self._names).__contains__)
+                    found[begun[at]].update(_innermost(definitions, at))
+        self._names = can_be_meant(question, found)
         self._lines = "\n" + "\n".join(self._names) + "\n" if self._names else ""
-
-    def _keep(self, fits: Callable[[str], bool]) -> None:
-        """Leaves what fits, if anything does."""
-        kept = {statement: names for statement, names in self._names.items() if fits(statement)}
-        self._names = kept or self._names
 
     def open(self, text: str) -> bool:
         """Whether the text so far ends within its opening quotation."""
@@ -122,12 +107,6 @@ def _outside_imports(begun: Sequence[str], lines: Sequence[str]) -> Iterator[int
             yield at
         elif opened or _IMPORT.match(line.strip()):
             opened = max(0, opened + sum(map(line.count, "({[")) - sum(map(line.count, ")}]")))
-
-
-def _of_tests(names: Set[str], asked: Set[str]) -> bool:
-    """Whether a statement stands in tests alone, of the definitions that it stands in none being asked about."""
-    own = {name.rpartition(".")[2] for name in names}
-    return bool(names) and all(map(OF_TESTS.search, names)) and own.isdisjoint(asked)
 
 
 def _innermost(definitions: Sequence[Definition], line: int) -> list[str]:

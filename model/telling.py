@@ -15,11 +15,13 @@ _DECLARES = re.compile(rf"(?:{_BEFORE} +)*[\w$]+\??:\s*{_TYPE}[,;]?$")
 """A parameter or a field with its type, and nothing that it is set to: `path: P,`."""
 _HEAD = re.compile(
     rf"(?:@\w+ +)?(?:(?:{_BEFORE}|internal|async|default|override|virtual|abstract|unsafe|inline) +)*"
-    r"(?:def|func|function|fn|fun|class|struct|enum|interface|trait|impl|module|namespace|type)\b"
+    r"(?:def|func|function|fn|fun)\b"
 )
-"""How a line begins that declares what others do."""
-_BARE = re.compile(r"(?:return|break|continue|yield)?\s*[\w$]*;?$|(?:\} *)?else\b\s*[:{]?$|[)}\]]+[,;]?$")
+"""How a line begins that declares a function."""
+_BARE = re.compile(r"(?:return|break|continue|yield)?\s*[\w$]*[;:]?$|(?:\} *)?else\b\s*[:{]?$|[)}\]]+[,;]?$")
 """A single name, or the ends of something."""
+_WITHIN_COMMENT = re.compile(r"\*(?!\w*\s*[=(\[])|\"\"\"|'''")
+"""How a line begins that is a part of a longer comment."""
 
 
 def is_type(name: str) -> bool:
@@ -28,12 +30,12 @@ def is_type(name: str) -> bool:
 
 
 def only_declares(statement: str) -> bool:
-    """Whether a statement declares something and presets nothing: how or why that works it does not say."""
+    """Whether a statement declares a function and presets nothing: how or why that works it does not say."""
     return _HEAD.match(statement) is not None and "=" not in statement
 
 
 def says_something(statement: str) -> bool:
-    """Whether more stands in a statement than the name of something, or its type. Comments do."""
+    """Whether more stands in a statement than the name of something, or its type. Comments of a line do."""
     if statement.startswith(COMMENT):
-        return True
+        return not _WITHIN_COMMENT.match(statement)
     return not _BARE.match(statement) and not _DECLARES.match(statement)
