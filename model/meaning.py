@@ -16,7 +16,8 @@ from codemem.model.telling import only_declares, says_something
 Statements = Mapping[str, Set[str]]
 """Statement -> the innermost definitions that it stands in."""
 FEW = 3
-"""Statements that a definition has at least, so that an explanation of it may be looked for in it alone."""
+"""Statements that a definition has at least, so that an explanation of it may be looked for in it alone; one that is
+named with what it belongs to is meant with any."""
 MOST_NAMES = 4000
 """Definitions whose names are looked for in the question: more than what is read has."""
 _OF_OTHERS = re.compile(
@@ -60,13 +61,13 @@ def _of_what_is_named(question: str, found: Statements) -> Statements:
     what uses them is asked about."""
     if any(cue.search(question) for cue in (_OF_OTHERS, CALLERS, CALLED_BY, WHERE)):
         return found
-    for named in _named(question, found):
+    for few, named in zip((1, FEW, FEW), _named(question, found), strict=False):
         within = {
             statement: names
             for statement, names in found.items()
             if any(f".{name}." in f".{_plain(place)}." for place in names for name in named)
         }
-        if len(within) >= FEW:
+        if len(within) >= few:
             return _those(within, lambda statement: not only_declares(statement))
     return found
 

@@ -1,5 +1,6 @@
 """`codemem eval facts`, `hops`, `premises` and `statements`: are answers right."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -56,115 +57,53 @@ RankingOnly = Annotated[bool, typer.Option("--ranking-only", help="Measure what 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the dated report, and for what a later run goes on from.")]
 
 
-def facts(
-    *,
-    repositories: Repositories = Path(".work/repositories"),
-    split: Split = "dev",
-    systems: Systems = None,
-    packages: Packages = None,
-    most: Most = None,
-    tongue: TongueOption = "en",
-    phrasing: Phrasing = 0,
-    tokens: Tokens = None,
-    source_tokens: SourceTokens = 3000,
-    answer_tokens: AnswerTokens = 96,
-    rounds: Rounds = None,
-    ranking_only: RankingOnly = False,
-    out: Out = Path("reports"),
-    model: Model = None,
-    adapter: Adapter = None,
-    reader: Reader = None,
-    rival_model: RivalModel = None,
-    rival_reader: RivalReader = None,
-    device: Device = None,
-    json: Json = False,
-) -> None:
+def _asks(name: "SetName", about: str) -> Callable[..., None]:
+    """The command that asks one set: all take the same options."""
+
+    def command(
+        *,
+        repositories: Repositories = Path(".work/repositories"),
+        split: Split = "dev",
+        systems: Systems = None,
+        packages: Packages = None,
+        most: Most = None,
+        tongue: TongueOption = "en",
+        phrasing: Phrasing = 0,
+        tokens: Tokens = None,
+        source_tokens: SourceTokens = 3000,
+        answer_tokens: AnswerTokens = 96,
+        rounds: Rounds = None,
+        ranking_only: RankingOnly = False,
+        out: Out = Path("reports"),
+        model: Model = None,
+        adapter: Adapter = None,
+        reader: Reader = None,
+        rival_model: RivalModel = None,
+        rival_reader: RivalReader = None,
+        device: Device = None,
+        json: Json = False,
+    ) -> None:
+        _evaluate(**{**locals(), "name": name})
+
+    command.__doc__ = about
+    return command
+
+
+facts = _asks(
+    "facts",
     """Ask for defaults, errors, constants, bases, decorators and callers, each stated in one place.
 
     Judged by exact match and by the lines cited, never by a model.
-    """
-    _evaluate("facts", **locals())
-
-
-def hops(
-    *,
-    repositories: Repositories = Path(".work/repositories"),
-    split: Split = "dev",
-    systems: Systems = None,
-    packages: Packages = None,
-    most: Most = None,
-    tongue: TongueOption = "en",
-    phrasing: Phrasing = 0,
-    tokens: Tokens = None,
-    source_tokens: SourceTokens = 3000,
-    answer_tokens: AnswerTokens = 96,
-    rounds: Rounds = None,
-    ranking_only: RankingOnly = False,
-    out: Out = Path("reports"),
-    model: Model = None,
-    adapter: Adapter = None,
-    reader: Reader = None,
-    rival_model: RivalModel = None,
-    rival_reader: RivalReader = None,
-    device: Device = None,
-    json: Json = False,
-) -> None:
-    """Ask for what two or three files state together: inherited, called, configured, re-exported."""
-    _evaluate("hops", **locals())
-
-
-def premises(
-    *,
-    repositories: Repositories = Path(".work/repositories"),
-    split: Split = "dev",
-    systems: Systems = None,
-    packages: Packages = None,
-    most: Most = None,
-    tongue: TongueOption = "en",
-    phrasing: Phrasing = 0,
-    tokens: Tokens = None,
-    source_tokens: SourceTokens = 3000,
-    answer_tokens: AnswerTokens = 96,
-    rounds: Rounds = None,
-    ranking_only: RankingOnly = False,
-    out: Out = Path("reports"),
-    model: Model = None,
-    adapter: Adapter = None,
-    reader: Reader = None,
-    rival_model: RivalModel = None,
-    rival_reader: RivalReader = None,
-    device: Device = None,
-    json: Json = False,
-) -> None:
-    """Ask for what is not so: a default of what a function does not take, the parent of a class that has none."""
-    _evaluate("premises", **locals())
-
-
-def statements(
-    *,
-    repositories: Repositories = Path(".work/repositories"),
-    split: Split = "dev",
-    systems: Systems = None,
-    packages: Packages = None,
-    most: Most = None,
-    tongue: TongueOption = "en",
-    phrasing: Phrasing = 0,
-    tokens: Tokens = None,
-    source_tokens: SourceTokens = 3000,
-    answer_tokens: AnswerTokens = 96,
-    rounds: Rounds = None,
-    ranking_only: RankingOnly = False,
-    out: Out = Path("reports"),
-    model: Model = None,
-    adapter: Adapter = None,
-    reader: Reader = None,
-    rival_model: RivalModel = None,
-    rival_reader: RivalReader = None,
-    device: Device = None,
-    json: Json = False,
-) -> None:
-    """Ask in plain words, in English, what one statement answers: right is an answer that quotes it."""
-    _evaluate("statements", **locals())
+    """,
+)
+hops = _asks("hops", "Ask for what two or three files state together: inherited, called, configured, re-exported.")
+premises = _asks(
+    "premises",
+    "Ask for what is not so: a default of what a function does not take, the parent of a class that has none.",
+)
+statements = _asks(
+    "statements", "Ask in plain words, in English, what one statement answers: right is an answer that quotes it."
+)
 
 
 def _evaluate(

@@ -30,6 +30,7 @@ FOUND = {
         ("What does `Compiler` emit?", {"Compiler.emit_regexp"}),
         ("What are the options in emit regexp?", {"Compiler.emit_regexp"}),
         ("Was gibt `Other#send` zurück?", {"Other.send"}),
+        ("How does `Options.retry` back off?", {"Options.retry"}),
     ],
 )
 def test_what_is_named_is_explained_by_its_own_statements(question: str, places: set[str]) -> None:
