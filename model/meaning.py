@@ -28,6 +28,7 @@ _OF_OTHERS = re.compile(
 )
 """What is asked for may stand in what uses the thing that is named."""
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_BEFORE = ("in", "of", "does", "by", "function", "method")
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 
 
@@ -62,31 +63,34 @@ def _of_what_is_named(question: str, found: Statements) -> Statements:
     if any(cue.search(question) for cue in (_OF_OTHERS, CALLERS, CALLED_BY, WHERE)):
         return found
     for few, named in zip((1, FEW, FEW), _named(question, found), strict=False):
-        within = {
-            statement: names
-            for statement, names in found.items()
-            if any(f".{name}." in f".{_plain(place)}." for place in names for name in named)
-        }
+        of = {place for names in found.values() for place in names if any(map(_around(place), named))}
+        within = {statement: names & of for statement, names in found.items() if names & of}
         if len(within) >= few:
             return _those(within, lambda statement: not only_declares(statement))
     return found
 
 
+def _around(place: str) -> Callable[[str], bool]:
+    """Whether a definition is one of a name, or lies in one, with the signs set aside in which Ruby lets one end."""
+    whole = f".{re.sub(r'[?!=](?=[.]|$)', '', place)}."
+    return lambda name: f".{name}." in whole
+
+
 def _named(question: str, found: Statements) -> Iterator[Set[str]]:
     """Names of definitions that a question names, the surest first: written as code with what they belong to, by
     themselves, in words."""
-    spelled = [
-        re.sub(r"\(.*|[?!=]$", "", name).replace("::", ".").replace("#", ".") for name in spelled_names(question)
-    ]
+    spelled = (re.sub(r"\(.*|[?!=]$", "", name) for name in spelled_names(question))
+    spelled = (name.replace("::", ".").replace("#", ".") for name in spelled)
     yield {name for name in spelled if "." in name}
     yield set(names_to_find(question))
-    plain = f" {_NO_WORD.sub(' ', question.lower())} "
+    said = f" {_NO_WORD.sub(' ', question.lower())} "
     own = {part for names in found.values() for place in names for part in place.split(".")}
-    if len(own) <= MOST_NAMES:
-        split = ((name, [part.lower() for part in _PART.findall(name)]) for name in own)
-        yield {name for name, parts in split if len(parts) > 1 and f" {' '.join(parts)} " in plain}
+    yield {name for name in own if len(own) <= MOST_NAMES and _is_said(name, said)}
 
 
-def _plain(name: str) -> str:
-    """A name without the signs in which Ruby lets one end."""
-    return re.sub(r"[?!=](?=\.|$)", "", name)
+def _is_said(name: str, said: str) -> bool:
+    """Whether a question says the words of a name: two only where it speaks of a function so, for many words follow
+    each other by chance."""
+    parts = [part.lower() for part in _PART.findall(name)]
+    words = f" {' '.join(parts)} "
+    return len(parts) > 1 and words in said and (len(parts) > 2 or any(f" {word}{words}" in said for word in _BEFORE))

@@ -50,10 +50,16 @@ def test_what_is_named_is_explained_by_its_own_statements(question: str, places:
         "How does `retry` back off?",  # one statement of it was read
         "What raises `raise_if_closed!` if the channel is gone?",
         "What does emitting regexp cost?",
+        "Why emit regexp code at all?",  # two words by chance
     ],
 )
 def test_other_questions_leave_every_statement(question: str) -> None:
     assert can_be_meant(question, FOUND) == FOUND
+
+
+def test_a_statement_that_stands_elsewhere_too_is_said_to_stand_where_it_is_asked_about() -> None:
+    found = {f"step_{n}()": {"send", "receive"} for n in range(FEW)}
+    assert set(map(frozenset, can_be_meant("What does `send` do?", found).values())) == {frozenset({"send"})}
 
 
 def test_so_few_statements_are_no_explanation() -> None:
