@@ -15,7 +15,7 @@ from codemem.model.cues import OF_TESTS, PROSE
 from codemem.model.events import Definition, Source
 from codemem.model.framing import follows, to_come
 from codemem.model.kin import of_kin
-from codemem.model.quantity import asks_for_number, numbers_set
+from codemem.model.quantity import asks_for_number, in_english, numbers_set
 from codemem.model.references import users
 from codemem.model.spelled import spelled_names, standing_alone
 from codemem.model.stated import (
@@ -58,12 +58,15 @@ class Claims:
         plain = asks_for_number(question) and not spelled_names(question)
         self._numbers = numbers_set(question, self._sources) if plain else {}
         """Where a number is asked for, and of nothing by its name: what is set to one."""
+        self._quotes_alone = plain and not self._numbers and in_english(question)
         self._known: dict[str, Allowed | None] = {}
 
     def allows(self, text: str, piece: str) -> bool:
         """Whether the answer so far may go on with a piece: within a code span that says something of a definition
         alone by what that holds. No piece: whether it may end here."""
         whole = text + piece
+        if self._quotes_alone and whole.startswith("`"):
+            return False
         frame = self._asked.frame(whole)
         if frame is not None and not (follows(whole, frame) if piece else not to_come(whole, frame)):
             return False

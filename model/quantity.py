@@ -13,9 +13,12 @@ from codemem.model.events import Source
 from codemem.model.evidence import words
 from codemem.model.telling import is_type
 
-ASKED = re.compile(
+_ENGLISH = (
     r"\bhow (?:many|often|long|much|large|big|old|far|fast|deep|small)\b|\b(?:maximum|minimum|number of)\b"
     r"|\b(?:which|what) (?:size|number|amount|length|limit|threshold|timeout|interval|age)\b"
+)
+ASKED = re.compile(
+    rf"{_ENGLISH}"
     r"|\bwie (?:viele?|oft|lange?|gro(?:ß|ss)|weit|alt|tief)\b|\bcu[aá]nt[oa]s?\b|多少|几次|几个|多久|多长|多大|多深",
     re.IGNORECASE,
 )
@@ -37,6 +40,11 @@ _SIZES = frozenset(_SIZE_WORDS.split())
 
 def asks_for_number(question: str) -> bool:
     return ASKED.search(question) is not None
+
+
+def in_english(question: str) -> bool:
+    """Whether a number is asked for in the language of most names, whose words may say what it is of."""
+    return re.search(_ENGLISH, question, re.IGNORECASE) is not None
 
 
 def holds_number(text: str) -> bool:
@@ -95,4 +103,4 @@ def _shares(asked: set[str], text: str) -> bool:
 
 def _stems(found: Iterable[str]) -> set[str]:
     """Words without the endings in which English counts things and tells what was done."""
-    return {re.sub(r"(?<=\w{3})(?:ing|ed|s)$", "", re.sub(r"ies$", "y", word)) for word in found if len(word) > 2}
+    return {re.sub(r"(?<=\w{3})(?:ing|ed|s)$", "", re.sub(r"ie[sd]$", "y", word)) for word in found if len(word) > 2}

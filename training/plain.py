@@ -1,6 +1,7 @@
 """Sources in another form than the memory's: the path alone before them or nothing, and lines cut out of their file.
 
-A model that only ever read whole definitions under our headers refuses other text for its form (docs/results-earlier.md).
+A model that only ever read whole definitions under our headers refuses other text for its form
+(docs/results-earlier.md).
 """
 
 from typing import Any

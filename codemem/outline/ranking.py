@@ -265,6 +265,8 @@ def _exact(index: Index, query: Query, weights: Weights, files: Floats, symbols:
             fits = np.array([0.5 if scopes and index.scopes[row] not in scopes else 1.0 for row in rows])
             gain = share * weights.exact_name * kind_weight[rows] * fits * (1.0 if query.bare else rarity)
             symbols[rows] += gain
+            if scopes:
+                _above_its_file(index, rows, fits == 1.0, symbols)
             gains = np.zeros(index.files)
             np.maximum.at(gains, index.file_of[rows], gain)
             files += gains
@@ -276,6 +278,14 @@ def _exact(index: Index, query: Query, weights: Weights, files: Floats, symbols:
         if rows is not None:
             fit = np.array([_common_tail(path, index.paths[row]) for row in rows])
             files[rows[fit == fit.max()]] += weights.exact_path / math.sqrt(len(query.paths))
+
+
+def _above_its_file(index: Index, rows: Ints, own: npt.NDArray[np.bool_], symbols: Floats) -> None:
+    """What is spelled with its scope is meant before all else of its file, whatever that shares with the question.
+    `own`: which of the rows of a name have a scope that is spelled with it [rows]."""
+    meant = rows[own]
+    best = index.best_of_files(symbols)[index.file_of[meant]]
+    symbols[meant] = np.maximum(symbols[meant], 1.05 * best)
 
 
 def _common_tail(path: str, other: str) -> int:

@@ -96,12 +96,19 @@ def test_an_answer_tells_a_number_where_one_is_asked_for() -> None:
     assert claims.to_come("`limit`") == ()
 
 
+def test_where_nothing_is_set_to_a_number_no_name_is_told_for_one() -> None:
+    claims = Claims([Source(0, "a.ts\n", "maxRedirects: int,\n")], "How many redirects are followed?")
+    assert not claims.allows("", "`")
+    assert not claims.allows("", "`max")
+    assert claims.allows("", "See `maxRedirects")
+
+
 @pytest.mark.parametrize(
     "claims",
     [
         Claims([SOURCE], "What does got do by default?"),
         Claims([SOURCE], "How many times does `got` retry by default?"),  # of a name: decision 0046
-        Claims([Source(0, "a.ts\n", "const maxRetryAfter = other;\n")], "How many times does got retry?"),
+        Claims([Source(0, "a.ts\n", "const maxRetryAfter = other;\n")], "Wie oft wird es versucht?"),
     ],
 )
 def test_other_questions_are_answered_as_they_were(claims: Claims) -> None:

@@ -38,6 +38,17 @@ def test_first_hit(shop: Outline, query: str, path: str, symbol: str | None) -> 
     assert symbol is None or first.symbol == symbol
 
 
+def test_a_name_that_is_spelled_with_its_scope_is_not_that_of_another_of_the_file(tmp_path: Path) -> None:
+    mixin = (
+        "class SessionRedirectMixin:\n    def send(self, redirect): ...\n\n    def redirects(self):\n        pass\n\n\n"
+    )
+    session = "class Session(SessionRedirectMixin):\n    def send(self, request):\n        return request\n"
+    outline = Outline.build(read_tree(tmp_path, SHOP | {"web/sessions.py": mixin + session}), names=["shop"])
+    for query in ("What happens in `Session.send` when a redirect comes?", "Session.send", "`Session.send` redirect"):
+        assert (outline.search(query)[0].path, outline.search(query)[0].symbol) == ("web/sessions.py", "Session.send")
+    assert outline.search("`SessionRedirectMixin.send`")[0].symbol == "SessionRedirectMixin.send"
+
+
 def test_hits_point_at_the_definition(shop: Outline) -> None:
     hit = shop.search("total_price")[0]
     assert SHOP[hit.path].split("\n")[hit.start_line - 1].strip().startswith("def total_price")
