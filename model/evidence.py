@@ -11,7 +11,7 @@ MOST_LINES = 30
 """Lines a citation spans at most."""
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\d+(?:\.\d+)?")
-_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 _COMMON_WORDS = """
 a an and any are as at be been but by can could did do does each for from had has have how i if in into is it its may
@@ -27,7 +27,7 @@ def words(text: str) -> set[str]:
     found: set[str] = set()
     for word in _WORD.findall(text):
         found.add(word.lower())
-        found.update(part.lower() for part in _PART.findall(word))
+        found.update(part.lower() for part in PART.findall(word))
     return {word for word in found if (len(word) > 1 or word.isdigit()) and word not in _COMMON}
 
 

@@ -9,12 +9,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Set
 
 from codemem.model.cues import CALLED_BY, CALLERS, EXPLAINS, OF_TESTS, TESTS, WHERE
+from codemem.model.evidence import PART
 from codemem.model.quantity import asks_for_number, numbered
 from codemem.model.spelled import names_to_find, spelled_names
 from codemem.model.telling import only_declares, says_something
 
 Statements = Mapping[str, Set[str]]
 """Statement -> the innermost definitions that it stands in."""
+SPELLED = 8
+"""Names written as code that are looked at: a report that was pasted has thousands."""
 FEW = 3
 """Statements that a definition has at least, so that an explanation of it may be looked for in it alone; one that is
 named with what it belongs to is meant with any."""
@@ -27,7 +30,6 @@ _OF_OTHERS = re.compile(
     re.IGNORECASE,
 )
 """What is asked for may stand in what uses the thing that is named."""
-_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _BEFORE = ("in", "of", "does", "by", "function", "method")
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 
@@ -79,7 +81,7 @@ def _around(place: str) -> Callable[[str], bool]:
 def _named(question: str, found: Statements) -> Iterator[Set[str]]:
     """Names of definitions that a question names, the surest first: written as code with what they belong to, by
     themselves, in words."""
-    spelled = (re.sub(r"\(.*|[?!=]$", "", name) for name in spelled_names(question))
+    spelled = (re.sub(r"\(.*|[?!=]$", "", name) for name in spelled_names(question)[:SPELLED])
     spelled = (name.replace("::", ".").replace("#", ".") for name in spelled)
     yield {name for name in spelled if "." in name}
     yield set(names_to_find(question))
@@ -91,6 +93,6 @@ def _named(question: str, found: Statements) -> Iterator[Set[str]]:
 def _is_said(name: str, said: str) -> bool:
     """Whether a question says the words of a name: two only where it speaks of a function so, for many words follow
     each other by chance."""
-    parts = [part.lower() for part in _PART.findall(name)]
+    parts = [part.lower() for part in PART.findall(name)]
     words = f" {' '.join(parts)} "
     return len(parts) > 1 and words in said and (len(parts) > 2 or any(f" {word}{words}" in said for word in _BEFORE))

@@ -20,6 +20,10 @@ _IMPORT = re.compile(
     r"|(?:const|let|var)\s.*=\s*require\(|(?:if\s+[\w.]+|try|else)\s*:\s*(?:import|from)\b)"
 )
 """How a line begins that says where a name comes from, and nothing of what is done."""
+_OVER_LINES = re.compile(r"(?:import|from|(?:pub )?use)\b.*[({]\s*(?:#.*|//.*)?$")
+"""How one begins that goes on over several lines. What C# begins with `using`, and opens, is code."""
+LONGEST_IMPORT = 60
+"""Lines that an import goes on for at most: where its brackets do not close, or it was none, code follows."""
 _QUOTED = re.compile(re.escape(OPENING) + r"([^`\n]+)`(?: in `([^`\n]*)`)?\.?\s*")
 
 
@@ -101,12 +105,17 @@ class Quotes:
 
 def _outside_imports(begun: Sequence[str], lines: Sequence[str]) -> Iterator[int]:
     """Lines that are no part of a statement that imports over several lines, as far as brackets tell."""
-    opened = 0
+    opened = left = 0
     for at, line in enumerate(lines):
-        if not opened and not _IMPORT.match(begun[at]):
-            yield at
-        elif opened or _IMPORT.match(line.strip()):
+        if not opened and _OVER_LINES.match(line.strip()):
+            left = LONGEST_IMPORT
+        if left:
             opened = max(0, opened + sum(map(line.count, "({[")) - sum(map(line.count, ")}]")))
+            left = left - 1 if opened else 0
+        elif not _IMPORT.match(begun[at]):
+            yield at
+        if not left:
+            opened = 0
 
 
 def _innermost(definitions: Sequence[Definition], line: int) -> list[str]:

@@ -83,7 +83,35 @@ def _asks(name: "SetName", about: str) -> Callable[..., None]:
         device: Device = None,
         json: Json = False,
     ) -> None:
-        _evaluate(**{**locals(), "name": name})
+        from codemem.cli import output
+        from codemem.config import Settings
+        from codemem.evals.answers.engines import Models
+        from codemem.evals.answers.evaluate import Options, evaluate_answers, summary
+        from codemem.evals.answers.names import offered
+        from codemem.evals.answers.reading import Limits
+        from codemem.evals.answers.run import Asking
+
+        models = Models(model, adapter, reader, rival_model, rival_reader, device)
+        given = offered(reader=reader is not None, rival=rival_model is not None, rival_reader=rival_reader is not None)
+        options = Options(
+            name,
+            repositories,
+            out,
+            split=split,
+            systems=tuple(systems or given),
+            packages=tuple(packages or ()),
+            most=most,
+            asking=Asking(tongue, phrasing),
+            limits=Limits(rounds, source_tokens, answer_tokens),
+            ranking_only=ranking_only,
+            sizes=tuple(sorted(tokens or ())),
+            models=models,
+        )
+        outcome = evaluate_answers(options, Settings.load(), progress=output.note)
+        if json:
+            output.print_json({"set": f"{name}-{split}", "systems": summary(outcome), "report": str(outcome.page)})
+        else:
+            output.line(outcome.page.read_text(encoding="utf-8"))
 
     command.__doc__ = about
     return command
@@ -104,61 +132,6 @@ premises = _asks(
 statements = _asks(
     "statements", "Ask in plain words, in English, what one statement answers: right is an answer that quotes it."
 )
-
-
-def _evaluate(
-    name: "SetName",
-    *,
-    repositories: Path,
-    split: SplitName,
-    systems: list[str] | None,
-    packages: list[str] | None,
-    most: int | None,
-    tongue: TongueName,
-    phrasing: int,
-    tokens: list[int] | None,
-    source_tokens: int,
-    answer_tokens: int,
-    rounds: int | None,
-    ranking_only: bool,
-    out: Path,
-    model: str | None,
-    adapter: Path | None,
-    reader: Path | None,
-    rival_model: str | None,
-    rival_reader: Path | None,
-    device: str | None,
-    json: bool,
-) -> None:
-    from codemem.cli import output
-    from codemem.config import Settings
-    from codemem.evals.answers.engines import Models
-    from codemem.evals.answers.evaluate import Options, evaluate_answers, summary
-    from codemem.evals.answers.names import offered
-    from codemem.evals.answers.reading import Limits
-    from codemem.evals.answers.run import Asking
-
-    models = Models(model, adapter, reader, rival_model, rival_reader, device)
-    given = offered(reader=reader is not None, rival=rival_model is not None, rival_reader=rival_reader is not None)
-    options = Options(
-        name,
-        repositories,
-        out,
-        split=split,
-        systems=tuple(systems or given),
-        packages=tuple(packages or ()),
-        most=most,
-        asking=Asking(tongue, phrasing),
-        limits=Limits(rounds, source_tokens, answer_tokens),
-        ranking_only=ranking_only,
-        sizes=tuple(sorted(tokens or ())),
-        models=models,
-    )
-    outcome = evaluate_answers(options, Settings.load(), progress=output.note)
-    if json:
-        output.print_json({"set": f"{name}-{split}", "systems": summary(outcome), "report": str(outcome.page)})
-    else:
-        output.line(outcome.page.read_text(encoding="utf-8"))
 
 
 def swe_qa(

@@ -7,7 +7,7 @@ import pytest
 from codemem.model.claims import Claims
 from codemem.model.events import Definition, Source
 from codemem.model.quantity import asks_for_number, holds_number, numbered, numbers_set
-from codemem.model.quotes import OPENING, Quotes
+from codemem.model.quotes import LONGEST_IMPORT, OPENING, Quotes
 from codemem.model.telling import says_something
 
 OPTIONS = """const reentry: unique symbol = Symbol('reentry');
@@ -179,6 +179,21 @@ def test_what_cannot_be_meant_is_not_quoted(question: str, allowed: str, refused
     quotes = Quotes([(text, defined)], question)
     assert quotes.allows(OPENING, allowed)
     assert not quotes.allows(OPENING, refused)
+
+
+@pytest.mark.parametrize(
+    "opened", ["using (var stream = Open(path)) {", "package func read() {", "use the (first of them"]
+)
+def test_code_behind_what_looks_like_an_import_may_be_quoted(opened: str) -> None:
+    quotes = Quotes([(f"{opened}\n    stream.Write(buffer);\n}}\n", ())], "What is written?")
+    assert quotes.allows(OPENING, "stream.Write")
+
+
+def test_an_import_that_never_closes_does_not_hide_all_that_follows() -> None:
+    lines = "".join(f"step_{n}(value);\n" for n in range(LONGEST_IMPORT + 1))
+    quotes = Quotes([(f"import {{\n{lines}", ())], "What is done?")
+    assert quotes.allows(OPENING, f"step_{LONGEST_IMPORT}")
+    assert not quotes.allows(OPENING, "step_3(")
 
 
 def test_a_file_of_tests_alone_may_be_quoted() -> None:
